@@ -1,0 +1,1 @@
+//! Front 1: the Ansible module contract.

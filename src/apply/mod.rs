@@ -1,0 +1,1 @@
+//! Carries a plan out: lock, recover, journal, swap, activate, verify.

@@ -1,0 +1,1 @@
+//! A load to sizes, and sizes to the bounds of the host.

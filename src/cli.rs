@@ -1,0 +1,1 @@
+//! Front 2: the same operations for a person.

@@ -1,0 +1,1 @@
+//! Parameters and the host put together: what shall be, complete.

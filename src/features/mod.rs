@@ -1,0 +1,1 @@
+//! What each group of parameters writes: one file a feature.

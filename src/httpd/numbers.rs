@@ -1,0 +1,1 @@
+//! The C number parsers that httpd applies to the text of a value.

@@ -1,0 +1,39 @@
+//! Apache httpd performance settings that are right on every host.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! parameters ─┐                       ┌─> preview: stage, real config test, diff          (check mode ends here)
+//! host facts ─┼─> desired ─> rules ─> plan
+//! httpd's own ┘   (capacity)          └─> apply: lock, recover, journal, swap, activate, verify ─> report
+//! configuration
+//! ```
+//!
+//! Everything up to and including [`plan`] is pure: plain data in, plain data out, no clock, no process, and
+//! files only through the [`tree::Files`] view it is handed. [`facts::gather`] reads the host, [`preview`] and
+//! [`apply`] start processes or change the host; nothing else touches the world. Check mode is the branch that
+//! never calls [`apply`].
+//!
+//! The modules, in reading order:
+
+pub mod ansible;
+pub mod cli;
+
+pub mod params;
+pub mod report;
+pub mod units;
+
+pub mod tree;
+pub mod facts;
+pub mod distro;
+pub mod httpd;
+pub mod modules;
+
+pub mod capacity;
+pub mod desired;
+pub mod features;
+pub mod rules;
+pub mod plan;
+
+pub mod preview;
+pub mod apply;

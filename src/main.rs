@@ -1,0 +1,3 @@
+//! argv to one of two fronts, print, exit code.
+
+fn main() {}

@@ -1,0 +1,330 @@
+//! What may be asked: the parameters, brought to their type, checked against the schema, as plain data.
+
+use serde::Deserialize;
+
+use crate::httpd::Mpm;
+
+/// What shall be. JSON: `"present"`, `"absent"`, `"rolled_back"`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The settings are in force.
+    #[default]
+    Present,
+    /// All that this tool put in is taken out and the distribution's values are given back.
+    Absent,
+    /// The newest transaction, or all back to before `transaction`, is undone.
+    RolledBack,
+}
+
+/// What to do when a mod_php that is not thread-safe stands against a threaded MPM. JSON: `"refuse"`, `"disable"`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ModPhp {
+    /// Fail and say which PHP module stands in the way, and the way out.
+    #[default]
+    Refuse,
+    /// Take it out and hand PHP to the installed php-fpm; refused where no php-fpm is installed.
+    Disable,
+}
+
+/// Where the MPM's numbers are written. JSON: `"distribution"`, `"drop_in"`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Placement {
+    /// In the distribution's own file, such as `mods-available/mpm_event.conf`.
+    #[default]
+    Distribution,
+    /// In `zz-apache-tuning.conf`, so that no file of a package is touched.
+    DropIn,
+}
+
+/// Who brings a change into the running server. JSON: `"auto"`, `"defer"`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ActivationMode {
+    /// This task: restart or reload a running server, verify it, undo everything if it does not come back.
+    #[default]
+    Auto,
+    /// A handler; the result says what is needed.
+    Defer,
+}
+
+/// The MPM's directives by httpd's name in snake_case, whole numbers. With this group given, a directive left out
+/// is not written and httpd's own default counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Processes started at first. `StartServers`.
+    pub start_servers: Option<i64>,
+    /// Most processes that can ever exist until the next stop and start. `ServerLimit`: 1 to 20000, prefork 200000.
+    pub server_limit: Option<i64>,
+    /// Most threads a process can ever have until the next stop and start. `ThreadLimit`: 1 to 20000 (worker) or
+    /// 100000 (event).
+    pub thread_limit: Option<i64>,
+    /// Worker threads a process. `ThreadsPerChild`: 1 to ThreadLimit.
+    pub threads_per_child: Option<i64>,
+    /// Requests served at once. `MaxRequestWorkers`: a multiple of ThreadsPerChild, at most ServerLimit times it.
+    pub max_request_workers: Option<i64>,
+    /// Connections a process serves before it is replaced; 0 is no limit. `MaxConnectionsPerChild`.
+    pub max_connections_per_child: Option<i64>,
+    /// Fewest idle threads over all processes. `MinSpareThreads`.
+    pub min_spare_threads: Option<i64>,
+    /// Most idle threads over all processes. `MaxSpareThreads`: at least MinSpareThreads + ThreadsPerChild + 1.
+    pub max_spare_threads: Option<i64>,
+    /// Fewest idle processes, prefork. `MinSpareServers`.
+    pub min_spare_servers: Option<i64>,
+    /// Most idle processes, prefork. `MaxSpareServers`: more than MinSpareServers.
+    pub max_spare_servers: Option<i64>,
+    /// Connections held for each idle worker, event. `AsyncRequestWorkerFactor`: a whole number from 1.
+    pub async_request_worker_factor: Option<i64>,
+    /// Bytes of stack a thread gets; 0 is the system's default. `ThreadStackSize`.
+    pub thread_stack_size: Option<i64>,
+    /// KiB that an allocator keeps before giving memory back; 0 is no limit. `MaxMemFree`.
+    pub max_mem_free: Option<i64>,
+    /// Connections that wait to be accepted, for each listening socket. `ListenBacklog`.
+    pub listen_backlog: Option<i64>,
+    /// Seconds that a graceful stop waits for requests; 0 waits for ever. `GracefulShutdownTimeout`.
+    pub graceful_shutdown_timeout: Option<i64>,
+}
+
+impl Settings {
+    /// Returns the given values by the directive's canonical name, in the order of the directive table.
+    pub fn given(&self) -> Vec<(&'static str, i64)> {
+        [
+            ("StartServers", self.start_servers),
+            ("ServerLimit", self.server_limit),
+            ("ThreadLimit", self.thread_limit),
+            ("ThreadsPerChild", self.threads_per_child),
+            ("MaxRequestWorkers", self.max_request_workers),
+            ("MinSpareThreads", self.min_spare_threads),
+            ("MaxSpareThreads", self.max_spare_threads),
+            ("MinSpareServers", self.min_spare_servers),
+            ("MaxSpareServers", self.max_spare_servers),
+            ("AsyncRequestWorkerFactor", self.async_request_worker_factor),
+            ("MaxConnectionsPerChild", self.max_connections_per_child),
+            ("ThreadStackSize", self.thread_stack_size),
+            ("MaxMemFree", self.max_mem_free),
+            ("ListenBacklog", self.listen_backlog),
+            ("GracefulShutdownTimeout", self.graceful_shutdown_timeout),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name, value)))
+        .collect()
+    }
+}
+
+/// A load to size for, instead of numbers. Excludes the sizes in `settings`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Capacity {
+    /// Connections to hold at once, from 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100_000_000)))]
+    pub connections: u64,
+    /// How many of them are served at one moment; event only. Default: all of them.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100_000_000)))]
+    pub active: Option<u64>,
+}
+
+/// Memory to count with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// What one worker needs (`10M`), or `measured` from the running server.
+    pub per_worker: Option<String>,
+    /// What everything else on the host needs (`512M`).
+    pub reserve: Option<String>,
+}
+
+/// Persistent connections of the main server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct KeepAlive {
+    /// Whether a connection may carry more than one request. `KeepAlive`.
+    pub enabled: Option<bool>,
+    /// How long an idle connection waits for the next request: `5`, `5s`, `500ms`. `KeepAliveTimeout`.
+    pub timeout: Option<String>,
+    /// Requests a connection may carry; 0 is no limit. `MaxKeepAliveRequests`.
+    pub max_requests: Option<i64>,
+}
+
+/// mod_evasive's settings, in the dialect of the build found on the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Evasive {
+    /// Whether mod_evasive protects this server.
+    pub enabled: Option<bool>,
+    /// Requests for one page within `page_interval` before a client is blocked. `DOSPageCount`.
+    pub page_count: Option<i64>,
+    /// Requests for the whole site within `site_interval` before a client is blocked. `DOSSiteCount`.
+    pub site_count: Option<i64>,
+    /// Idle seconds after which the page counter starts again. `DOSPageInterval`.
+    pub page_interval: Option<i64>,
+    /// Idle seconds after which the site counter starts again. `DOSSiteInterval`.
+    pub site_interval: Option<i64>,
+    /// Seconds for which a client stays blocked; each request starts them again. `DOSBlockingPeriod`.
+    pub blocking_period: Option<i64>,
+    /// Size of the hash table. `DOSHashTableSize`.
+    pub hash_table_size: Option<i64>,
+    /// HTTP status of a blocked request, where the build has a directive for it.
+    pub http_status: Option<i64>,
+    /// Addresses never blocked. `DOSWhitelist`.
+    pub whitelist: Option<Vec<String>>,
+    /// Address that is mailed when a client is first blocked. `DOSEmailNotify`.
+    pub email_notify: Option<String>,
+    /// Command run when a client is first blocked, with exactly one `%s` for its address. `DOSSystemCommand`.
+    pub system_command: Option<String>,
+    /// Directory of the lock files; writable by the web server's user alone. `DOSLogDir`.
+    pub log_dir: Option<String>,
+}
+
+/// A question asked of the server after activation.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// An `http://` address of this host.
+    pub url: String,
+    /// The status expected.
+    #[serde(default = "defaults::status")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 599)))]
+    pub status: u16,
+    /// Seconds to wait for it.
+    #[serde(default = "defaults::health_timeout")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3600)))]
+    pub timeout: u64,
+}
+
+/// Facts of the host to use instead of those read from it. Each is optional.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// Memory of the machine or of its control group, whichever is less, in MiB.
+    pub memory_mb: Option<u64>,
+    /// Processors online.
+    pub cpus: Option<u64>,
+    /// The distribution's ID as in os-release: `debian`, `rocky`.
+    pub distribution: Option<String>,
+    /// Its VERSION_ID: `12`, `9.4`.
+    pub distribution_version: Option<String>,
+    /// httpd's version: `2.4.62`.
+    pub httpd_version: Option<String>,
+    /// Open files that one server process may have (`LimitNOFILE`).
+    pub open_files: Option<u64>,
+    /// Tasks (processes and threads) that the service may have (`TasksMax`).
+    pub tasks_max: Option<u64>,
+    /// `kernel.threads-max`.
+    pub threads_max: Option<u64>,
+    /// `kernel.pid_max`.
+    pub pid_max: Option<u64>,
+    /// `net.core.somaxconn`.
+    pub somaxconn: Option<u64>,
+    /// How PHP runs: `mod_php`, `fpm`, `none`.
+    pub php: Option<String>,
+    /// SELinux boolean `httpd_graceful_shutdown`.
+    pub selinux_graceful_shutdown: Option<bool>,
+}
+
+/// All that can be asked of `tuning`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// What shall be.
+    #[serde(default)]
+    pub state: State,
+    /// With `state: rolled_back`: the transaction before which the host shall be again.
+    pub transaction: Option<String>,
+    /// The MPM that must be the only one loaded. Default: the one enabled now.
+    pub mpm: Option<Mpm>,
+    /// The MPM's directives.
+    pub settings: Option<Settings>,
+    /// A load to size for.
+    pub capacity: Option<Capacity>,
+    /// Memory to count with.
+    pub memory: Option<Memory>,
+    /// Persistent connections.
+    pub keepalive: Option<KeepAlive>,
+    /// mod_evasive.
+    pub evasive: Option<Evasive>,
+    /// What to do when a thread-unsafe mod_php stands against a threaded MPM.
+    #[serde(default)]
+    pub mod_php: ModPhp,
+    /// Where the MPM's numbers are written.
+    #[serde(default)]
+    pub placement: Placement,
+    /// Who brings the change into the running server.
+    #[serde(default)]
+    pub activation: ActivationMode,
+    /// A question asked after activation; a wrong answer undoes the change.
+    pub health: Option<Health>,
+    /// Whether the real `httpd -t` is run on the staged change before anything is touched.
+    #[serde(default = "defaults::yes")]
+    pub config_test: bool,
+    /// Rules whose findings are kept in the result but do not fail the task.
+    #[serde(default)]
+    pub waive: Vec<String>,
+    /// Generations of history kept.
+    #[serde(default = "defaults::keep")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1000)))]
+    pub keep: u32,
+    /// Seconds to wait for another run on this host.
+    #[serde(default = "defaults::lock_timeout")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 86400)))]
+    pub lock_timeout: u64,
+    /// A second instance of the server: `NAME` of `/etc/apache2-NAME`.
+    pub instance: Option<String>,
+    /// Facts to use instead of the host's.
+    #[serde(default)]
+    pub facts: Facts,
+    /// Another root directory, such as an image: the same work, no activation.
+    #[serde(default = "defaults::root")]
+    pub root: String,
+}
+
+/// All that can be asked of `tuning_info`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct InfoParams {
+    /// Facts to use instead of the host's.
+    #[serde(default)]
+    pub facts: Facts,
+    /// Another root directory.
+    #[serde(default = "defaults::root")]
+    pub root: String,
+    /// Where mod_status answers. Default: found from the configuration.
+    pub status_url: Option<String>,
+}
+
+/// Defaults that are not their type's own.
+mod defaults {
+    pub(super) fn status() -> u16 {
+        200
+    }
+    pub(super) fn health_timeout() -> u64 {
+        30
+    }
+    pub(super) fn yes() -> bool {
+        true
+    }
+    pub(super) fn keep() -> u32 {
+        10
+    }
+    pub(super) fn lock_timeout() -> u64 {
+        60
+    }
+    pub(super) fn root() -> String {
+        "/".to_owned()
+    }
+}

@@ -1,0 +1,1 @@
+//! The differences between the host and what it shall be.

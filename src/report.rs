@@ -1,0 +1,270 @@
+//! What is answered: the result as Ansible gets it, and as every front prints it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::httpd::Mpm;
+
+/// How much a finding weighs. JSON: `"error"`, `"warning"`, `"info"`. Errors sort first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// httpd would refuse, die, or run with something other than asked. Fails the task unless waived.
+    Error,
+    /// Works, but not as most would expect.
+    Warning,
+    /// Worth saying.
+    Info,
+}
+
+/// One thing that a rule has to say about a setting. JSON:
+/// `{"rule": "MRW-002", "severity": "error", "setting": "settings.max_request_workers", "value": "410",
+/// "effective": "400", "httpd": "AH00513", "message": "...", "hint": "...", "waived": false}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Finding {
+    /// The id of the rule: stable, `apache-tuning rules ID` tells its source.
+    pub rule: String,
+    /// How much it weighs.
+    pub severity: Severity,
+    /// The parameter's path (`settings.server_limit`), or the directive's name where no parameter sets it.
+    pub setting: Option<String>,
+    /// The value it is about.
+    pub value: Option<String>,
+    /// What httpd would really use.
+    pub effective: Option<String>,
+    /// The code of httpd's own message, where it has one.
+    pub httpd: Option<String>,
+    /// What is wrong, with the numbers.
+    pub message: String,
+    /// What to set instead.
+    pub hint: String,
+    /// Whether the task's `waive` keeps it from failing the task.
+    pub waived: bool,
+}
+
+/// What kind of thing changes. JSON: `"file"`, `"link"`, `"marker"` (a2enmod's record of who switched a module).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// A marker under `/var/lib/apache2`.
+    Marker,
+}
+
+/// What happens to it. JSON: `"create"`, `"modify"`, `"remove"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It was not there.
+    Create,
+    /// It was there, otherwise.
+    Modify,
+    /// It will not be there.
+    Remove,
+}
+
+/// One path that changes. JSON: `{"path": "...", "kind": "file", "action": "modify"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ChangeEntry {
+    /// Absolute path on the managed host.
+    pub path: String,
+    /// What it is.
+    pub kind: ChangeKind,
+    /// What happens to it.
+    pub action: Action,
+}
+
+/// One difference in the shape Ansible draws. JSON: `{"before_header", "after_header", "before", "after"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DiffEntry {
+    /// Heading of the old side.
+    pub before_header: String,
+    /// Heading of the new side.
+    pub after_header: String,
+    /// The old text.
+    pub before: String,
+    /// The new text.
+    pub after: String,
+}
+
+/// The value of one directive of the main server. JSON: `{"value": "1024", "used": "1024", "file": "...", "line": 7}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EffectiveEntry {
+    /// As the winning line has it, variables expanded and quotes off; httpd's default where no line sets it.
+    pub value: String,
+    /// After httpd's own corrections.
+    pub used: String,
+    /// The file of the winning line; null for a default.
+    pub file: Option<String>,
+    /// The line, from 1; null for a default.
+    pub line: Option<u32>,
+}
+
+/// A line elsewhere that wins over ours. JSON: `{"setting", "wanted", "effective", "file", "line", "scope"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Overridden {
+    /// The directive.
+    pub setting: String,
+    /// The value asked for.
+    pub wanted: String,
+    /// The value in force.
+    pub effective: String,
+    /// The file of the line that wins.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: u32,
+    /// `main`, or the virtual host's name and address.
+    pub scope: String,
+}
+
+/// The multi-processing modules. JSON: `{"before": "prefork", "after": "event", "running": null}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct MpmReport {
+    /// The one configured before; null where none or several are.
+    pub before: Option<Mpm>,
+    /// The one configured after.
+    pub after: Option<Mpm>,
+    /// The one mapped in the running parent; null where nothing runs or it cannot be told.
+    pub running: Option<Mpm>,
+}
+
+/// What a running server needs to take the change up. JSON: `"none"`, `"reload"`, `"restart"`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Need {
+    /// Nothing.
+    #[default]
+    None,
+    /// A graceful reload.
+    Reload,
+    /// Stop and start: a reload would ignore part of it, or kill the server.
+    Restart,
+}
+
+/// Bringing the change into a running server. JSON: `{"needed": "restart", "done": false, "reasons": ["..."]}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Activation {
+    /// What it takes.
+    pub needed: Need,
+    /// Whether it was done in this run.
+    pub done: bool,
+    /// Why, one sentence each.
+    pub reasons: Vec<String>,
+}
+
+/// One limit that a load meets. JSON: `{"name": "memory", "limit": 7680, "needs": 4000, "source": "/proc/meminfo"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Bound {
+    /// `memory`, `open_files`, `tasks`, `threads_max`, `pid_max`, `somaxconn`, `scoreboard`.
+    pub name: String,
+    /// What the host allows, in the bound's own unit (memory in MiB).
+    pub limit: u64,
+    /// What the settings need, in the same unit.
+    pub needs: u64,
+    /// Where the limit was read.
+    pub source: String,
+}
+
+/// What the settings can carry. JSON: `{"connections", "workers", "processes", "memory_mb", "bounds", "binding"}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CapacityReport {
+    /// Most connections held at once; null where the MPM is not known.
+    pub connections: Option<u64>,
+    /// Most requests served at once.
+    pub workers: Option<u64>,
+    /// Most server processes at full load.
+    pub processes: Option<u64>,
+    /// Memory at full load in MiB; null where the need of a worker is not known.
+    pub memory_mb: Option<u64>,
+    /// The limits, in table order.
+    pub bounds: Vec<Bound>,
+    /// The name of the tightest bound that is known; null where none is.
+    pub binding: Option<String>,
+}
+
+/// The real `httpd -t`. JSON: `{"ran": true, "ok": true, "output": "Syntax OK", "reason": null}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ConfigTest {
+    /// Whether it ran.
+    pub ran: bool,
+    /// Whether it passed; null where it did not run.
+    pub ok: Option<bool>,
+    /// What it printed.
+    pub output: String,
+    /// Why it did not run; null where it did.
+    pub reason: Option<String>,
+}
+
+/// A structural error of the parameters. JSON: `{"path": "settings.threads_per_child", "message": "..."}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ParameterError {
+    /// The parameter's path; empty for the object as a whole.
+    pub path: String,
+    /// What is wrong, and what is allowed.
+    pub message: String,
+}
+
+/// The result of the `tuning` module, whole: lists are empty, not absent, where they do not apply.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Report {
+    /// Whether anything was, or in check mode would be, changed.
+    pub changed: bool,
+    /// True on failure, absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
+    /// One sentence for a person.
+    pub msg: String,
+    /// Structural errors of the parameters, all at once.
+    pub errors: Vec<ParameterError>,
+    /// The differences; only where a diff was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<Vec<DiffEntry>>,
+    /// What the rules say, errors first.
+    pub findings: Vec<Finding>,
+    /// The warnings among them as text, for Ansible's own display.
+    pub warnings: Vec<String>,
+    /// The paths that change.
+    pub changes: Vec<ChangeEntry>,
+    /// The directives of the main server after the change, by name.
+    pub effective: BTreeMap<String, EffectiveEntry>,
+    /// Lines elsewhere that win over ours.
+    pub overridden: Vec<Overridden>,
+    /// The multi-processing modules.
+    pub mpm: MpmReport,
+    /// What a running server needs.
+    pub activation: Activation,
+    /// For handlers: stop and start is needed and was not done.
+    pub restart_required: bool,
+    /// For handlers: a reload is needed and was not done.
+    pub reload_required: bool,
+    /// What the settings can carry.
+    pub capacity: CapacityReport,
+    /// The real configuration test.
+    pub config_test: ConfigTest,
+    /// The id in the history; null where nothing was changed.
+    pub transaction: Option<String>,
+    /// The parameters, where Ansible asks for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<Value>,
+}

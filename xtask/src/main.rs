@@ -1,0 +1,3 @@
+//! The project's own commands: `cargo xtask demo`, `cargo xtask test` and what they are made of.
+
+fn main() {}
