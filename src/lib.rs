@@ -21,19 +21,21 @@ pub mod cli;
 
 pub mod params;
 pub mod report;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod units;
 
-pub mod tree;
-pub mod facts;
 pub mod distro;
+pub mod facts;
 pub mod httpd;
 pub mod modules;
+pub mod tree;
 
 pub mod capacity;
 pub mod desired;
 pub mod features;
-pub mod rules;
 pub mod plan;
+pub mod rules;
 
-pub mod preview;
 pub mod apply;
+pub mod preview;

@@ -236,7 +236,9 @@ pub fn node(files: &dyn Files, path: &Path) -> io::Result<Node> {
         Kind::File => Ok(Node::File(files.read(path)?)),
         Kind::Link => Ok(Node::Link(files.read_link(path)?)),
         Kind::Dir => Err(io::Error::new(io::ErrorKind::InvalidInput, "is a directory, not a file or link")),
-        Kind::Other => Err(io::Error::new(io::ErrorKind::InvalidInput, "is a special file, not a file or link")),
+        Kind::Other => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "is a special file, not a file or link"))
+        }
     }
 }
 

@@ -33,7 +33,9 @@ impl Bytes {
         if !fraction.is_empty() {
             let numerator: u64 = fraction.parse().ok()?;
             let denominator = 10_u64.pow(u32::try_from(fraction.len()).ok()?);
-            total = total.checked_add(u64::try_from(u128::from(numerator) * u128::from(scale) / u128::from(denominator)).ok()?)?;
+            total = total.checked_add(
+                u64::try_from(u128::from(numerator) * u128::from(scale) / u128::from(denominator)).ok()?,
+            )?;
         }
         Some(Self(total))
     }

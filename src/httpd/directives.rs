@@ -144,7 +144,15 @@ pub const DIRECTIVES: &[Directive] = &[
 ];
 
 const fn watched(name: &'static str, mpms: &'static [Mpm]) -> Directive {
-    Directive { name, alias: None, key: "", group: Group::Watched, mpms, parser: Parser::Atoi, in_vhost: false }
+    Directive {
+        name,
+        alias: None,
+        key: "",
+        group: Group::Watched,
+        mpms,
+        parser: Parser::Atoi,
+        in_vhost: false,
+    }
 }
 
 /// Returns the row of a directive by its name or its older alias, in any case, as httpd compares names.

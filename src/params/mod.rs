@@ -1,11 +1,17 @@
 //! What may be asked: the parameters, brought to their type, checked against the schema, as plain data.
 
-use serde::Deserialize;
+pub mod coerce;
+pub mod json;
+mod validate;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::httpd::Mpm;
+use crate::report::ParameterError;
 
 /// What shall be. JSON: `"present"`, `"absent"`, `"rolled_back"`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -19,7 +25,7 @@ pub enum State {
 }
 
 /// What to do when a mod_php that is not thread-safe stands against a threaded MPM. JSON: `"refuse"`, `"disable"`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ModPhp {
@@ -31,7 +37,7 @@ pub enum ModPhp {
 }
 
 /// Where the MPM's numbers are written. JSON: `"distribution"`, `"drop_in"`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Placement {
@@ -43,7 +49,7 @@ pub enum Placement {
 }
 
 /// Who brings a change into the running server. JSON: `"auto"`, `"defer"`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ActivationMode {
@@ -204,6 +210,19 @@ pub struct Health {
     pub timeout: u64,
 }
 
+/// How PHP runs. JSON: `"mod_php"`, `"fpm"`, `"none"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Php {
+    /// Inside httpd's processes.
+    ModPhp,
+    /// In php-fpm's own.
+    Fpm,
+    /// Not at all.
+    None,
+}
+
 /// Facts of the host to use instead of those read from it. Each is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -229,8 +248,8 @@ pub struct Facts {
     pub pid_max: Option<u64>,
     /// `net.core.somaxconn`.
     pub somaxconn: Option<u64>,
-    /// How PHP runs: `mod_php`, `fpm`, `none`.
-    pub php: Option<String>,
+    /// How PHP runs.
+    pub php: Option<Php>,
     /// SELinux boolean `httpd_graceful_shutdown`.
     pub selinux_graceful_shutdown: Option<bool>,
 }
@@ -305,6 +324,113 @@ pub struct InfoParams {
     pub root: String,
     /// Where mod_status answers. Default: found from the configuration.
     pub status_url: Option<String>,
+}
+
+/// What Ansible itself says beside the parameters: its `_ansible_*` keys. Unknown ones are ignored, because each
+/// release adds some.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Context {
+    /// Only foretell.
+    pub check_mode: bool,
+    /// Return the differences.
+    pub diff: bool,
+    /// Return the parameters under `invocation`.
+    pub invocation: bool,
+    /// Accept unknown parameters silently.
+    pub ignore_unknown: bool,
+    /// The module's name as the task has it; empty by hand.
+    pub module: String,
+}
+
+/// What was asked: one of the two modules.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    /// `tuning`.
+    Tuning(Box<Params>),
+    /// `tuning_info`.
+    Info(InfoParams),
+}
+
+/// Parameters that could not be taken, all errors at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    /// What Ansible said beside them, as far as it could be read.
+    pub context: Context,
+    /// The errors.
+    pub errors: Vec<ParameterError>,
+}
+
+/// Reads the parameters of a task: one JSON object, parameters and `_ansible_*` keys side by side.
+///
+/// # Errors
+/// Every structural error at once, each with its path.
+pub fn parse(input: &[u8]) -> Result<(Asked, Context), Refused> {
+    let whole = |message: String| Refused {
+        context: Context::default(),
+        errors: vec![ParameterError { path: String::new(), message }],
+    };
+    let text = std::str::from_utf8(input).map_err(|error| {
+        whole(format!(
+            "the parameters are not UTF-8 (byte {} is 0x{:02x}); write them as JSON in UTF-8",
+            error.valid_up_to(),
+            input.get(error.valid_up_to()).copied().unwrap_or(0)
+        ))
+    })?;
+    if text.trim().is_empty() {
+        return Err(whole(
+            "the parameters are empty; give one JSON object such as {\"mpm\": \"event\"}".to_owned(),
+        ));
+    }
+    let (value, twice) = json::parse(text)
+        .map_err(|error| whole(format!("the parameters are not JSON: {error}; give one JSON object")))?;
+    let Value::Object(map) = value else {
+        return Err(whole(format!(
+            "the parameters are {}, not a JSON object such as {{\"mpm\": \"event\"}}",
+            coerce::shown(&value)
+        )));
+    };
+    let (context, own) = split(map);
+    let mut errors: Vec<ParameterError> = twice.iter().map(|path| given_twice(path)).collect();
+    let asked = if context.module.rsplit('.').next() == Some("tuning_info") {
+        let typed = coerce::object(own, coerce::INFO, "", &mut errors);
+        validate::info(typed, &context, &mut errors).map(Asked::Info)
+    } else {
+        let typed = coerce::object(own, coerce::TUNING, "", &mut errors);
+        validate::tuning(typed, &context, &mut errors).map(|params| Asked::Tuning(Box::new(params)))
+    };
+    match asked {
+        Some(asked) if errors.is_empty() => Ok((asked, context)),
+        _ => Err(Refused { context, errors }),
+    }
+}
+
+/// Separates Ansible's own keys from the parameters.
+fn split(map: Map<String, Value>) -> (Context, Map<String, Value>) {
+    let mut context = Context::default();
+    let mut own = Map::new();
+    for (key, value) in map {
+        let flag = value.as_bool().unwrap_or(false);
+        match key.as_str() {
+            "_ansible_check_mode" => context.check_mode = flag,
+            "_ansible_diff" => context.diff = flag,
+            "_ansible_inject_invocation" => context.invocation = flag,
+            "_ansible_ignore_unknown_opts" => context.ignore_unknown = flag,
+            "_ansible_module_name" => context.module = value.as_str().unwrap_or_default().to_owned(),
+            other if other.starts_with("_ansible_") => {}
+            _ => {
+                own.insert(key, value);
+            }
+        }
+    }
+    (context, own)
+}
+
+/// The error of a key given twice.
+fn given_twice(path: &str) -> ParameterError {
+    ParameterError {
+        path: path.to_owned(),
+        message: format!("parameter '{path}' is given twice; keep one of them"),
+    }
 }
 
 /// Defaults that are not their type's own.

@@ -1,3 +1,7 @@
 //! The project's own commands: `cargo xtask demo`, `cargo xtask test` and what they are made of.
 
-fn main() {}
+mod generate;
+
+fn main() -> std::io::Result<()> {
+    generate::schemas(std::path::Path::new("."))
+}

@@ -1,0 +1,293 @@
+//! Checks the typed parameters against the published schema, and what a schema cannot say, all at once.
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{JsonType, ValidationError};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::coerce::{self, Field, Kind};
+use super::json::join;
+use super::{Context, InfoParams, Params};
+use crate::report::ParameterError;
+
+#[jsonschema::validator(path = "schema/params.json")]
+struct TuningSchema;
+
+#[jsonschema::validator(path = "schema/info.json")]
+struct InfoSchema;
+
+/// Checks the parameters of `tuning`.
+pub(super) fn tuning(
+    typed: Map<String, Value>,
+    context: &Context,
+    errors: &mut Vec<ParameterError>,
+) -> Option<Params> {
+    let value = known_only(typed, context, coerce::TUNING);
+    for error in TuningSchema::iter_errors(&value) {
+        explain(&error, context, coerce::TUNING, errors);
+    }
+    together(&value, errors);
+    finish(value, errors)
+}
+
+/// Checks the parameters of `tuning_info`.
+pub(super) fn info(
+    typed: Map<String, Value>,
+    context: &Context,
+    errors: &mut Vec<ParameterError>,
+) -> Option<InfoParams> {
+    let value = known_only(typed, context, coerce::INFO);
+    for error in InfoSchema::iter_errors(&value) {
+        explain(&error, context, coerce::INFO, errors);
+    }
+    absolute_root(&value, errors);
+    finish(value, errors)
+}
+
+/// Makes the plain data, once nothing is wrong with it.
+fn finish<T: DeserializeOwned>(value: Value, errors: &mut Vec<ParameterError>) -> Option<T> {
+    if !errors.is_empty() {
+        return None;
+    }
+    serde_json::from_value(value)
+        .map_err(|error| {
+            errors.push(ParameterError {
+                path: String::new(),
+                message: format!("the parameters do not fit: {error}"),
+            });
+        })
+        .ok()
+}
+
+/// Drops unknown keys where Ansible says that they are to be accepted silently.
+fn known_only(mut typed: Map<String, Value>, context: &Context, fields: &[Field]) -> Value {
+    if context.ignore_unknown {
+        typed.retain(|key, _| fields.iter().any(|field| field.key == key));
+    }
+    Value::Object(typed)
+}
+
+/// Turns one error of the validator into Ansible's words, with the path.
+fn explain(
+    error: &ValidationError<'_>,
+    context: &Context,
+    fields: &[Field],
+    errors: &mut Vec<ParameterError>,
+) {
+    let path = dotted(error.instance_path().as_str());
+    let given = coerce::shown(error.instance());
+    let message = match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known = keys_at(fields, &path);
+            let module = if context.module.is_empty() { "webfleet.apache.tuning" } else { &context.module };
+            errors.extend(unexpected.iter().map(|key| {
+                let full = join(&path, key);
+                let nearest = nearest(key, known.iter().copied());
+                let meant = nearest.map_or(String::new(), |near| format!(" Did you mean '{near}'?"));
+                ParameterError {
+                    message: format!(
+                        "Unsupported parameters for ({module}) module: {full}.{meant} Supported parameters include: {}.",
+                        known.join(", ")
+                    ),
+                    path: full,
+                }
+            }));
+            return;
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<&str> =
+                options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let got = error.instance().as_str().map_or(given, str::to_owned);
+            let near = nearest(&got, options.iter().copied());
+            let meant = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+            format!("value of {path} must be one of: {}, got: {got}{meant}", options.join(", "))
+        }
+        ValidationErrorKind::Required { property } => {
+            let key = property.as_str().unwrap_or_default();
+            errors.push(ParameterError {
+                message: if path.is_empty() {
+                    format!("missing required arguments: {key}")
+                } else {
+                    format!("missing required arguments: {key} found in {path}")
+                },
+                path: join(&path, key),
+            });
+            return;
+        }
+        ValidationErrorKind::Minimum { limit } => {
+            format!("value of {path} must be at least {limit}, got: {given}")
+        }
+        ValidationErrorKind::Maximum { limit } => {
+            format!("value of {path} must be at most {limit}, got: {given}")
+        }
+        ValidationErrorKind::Type { kind } => {
+            format!("value of {path} must be {}, got: {given}", wanted(kind))
+        }
+        // The schema uses no other keyword; the validator's own words serve for one that comes later.
+        _ => format!("value of {path} is not allowed: {error}"),
+    };
+    errors.push(ParameterError { path, message });
+}
+
+/// The type a schema wants, as Ansible names it.
+fn wanted(kind: &TypeKind) -> &'static str {
+    match kind {
+        TypeKind::Single(JsonType::Integer) => "an int",
+        TypeKind::Single(JsonType::Boolean) => "a bool",
+        TypeKind::Single(JsonType::Array) => "a list",
+        TypeKind::Single(JsonType::Object) => "a dict",
+        _ => "a str",
+    }
+}
+
+/// Returns `/settings/server_limit` as `settings.server_limit` and `/waive/0` as `waive[0]`.
+fn dotted(pointer: &str) -> String {
+    let mut path = String::new();
+    for part in pointer.split('/').skip(1) {
+        if part.bytes().all(|byte| byte.is_ascii_digit()) && !part.is_empty() {
+            path = format!("{path}[{part}]");
+        } else {
+            path = join(&path, &part.replace("~1", "/").replace("~0", "~"));
+        }
+    }
+    path
+}
+
+/// Returns the keys known in the object at `path`.
+fn keys_at(mut fields: &[Field], path: &str) -> Vec<&'static str> {
+    for part in path.split('.').filter(|part| !part.is_empty()) {
+        match fields.iter().find(|field| field.key == part).map(|field| field.kind) {
+            Some(Kind::Dict(inner)) => fields = inner,
+            _ => return Vec::new(),
+        }
+    }
+    fields.iter().map(|field| field.key).collect()
+}
+
+/// Returns the known word nearest to `given`, if one is near enough to be a slip of the pen.
+pub fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let given = given.to_ascii_lowercase();
+    let flat: String = given.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    known
+        .map(|word| {
+            // `MaxRequestWorkers` is httpd's spelling of `max_request_workers`: no distance at all.
+            let plain: String =
+                word.to_ascii_lowercase().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+            (strsim::damerau_levenshtein(&flat, &plain), word)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, word)| *distance <= word.len().div_ceil(3))
+        .map(|(_, word)| word)
+}
+
+/// What holds between parameters, and what only words can say.
+fn together(value: &Value, errors: &mut Vec<ParameterError>) {
+    const SIZES: [&str; 11] = [
+        "start_servers",
+        "server_limit",
+        "thread_limit",
+        "threads_per_child",
+        "max_request_workers",
+        "min_spare_threads",
+        "max_spare_threads",
+        "min_spare_servers",
+        "max_spare_servers",
+        "async_request_worker_factor",
+        "listen_backlog",
+    ];
+    let mut refuse = |path: &str, message: String| {
+        errors.push(ParameterError { path: path.to_owned(), message });
+    };
+    if value.get("capacity").is_some() {
+        let sizes: Vec<String> = SIZES
+            .iter()
+            .filter(|key| value.pointer(&format!("/settings/{key}")).is_some())
+            .map(|key| format!("settings.{key}"))
+            .collect();
+        if !sizes.is_empty() {
+            refuse(
+                "capacity",
+                format!(
+                    "parameters are mutually exclusive: capacity|{}; give the load or the numbers, not both",
+                    sizes.join("|")
+                ),
+            );
+        }
+        if let (Some(connections), Some(active)) = (
+            value.pointer("/capacity/connections").and_then(Value::as_u64),
+            value.pointer("/capacity/active").and_then(Value::as_u64),
+        ) && active > connections
+        {
+            refuse(
+                "capacity.active",
+                format!(
+                    "value of capacity.active must be at most capacity.connections ({connections}), got: {active}"
+                ),
+            );
+        }
+    }
+    let rolled_back = value.get("state").and_then(Value::as_str) == Some("rolled_back");
+    if let Some(id) = value.get("transaction").and_then(Value::as_str) {
+        if !rolled_back {
+            refuse(
+                "transaction",
+                "transaction is only for state: rolled_back; take it out or set that state".to_owned(),
+            );
+        }
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            refuse(
+                "transaction",
+                format!(
+                    "value of transaction must be an id as `apache-tuning history` lists them, got: {id:?}"
+                ),
+            );
+        }
+    }
+    if let Some(name) = value.get("instance").and_then(Value::as_str) {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if name.is_empty() || name.starts_with('.') || name.starts_with('-') || !name.bytes().all(fits) {
+            refuse(
+                "instance",
+                format!(
+                    "value of instance must be a name of letters, digits, '_', '.' and '-', got: {name:?}"
+                ),
+            );
+        }
+    }
+    if let Some(url) = value.pointer("/health/url").and_then(Value::as_str) {
+        let host = url.strip_prefix("http://");
+        if host.is_none_or(str::is_empty) || url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+            refuse(
+                "health.url",
+                format!(
+                    "value of health.url must be an address of this host such as http://127.0.0.1/, got: {url:?}"
+                ),
+            );
+        }
+    }
+    for key in ["per_worker", "reserve"] {
+        if let Some(text) = value.pointer(&format!("/memory/{key}")).and_then(Value::as_str)
+            && crate::units::Bytes::parse(text).is_none_or(|bytes| bytes.0 == 0 && key == "per_worker")
+            && !(key == "per_worker" && text == "measured")
+        {
+            let also = if key == "per_worker" { ", or measured" } else { "" };
+            refuse(
+                &format!("memory.{key}"),
+                format!("value of memory.{key} must be an amount such as 10M or 1G{also}, got: {text:?}"),
+            );
+        }
+    }
+    absolute_root(value, errors);
+}
+
+/// The other root must be an absolute path.
+fn absolute_root(value: &Value, errors: &mut Vec<ParameterError>) {
+    if let Some(root) = value.get("root").and_then(Value::as_str)
+        && (!root.starts_with('/') || root.contains('\0'))
+    {
+        errors.push(ParameterError {
+            path: "root".to_owned(),
+            message: format!("value of root must be an absolute path, got: {root:?}"),
+        });
+    }
+}

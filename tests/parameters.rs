@@ -1,0 +1,198 @@
+//! Parameters as Ansible hands them: brought to their type, all structural errors at once, in Ansible's words.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use apache_tuning::params::{self, Asked, Params};
+
+fn taken(json: &str) -> Params {
+    match params::parse(json.as_bytes()) {
+        Ok((Asked::Tuning(params), _)) => *params,
+        other => panic!("{json}: {other:?}"),
+    }
+}
+
+fn errors(json: &[u8]) -> Vec<(String, String)> {
+    match params::parse(json) {
+        Err(refused) => refused.errors.into_iter().map(|error| (error.path, error.message)).collect(),
+        Ok(taken) => panic!("{}: taken as {taken:?}", String::from_utf8_lossy(json)),
+    }
+}
+
+#[test]
+fn values_are_brought_to_their_type_as_ansible_does_it() {
+    for value in ["64", "\"64\"", "\" 64 \"", "\"+64\"", "\"0064\""] {
+        let params = taken(&format!(r#"{{"settings": {{"threads_per_child": {value}}}}}"#));
+        assert_eq!(params.settings.unwrap().threads_per_child, Some(64), "{value}");
+    }
+    for (value, want) in [
+        ("true", true),
+        ("\"YES\"", true),
+        ("\" on \"", true),
+        ("1", true),
+        ("\"t\"", true),
+        ("false", false),
+        ("\"No\"", false),
+        ("\"off\"", false),
+        ("0", false),
+        ("\"F\"", false),
+    ] {
+        let params = taken(&format!(r#"{{"keepalive": {{"enabled": {value}}}}}"#));
+        assert_eq!(params.keepalive.unwrap().enabled, Some(want), "{value}");
+    }
+    assert_eq!(taken(r#"{"keepalive": {"timeout": 5}}"#).keepalive.unwrap().timeout.unwrap(), "5");
+    assert_eq!(
+        taken(r#"{"evasive": {"whitelist": "127.0.0.1, ::1"}}"#).evasive.unwrap().whitelist.unwrap().len(),
+        2
+    );
+    let settings = taken(r#"{"settings": "server_limit=17, thread_limit=64"}"#).settings.unwrap();
+    assert_eq!((settings.server_limit, settings.thread_limit), (Some(17), Some(64)));
+    let settings = taken(r#"{"settings": "{\"server_limit\": \"17\"}"}"#).settings.unwrap();
+    assert_eq!(settings.server_limit, Some(17));
+}
+
+#[test]
+fn null_is_not_given() {
+    let nulls = taken(
+        r#"{"mpm": null, "settings": null, "state": null, "keep": null, "keepalive": {"timeout": null}}"#,
+    );
+    let mut plain = taken("{}");
+    plain.keepalive = Some(params::KeepAlive::default());
+    assert_eq!(nulls, plain);
+}
+
+#[test]
+fn ansibles_own_keys_are_not_parameters() {
+    let json = r#"{"_ansible_check_mode": true, "_ansible_diff": true, "_ansible_invented_later": {"a": [1]},
+        "_ansible_tmpdir": null, "mpm": "event"}"#;
+    let (_, context) = params::parse(json.as_bytes()).unwrap();
+    assert!(context.check_mode && context.diff && !context.invocation);
+}
+
+#[test]
+fn the_module_name_chooses_the_module() {
+    for (name, info) in [
+        ("webfleet.apache.tuning", false),
+        ("webfleet.apache.tuning_info", true),
+        ("tuning_info", true),
+        ("", false),
+    ] {
+        let json = format!(r#"{{"_ansible_module_name": "{name}"}}"#);
+        let (asked, _) = params::parse(json.as_bytes()).unwrap();
+        assert_eq!(matches!(asked, Asked::Info(_)), info, "{name}");
+    }
+}
+
+#[test]
+fn each_structural_error_is_told_with_its_path() {
+    const TPC: &str = "settings.threads_per_child";
+    for (json, path, words) in [
+        (r#"{"settings": {"threads_per_child": "64x"}}"#, TPC, "unable to convert to int"),
+        (r#"{"settings": {"threads_per_child": "0x40"}}"#, TPC, "unable to convert to int"),
+        (r#"{"settings": {"threads_per_child": 6.4e1}}"#, TPC, "is of type float"),
+        (r#"{"settings": {"threads_per_child": ""}}"#, TPC, "is of type str found in 'settings'"),
+        (r#"{"settings": {"threads_per_child": true}}"#, TPC, "is of type bool"),
+        (r#"{"settings": {"threads_per_child": [64]}}"#, TPC, "is of type list"),
+        (r#"{"settings": {"server_limit": "99999999999999999999"}}"#, "settings.server_limit", "64 bits"),
+        (r#"{"settings": {"server_limit": 18446744073709551615}}"#, "settings.server_limit", "64 bits"),
+        (r#"{"settings": 5}"#, "settings", "unable to convert to dict"),
+        (r#"{"settings": "five"}"#, "settings", "neither a JSON object"),
+        (r#"{"settings": "server_limit=1, server_limit=2"}"#, "settings.server_limit", "given twice"),
+        (r#"{"keepalive": {"enabled": "maybe"}}"#, "keepalive.enabled", "unable to convert to bool"),
+        (r#"{"keepalive": {"enabled": 2}}"#, "keepalive.enabled", "unable to convert to bool"),
+        (r#"{"mpm": "itk"}"#, "mpm", "value of mpm must be one of: event, worker, prefork, got: itk"),
+        (r#"{"mpm": "evnt"}"#, "mpm", "did you mean 'event'"),
+        (r#"{"mpm": ["event"]}"#, "mpm", "unable to convert to str"),
+        (r#"{"state": "gone"}"#, "state", "must be one of: present, absent, rolled_back, got: gone"),
+        (r#"{"mod_php": "remove"}"#, "mod_php", "must be one of: refuse, disable"),
+        (r#"{"placement": "dropin"}"#, "placement", "did you mean 'drop_in'"),
+        (r#"{"activation": true}"#, "activation", "must be one of: auto, defer, got: True"),
+        (r#"{"setings": {}}"#, "setings", "Did you mean 'settings'?"),
+        (
+            r#"{"settings": {"MaxRequestWorkers": 1}}"#,
+            "settings.MaxRequestWorkers",
+            "mean 'max_request_workers'?",
+        ),
+        (
+            r#"{"evasive": {"pagecount": 1}}"#,
+            "evasive.pagecount",
+            "Supported parameters include: enabled, page_count",
+        ),
+        (
+            r#"{"zzzzzzzz": 1}"#,
+            "zzzzzzzz",
+            "Unsupported parameters for (webfleet.apache.tuning) module: zzzzzzzz. Supp",
+        ),
+        (
+            r#"{"capacity": {}}"#,
+            "capacity.connections",
+            "missing required arguments: connections found in capacity",
+        ),
+        (r#"{"capacity": {"connections": 0}}"#, "capacity.connections", "at least 1"),
+        (r#"{"capacity": {"connections": -5}}"#, "capacity.connections", "at least 1, got: -5"),
+        (
+            r#"{"capacity": {"connections": 5, "active": 6}}"#,
+            "capacity.active",
+            "at most capacity.connections (5)",
+        ),
+        (
+            r#"{"capacity": {"connections": 5}, "settings": {"server_limit": 5}}"#,
+            "capacity",
+            "mutually exclusive",
+        ),
+        (r#"{"health": {}}"#, "health.url", "missing required arguments: url"),
+        (r#"{"health": {"url": "https://x/"}}"#, "health.url", "http://127.0.0.1/"),
+        (r#"{"health": {"url": "http://x/\r\nHost: y"}}"#, "health.url", "must be an address"),
+        (r#"{"health": {"url": "http://x/", "status": 600}}"#, "health.status", "at most 599, got: 600"),
+        (r#"{"waive": {"a": 1}}"#, "waive", "unable to convert to list"),
+        (r#"{"waive": [["a"]]}"#, "waive[0]", "Elements value for option 'waive' is of type list"),
+        (r#"{"keep": 0}"#, "keep", "at least 1"),
+        (r#"{"lock_timeout": -1}"#, "lock_timeout", "at least 0"),
+        (r#"{"transaction": "x"}"#, "transaction", "only for state: rolled_back"),
+        (r#"{"state": "rolled_back", "transaction": "../../etc"}"#, "transaction", "must be an id"),
+        (r#"{"instance": "../x"}"#, "instance", "must be a name"),
+        (r#"{"root": "relative"}"#, "root", "must be an absolute path"),
+        (r#"{"memory": {"per_worker": "ten"}}"#, "memory.per_worker", "such as 10M or 1G, or measured"),
+        (r#"{"memory": {"reserve": "measured"}}"#, "memory.reserve", "such as 10M"),
+        (r#"{"facts": {"memory_mb": "lots"}}"#, "facts.memory_mb", "unable to convert to int"),
+        (r#"{"facts": {"php": "php-fpm"}}"#, "facts.php", "must be one of: mod_php, fpm, none"),
+        (r#"{"facts": {"ram": 1}}"#, "facts.ram", "Unsupported parameters"),
+        (r#"{"mpm": "event", "mpm": "worker"}"#, "mpm", "given twice"),
+        (r#"{"evasive": {"whitelist": ["a"], "whitelist": ["b"]}}"#, "evasive.whitelist", "given twice"),
+        ("", "", "empty"),
+        ("  \n", "", "empty"),
+        ("{", "", "not JSON: EOF"),
+        (r#"{"mpm": "event""#, "", "not JSON: EOF"),
+        (r#"{"keep": NaN}"#, "", "not JSON"),
+        (r#"{"keep": Infinity}"#, "", "not JSON"),
+        ("[1, 2]", "", "not a JSON object"),
+        ("null", "", "not a JSON object"),
+        ("{} {}", "", "not JSON: trailing characters"),
+    ] {
+        let errors = errors(json.as_bytes());
+        assert!(
+            errors.iter().any(|(at, message)| at == path && message.contains(words)),
+            "{json}: wanted {words:?} at {path:?}, got {errors:#?}"
+        );
+    }
+}
+
+#[test]
+fn text_that_is_not_utf8_is_refused_with_the_place() {
+    let errors = errors(b"{\"mpm\": \"\xff\"}");
+    assert!(errors[0].1.contains("byte 9 is 0xff"), "{errors:?}");
+}
+
+#[test]
+fn all_errors_are_told_at_once() {
+    let json =
+        r#"{"mpm": "x", "settings": {"server_limit": "a", "foo": 1}, "keep": 0, "keep": 0, "root": "r"}"#;
+    let paths: Vec<String> = errors(json.as_bytes()).into_iter().map(|(path, _)| path).collect();
+    for path in ["mpm", "settings.server_limit", "settings.foo", "keep", "root"] {
+        assert!(paths.contains(&path.to_owned()), "{path} is missing in {paths:?}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_accepted_where_ansible_says_so() {
+    let json = r#"{"_ansible_ignore_unknown_opts": true, "invented": 1, "mpm": "event"}"#;
+    assert!(params::parse(json.as_bytes()).is_ok());
+}
