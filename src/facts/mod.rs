@@ -1,5 +1,7 @@
 //! The host as plain data: the machine's limits, the running server, where each value was read.
 
+pub mod disk;
+
 use crate::httpd::Mpm;
 use crate::units::Bytes;
 

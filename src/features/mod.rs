@@ -1,1 +1,3 @@
 //! What each group of parameters writes: one file a feature.
+
+pub mod blocks;

@@ -165,7 +165,7 @@ fn keys_at(mut fields: &[Field], path: &str) -> Vec<&'static str> {
 }
 
 /// Returns the known word nearest to `given`, if one is near enough to be a slip of the pen.
-pub fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_ascii_lowercase();
     let flat: String = given.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
     known
@@ -265,6 +265,16 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
             );
         }
     }
+    for path in ["keepalive/timeout", "evasive/email_notify", "evasive/system_command", "evasive/log_dir"] {
+        if let Some(text) = value.pointer(&format!("/{path}")).and_then(Value::as_str) {
+            one_line(&path.replace('/', "."), text, &mut refuse);
+        }
+    }
+    for (index, text) in
+        value.pointer("/evasive/whitelist").and_then(Value::as_array).into_iter().flatten().enumerate()
+    {
+        one_line(&format!("evasive.whitelist[{index}]"), text.as_str().unwrap_or_default(), &mut refuse);
+    }
     for key in ["per_worker", "reserve"] {
         if let Some(text) = value.pointer(&format!("/memory/{key}")).and_then(Value::as_str)
             && crate::units::Bytes::parse(text).is_none_or(|bytes| bytes.0 == 0 && key == "per_worker")
@@ -278,6 +288,31 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
         }
     }
     absolute_root(value, errors);
+}
+
+/// Text becomes one argument of one directive: what httpd would read as more than that cannot be written at all.
+fn one_line(path: &str, text: &str, refuse: &mut impl FnMut(&str, String)) {
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        refuse(
+            path,
+            format!(
+                "value of {path} holds the control character U+{:04X}, got: {text:?}; httpd reads one line, \
+                 write it without",
+                u32::from(control)
+            ),
+        );
+    }
+    if text.contains("${") {
+        refuse(
+            path,
+            format!(
+                "value of {path} holds a variable that httpd would replace, got: {text:?}; write the value itself"
+            ),
+        );
+    }
+    if text.is_empty() {
+        refuse(path, format!("value of {path} is empty; leave the parameter out instead"));
+    }
 }
 
 /// The other root must be an absolute path.

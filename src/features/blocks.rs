@@ -1,0 +1,230 @@
+//! Blocks of lines between two marker lines, and managed lines taken over: how a file that is not ours alone is
+//! edited with every other byte kept.
+//!
+//! A block looks like this, and its markers are all that identifies it:
+//!
+//! ```text
+//! # BEGIN apache-tuning mpm. These lines are written by apache-tuning (webfleet.apache.tuning);
+//! # change the task's parameters instead: lines between the markers are replaced by the next run.
+//! ...
+//! # END apache-tuning mpm.
+//! ```
+
+use std::ops::Range;
+
+/// Returns the marker line that opens the block of a feature.
+fn opening(name: &str) -> String {
+    format!("# BEGIN apache-tuning {name}.")
+}
+
+/// Returns the marker line that closes it.
+fn closing(name: &str) -> String {
+    format!("# END apache-tuning {name}.")
+}
+
+/// Returns `text` with the block of `name` holding `body`, or without it for `None`.
+///
+/// An existing block is replaced where it stands; a new one goes to the end. A second block of the same name, left
+/// by a merge, goes. A marker without its partner is an ordinary comment and stays.
+pub fn put(text: &[u8], name: &str, body: Option<&str>) -> Vec<u8> {
+    let rendered = body.map(|body| {
+        format!(
+            "{} These lines are written by apache-tuning (webfleet.apache.tuning);\n\
+             # change the task's parameters instead: lines between the markers are replaced by the next run.\n\
+             {}{}\n",
+            opening(name),
+            body,
+            closing(name)
+        )
+    });
+    let found = ranges(text, name);
+    let mut out = Vec::with_capacity(text.len() + rendered.as_ref().map_or(0, String::len));
+    let mut at = 0;
+    for (index, range) in found.iter().enumerate() {
+        out.extend_from_slice(&text[at..range.start]);
+        if index == 0
+            && let Some(rendered) = &rendered
+        {
+            out.extend_from_slice(rendered.as_bytes());
+        }
+        at = range.end;
+    }
+    out.extend_from_slice(&text[at..]);
+    if found.is_empty()
+        && let Some(rendered) = &rendered
+    {
+        if !out.is_empty() && !out.ends_with(b"\n") {
+            out.push(b'\n');
+        }
+        out.extend_from_slice(rendered.as_bytes());
+    }
+    out
+}
+
+/// Tells whether `text` has the block of `name`.
+pub fn has(text: &[u8], name: &str) -> bool {
+    !ranges(text, name).is_empty()
+}
+
+/// Returns where the blocks of `name` stand, markers and line ends included.
+fn ranges(text: &[u8], name: &str) -> Vec<Range<usize>> {
+    let (opening, closing) = (opening(name), closing(name));
+    let mut found = Vec::new();
+    let mut open = None;
+    for line in lines(text) {
+        let content = text[line.clone()].trim_ascii();
+        if content.starts_with(opening.as_bytes()) {
+            open = Some(line.start);
+        } else if content == closing.as_bytes()
+            && let Some(start) = open.take()
+        {
+            found.push(start..line.end);
+        }
+    }
+    found
+}
+
+/// Returns the physical lines, line ends included.
+fn lines(text: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        (start < text.len()).then(|| {
+            let end =
+                text[start..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| start + at + 1);
+            let line = start..end;
+            start = end;
+            line
+        })
+    })
+}
+
+/// Returns `text` without the lines that set one of the directives that `ours` accepts, outside the block of `name`.
+///
+/// Only lines that httpd would read as part of the file itself or of a section that `inside` accepts are taken over:
+/// `inside` is asked with the section's opening line. Continuation lines go with the line they continue. All else
+/// stays byte for byte.
+pub fn take_over(
+    text: &[u8],
+    name: &str,
+    ours: impl Fn(&[u8]) -> bool,
+    inside: impl Fn(&[u8]) -> bool,
+) -> Vec<u8> {
+    let blocks = ranges(text, name);
+    let mut out = Vec::with_capacity(text.len());
+    // One entry an open section: whether lines in it are read.
+    let mut sections: Vec<bool> = Vec::new();
+    let mut physical = lines(text).peekable();
+    while let Some(first) = physical.next() {
+        let mut logical = first.clone();
+        while continued(&text[logical.clone()])
+            && let Some(next) = physical.next()
+        {
+            logical.end = next.end;
+        }
+        let content = text[logical.clone()].trim_ascii_start();
+        let word = content.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        let in_block = blocks.iter().any(|block| block.contains(&logical.start));
+        if word.starts_with(b"</") {
+            sections.pop();
+        } else if word.starts_with(b"<") {
+            sections.push(inside(content.trim_ascii_end()));
+        } else if !in_block && sections.iter().all(|read| *read) && ours(word.trim_ascii()) {
+            continue;
+        }
+        out.extend_from_slice(&text[logical]);
+    }
+    out
+}
+
+/// Tells whether a physical line is continued by the next one.
+fn continued(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.ends_with(b"\\")
+}
+
+/// Returns a value as one argument of a directive: plain where that is enough, else quoted with `"` and `\` escaped.
+/// Control characters never get here: the parameters' validation refuses them.
+pub fn argument(value: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.,:/@%+=*?".contains(&byte);
+    if !value.is_empty() && value.bytes().all(plain) {
+        return value.to_owned();
+    }
+    let mut quoted = String::with_capacity(value.len() + 2);
+    quoted.push('"');
+    for c in value.chars().filter(|c| !c.is_control()) {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    const STOCK: &str =
+        "# event MPM\n<IfModule mpm_event_module>\n\tStartServers\t2\n\tMutex default\n</IfModule>\n";
+
+    #[test]
+    fn a_block_is_added_replaced_and_taken_out_with_all_else_kept() {
+        let with = put(STOCK.as_bytes(), "mpm", Some("ServerLimit 17\n"));
+        assert!(with.starts_with(STOCK.as_bytes()));
+        assert!(has(&with, "mpm") && !has(&with, "keepalive"));
+        let again = put(&with, "mpm", Some("ServerLimit 18\n"));
+        assert_eq!(String::from_utf8(again.clone()).unwrap().matches("ServerLimit").count(), 1);
+        assert_eq!(put(&again, "mpm", None), STOCK.as_bytes());
+    }
+
+    #[test]
+    fn managed_lines_are_taken_over_only_where_httpd_reads_them() {
+        let ours = |word: &[u8]| word.eq_ignore_ascii_case(b"StartServers");
+        let inside = |section: &[u8]| section == b"<IfModule mpm_event_module>";
+        for (text, want) in [
+            (STOCK, "# event MPM\n<IfModule mpm_event_module>\n\tMutex default\n</IfModule>\n"),
+            ("startservers 2\r\nListen 80\r\n", "Listen 80\r\n"),
+            ("StartServers \\\n  2\nListen 80", "Listen 80"),
+            ("# StartServers 2\n", "# StartServers 2\n"),
+            ("# note \\\nStartServers 2\n", "# note \\\nStartServers 2\n"),
+            (
+                "<IfModule prefork.c>\nStartServers 5\n</IfModule>\n",
+                "<IfModule prefork.c>\nStartServers 5\n</IfModule>\n",
+            ),
+            ("StartServersX 2\n", "StartServersX 2\n"),
+        ] {
+            let got = take_over(text.as_bytes(), "mpm", ours, inside);
+            assert_eq!(String::from_utf8(got).unwrap(), want, "{text:?}");
+        }
+        let block = put(b"", "mpm", Some("StartServers 2\n"));
+        assert_eq!(take_over(&block, "mpm", ours, inside), block);
+    }
+
+    proptest! {
+        #[test]
+        fn putting_twice_equals_putting_once(text in "(#? ?[a-zA-Z<>/ ]{0,12}\r?\n){0,12}", body in "([a-z ]{1,9}\n){0,3}") {
+            let once = put(text.as_bytes(), "mpm", Some(&body));
+            prop_assert_eq!(&put(&once, "mpm", Some(&body)), &once);
+            prop_assert!(has(&once, "mpm"));
+            let taken = put(&once, "mpm", None);
+            prop_assert_eq!(taken, text.into_bytes());
+        }
+
+        #[test]
+        fn a_value_stays_one_argument(value in "\\PC{0,20}") {
+            let written = argument(&value);
+            prop_assert!(!written.contains('\n'));
+            if written.starts_with('"') {
+                let inner = written[1..written.len() - 1].replace("\\\\", "\u{1}").replace("\\\"", "\u{2}");
+                prop_assert!(!inner.contains('"') && !inner.ends_with('\\'), "{}", written);
+                prop_assert_eq!(inner.replace('\u{1}', "\\").replace('\u{2}', "\""), value);
+            } else {
+                prop_assert_eq!(written, value);
+            }
+        }
+    }
+}
