@@ -293,16 +293,17 @@ impl Files for Draft<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.touches(&real) => Vec::new(),
             Err(error) => return Err(error),
         };
-        for (path, node) in &self.nodes {
-            if path.parent() != Some(&real) {
-                continue;
-            }
-            let Some(name) = path.file_name() else { continue };
+        for (path, node) in self.nodes.range(real.clone()..) {
+            let Ok(rest) = path.strip_prefix(&real) else { break };
+            let mut rest = rest.components();
+            let Some(Component::Normal(name)) = rest.next() else { continue };
+            let below = rest.next().is_some();
             let found = names.binary_search_by(|other| bytes(other).cmp(bytes(name)));
             match (node, found) {
-                (Node::Absent, Ok(index)) => {
+                (Node::Absent, Ok(index)) if !below => {
                     names.remove(index);
                 }
+                // A node further down makes its directories.
                 (Node::File(_) | Node::Link(_), Err(index)) => names.insert(index, name.to_owned()),
                 _ => {}
             }
