@@ -266,15 +266,17 @@ pub struct Params {
     pub transaction: Option<String>,
     /// The MPM that must be the only one loaded. Default: the one enabled now.
     pub mpm: Option<Mpm>,
-    /// The MPM's directives.
+    /// The MPM's directives by httpd's name in snake_case. Left out, what stands stays. Given, a directive that is
+    /// left out of it is not written, and httpd's own default counts; one that the MPM does not know is an error.
     pub settings: Option<Settings>,
-    /// A load to size for.
+    /// A load to size for, instead of numbers. Excludes the sizes in `settings`.
     pub capacity: Option<Capacity>,
-    /// Memory to count with.
+    /// Memory to count with. Where the need of a worker is neither given nor measured, nothing is refused for
+    /// memory, and the largest need that still fits is told.
     pub memory: Option<Memory>,
-    /// Persistent connections.
+    /// Persistent connections of the main server. Left out, what stands stays.
     pub keepalive: Option<KeepAlive>,
-    /// mod_evasive.
+    /// mod_evasive, in the dialect of the build found on the host. Left out, what stands stays.
     pub evasive: Option<Evasive>,
     /// What to do when a thread-unsafe mod_php stands against a threaded MPM.
     #[serde(default)]
@@ -306,7 +308,8 @@ pub struct Params {
     /// Facts to use instead of the host's.
     #[serde(default)]
     pub facts: Facts,
-    /// Another root directory, such as an image: the same work, no activation.
+    /// Another root directory, such as an image or a chroot: the same work, no activation. Facts of the machine
+    /// (memory, limits) then come from `facts` alone.
     #[serde(default = "defaults::root")]
     pub root: String,
 }

@@ -1,7 +1,10 @@
 //! The project's own commands: `cargo xtask demo`, `cargo xtask test` and what they are made of.
 
+mod ansible_docs;
 mod generate;
 
 fn main() -> std::io::Result<()> {
-    generate::schemas(std::path::Path::new("."))
+    let root = std::path::Path::new(".");
+    generate::schemas(root)?;
+    ansible_docs::write(root)
 }

@@ -1,0 +1,901 @@
+#!/usr/bin/python
+# Copyright: webfleet maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Written by `cargo xtask docs`: the documentation alone. What runs is the program under files/bin, started by the
+# action plugin of the same name.
+
+from __future__ import (absolute_import, division, print_function)
+__metaclass__ = type
+
+DOCUMENTATION = r'''
+---
+module: tuning
+short_description: Set Apache's MPM, KeepAlive and mod_evasive, checked before anything is touched
+version_added: 0.1.0
+description:
+  - Makes one MPM the only one loaded, sets its numbers, persistent connections and mod_evasive.
+  - >-
+    Every value is checked as httpd itself would treat it. Numbers that httpd would silently lower, raise or refuse fail
+    the task, with the reason and with what to set instead, before anything on the host is touched.
+  - >-
+    The real configuration test runs on the staged change first, in check mode too. A change that does not come up again
+    is undone.
+  - >-
+    A group that is left out (C(settings), C(keepalive), C(evasive)) is not managed, what stands stays. Given again and
+    again, the same parameters mean the same files, and a second run changes nothing.
+  - >-
+    Values are taken as Ansible's own modules take them: C("64") is a whole number, C(yes) is a boolean, null is not
+    given. All errors are reported at once, each with the path of its parameter.
+author:
+  - webfleet maintainers (@webfleet)
+requirements:
+  - Apache httpd 2.4 on the managed host; neither Python nor anything else.
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - ansible.builtin.action_common_attributes.flow
+attributes:
+  check_mode:
+    support: full
+    details: Foretells the same changes, findings and activation as the real run and leaves the host alone.
+  diff_mode:
+    support: full
+    details: One difference for each file or link that changes, then one of the settings in force.
+  platform:
+    support: full
+    platforms: linux
+  action:
+    support: full
+  async:
+    support: none
+    details: A job that is killed at its time limit in the middle of a restart is what this module prevents.
+notes:
+  - >-
+    The program is kept under C(/var/lib/apache-tuning/bin) on hosts where it runs as root, and is fed its parameters in
+    one session after that. Check mode does not put it there.
+seealso:
+  - module: webfleet.apache.tuning_info
+options:
+  state:
+    description:
+      - What shall be.
+      - 'C(present): The settings are in force.'
+      - 'C(absent): All that this tool put in is taken out and the distribution''s values are given back.'
+      - 'C(rolled_back): The newest transaction, or all back to before C(transaction), is undone.'
+    type: str
+    default: present
+    choices:
+      - present
+      - absent
+      - rolled_back
+  transaction:
+    description:
+      - 'With C(state: rolled_back): the transaction before which the host shall be again.'
+    type: str
+  mpm:
+    description:
+      - 'The MPM that must be the only one loaded. Default: the one enabled now.'
+      - 'C(event): Threads, and one listener a process that holds idle connections without a worker.'
+      - 'C(worker): Threads, one for each connection.'
+      - 'C(prefork): One process for each connection.'
+    type: str
+    choices:
+      - event
+      - worker
+      - prefork
+  settings:
+    description:
+      - >-
+        The MPM's directives by httpd's name in snake_case. Left out, what stands stays. Given, a directive
+        that is left out of it is not written, and httpd's own default counts; one that the MPM does not know
+        is an error.
+    type: dict
+    suboptions:
+      start_servers:
+        description:
+          - Processes started at first. C(StartServers).
+        type: int
+      server_limit:
+        description:
+          - >-
+            Most processes that can ever exist until the next stop and start. C(ServerLimit): 1 to 20000,
+            prefork 200000.
+        type: int
+      thread_limit:
+        description:
+          - >-
+            Most threads a process can ever have until the next stop and start. C(ThreadLimit): 1 to 20000
+            (worker) or 100000 (event).
+        type: int
+      threads_per_child:
+        description:
+          - 'Worker threads a process. C(ThreadsPerChild): 1 to ThreadLimit.'
+        type: int
+      max_request_workers:
+        description:
+          - >-
+            Requests served at once. C(MaxRequestWorkers): a multiple of ThreadsPerChild, at most ServerLimit
+            times it.
+        type: int
+      max_connections_per_child:
+        description:
+          - Connections a process serves before it is replaced; 0 is no limit. C(MaxConnectionsPerChild).
+        type: int
+      min_spare_threads:
+        description:
+          - Fewest idle threads over all processes. C(MinSpareThreads).
+        type: int
+      max_spare_threads:
+        description:
+          - >-
+            Most idle threads over all processes. C(MaxSpareThreads): at least MinSpareThreads +
+            ThreadsPerChild + 1.
+        type: int
+      min_spare_servers:
+        description:
+          - Fewest idle processes, prefork. C(MinSpareServers).
+        type: int
+      max_spare_servers:
+        description:
+          - 'Most idle processes, prefork. C(MaxSpareServers): more than MinSpareServers.'
+        type: int
+      async_request_worker_factor:
+        description:
+          - 'Connections held for each idle worker, event. C(AsyncRequestWorkerFactor): a whole number from 1.'
+        type: int
+      thread_stack_size:
+        description:
+          - Bytes of stack a thread gets; 0 is the system's default. C(ThreadStackSize).
+        type: int
+      max_mem_free:
+        description:
+          - KiB that an allocator keeps before giving memory back; 0 is no limit. C(MaxMemFree).
+        type: int
+      listen_backlog:
+        description:
+          - Connections that wait to be accepted, for each listening socket. C(ListenBacklog).
+        type: int
+      graceful_shutdown_timeout:
+        description:
+          - Seconds that a graceful stop waits for requests; 0 waits for ever. C(GracefulShutdownTimeout).
+        type: int
+  capacity:
+    description:
+      - A load to size for, instead of numbers. Excludes the sizes in C(settings).
+    type: dict
+    suboptions:
+      connections:
+        description:
+          - Connections to hold at once, from 1.
+          - From 1 to 100000000.
+        type: int
+        required: true
+      active:
+        description:
+          - 'How many of them are served at one moment; event only. Default: all of them.'
+          - From 1 to 100000000.
+        type: int
+  memory:
+    description:
+      - >-
+        Memory to count with. Where the need of a worker is neither given nor measured, nothing is refused for
+        memory, and the largest need that still fits is told.
+    type: dict
+    suboptions:
+      per_worker:
+        description:
+          - What one worker needs (C(10M)), or C(measured) from the running server.
+        type: str
+      reserve:
+        description:
+          - What everything else on the host needs (C(512M)).
+        type: str
+  keepalive:
+    description:
+      - Persistent connections of the main server. Left out, what stands stays.
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - Whether a connection may carry more than one request. C(KeepAlive).
+        type: bool
+      timeout:
+        description:
+          - >-
+            How long an idle connection waits for the next request: C(5), C(5s), C(500ms).
+            C(KeepAliveTimeout).
+        type: str
+      max_requests:
+        description:
+          - Requests a connection may carry; 0 is no limit. C(MaxKeepAliveRequests).
+        type: int
+  evasive:
+    description:
+      - mod_evasive, in the dialect of the build found on the host. Left out, what stands stays.
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - Whether mod_evasive protects this server.
+        type: bool
+      page_count:
+        description:
+          - Requests for one page within C(page_interval) before a client is blocked. C(DOSPageCount).
+        type: int
+      site_count:
+        description:
+          - Requests for the whole site within C(site_interval) before a client is blocked. C(DOSSiteCount).
+        type: int
+      page_interval:
+        description:
+          - Idle seconds after which the page counter starts again. C(DOSPageInterval).
+        type: int
+      site_interval:
+        description:
+          - Idle seconds after which the site counter starts again. C(DOSSiteInterval).
+        type: int
+      blocking_period:
+        description:
+          - Seconds for which a client stays blocked; each request starts them again. C(DOSBlockingPeriod).
+        type: int
+      hash_table_size:
+        description:
+          - Size of the hash table. C(DOSHashTableSize).
+        type: int
+      http_status:
+        description:
+          - HTTP status of a blocked request, where the build has a directive for it.
+        type: int
+      whitelist:
+        description:
+          - Addresses never blocked. C(DOSWhitelist).
+        type: list
+        elements: str
+      email_notify:
+        description:
+          - Address that is mailed when a client is first blocked. C(DOSEmailNotify).
+        type: str
+      system_command:
+        description:
+          - >-
+            Command run when a client is first blocked, with exactly one C(%s) for its address.
+            C(DOSSystemCommand).
+        type: str
+      log_dir:
+        description:
+          - Directory of the lock files; writable by the web server's user alone. C(DOSLogDir).
+        type: str
+  mod_php:
+    description:
+      - What to do when a thread-unsafe mod_php stands against a threaded MPM.
+      - 'C(refuse): Fail and say which PHP module stands in the way, and the way out.'
+      - 'C(disable): Take it out and hand PHP to the installed php-fpm; refused where no php-fpm is installed.'
+    type: str
+    default: refuse
+    choices:
+      - refuse
+      - disable
+  placement:
+    description:
+      - Where the MPM's numbers are written.
+      - 'C(distribution): In the distribution''s own file, such as C(mods-available/mpm_event.conf).'
+      - 'C(drop_in): In C(zz-apache-tuning.conf), so that no file of a package is touched.'
+    type: str
+    default: distribution
+    choices:
+      - distribution
+      - drop_in
+  activation:
+    description:
+      - Who brings the change into the running server.
+      - >-
+        C(auto): This task: restart or reload a running server, verify it, undo everything if it does not come
+        back.
+      - 'C(defer): A handler; the result says what is needed.'
+    type: str
+    default: auto
+    choices:
+      - auto
+      - defer
+  health:
+    description:
+      - A question asked after activation; a wrong answer undoes the change.
+    type: dict
+    suboptions:
+      url:
+        description:
+          - An C(http://) address of this host.
+        type: str
+        required: true
+      status:
+        description:
+          - The status expected.
+          - From 100 to 599.
+        type: int
+        default: 200
+      timeout:
+        description:
+          - Seconds to wait for it.
+          - From 1 to 3600.
+        type: int
+        default: 30
+  config_test:
+    description:
+      - Whether the real C(httpd -t) is run on the staged change before anything is touched.
+    type: bool
+    default: true
+  waive:
+    description:
+      - Rules whose findings are kept in the result but do not fail the task.
+    type: list
+    default: []
+    elements: str
+  keep:
+    description:
+      - Generations of history kept.
+      - From 1 to 1000.
+    type: int
+    default: 10
+  lock_timeout:
+    description:
+      - Seconds to wait for another run on this host.
+      - From 0 to 86400.
+    type: int
+    default: 60
+  instance:
+    description:
+      - 'A second instance of the server: C(NAME) of C(/etc/apache2-NAME).'
+    type: str
+  facts:
+    description:
+      - Facts to use instead of the host's.
+    type: dict
+    suboptions:
+      memory_mb:
+        description:
+          - Memory of the machine or of its control group, whichever is less, in MiB.
+        type: int
+      cpus:
+        description:
+          - Processors online.
+        type: int
+      distribution:
+        description:
+          - 'The distribution''s ID as in os-release: C(debian), C(rocky).'
+        type: str
+      distribution_version:
+        description:
+          - 'Its VERSION_ID: C(12), C(9.4).'
+        type: str
+      httpd_version:
+        description:
+          - 'httpd''s version: C(2.4.62).'
+        type: str
+      open_files:
+        description:
+          - Open files that one server process may have (C(LimitNOFILE)).
+        type: int
+      tasks_max:
+        description:
+          - Tasks (processes and threads) that the service may have (C(TasksMax)).
+        type: int
+      threads_max:
+        description:
+          - C(kernel.threads-max).
+        type: int
+      pid_max:
+        description:
+          - C(kernel.pid_max).
+        type: int
+      somaxconn:
+        description:
+          - C(net.core.somaxconn).
+        type: int
+      php:
+        description:
+          - How PHP runs.
+          - 'C(mod_php): Inside httpd''s processes.'
+          - 'C(fpm): In php-fpm''s own.'
+          - 'C(none): Not at all.'
+        type: str
+        choices:
+          - mod_php
+          - fpm
+          - none
+      selinux_graceful_shutdown:
+        description:
+          - SELinux boolean C(httpd_graceful_shutdown).
+        type: bool
+  root:
+    description:
+      - >-
+        Another root directory, such as an image or a chroot: the same work, no activation. Facts of the
+        machine (memory, limits) then come from C(facts) alone.
+    type: str
+    default: /
+'''
+
+EXAMPLES = r'''
+---
+- name: Threads instead of processes, with room for 1024 requests at once
+  webfleet.apache.tuning:
+    mpm: event
+    settings:
+      server_limit: 17
+      thread_limit: 64
+      threads_per_child: 64
+      max_request_workers: 1024
+      max_connections_per_child: 10000
+      async_request_worker_factor: 2
+    keepalive:
+      enabled: true
+      timeout: 5
+      max_requests: 100
+    evasive:
+      enabled: true
+      page_count: 5
+      site_count: 100
+
+- name: The same on a host where mod_php stands in the way, PHP handed to php-fpm
+  webfleet.apache.tuning:
+    mpm: event
+    mod_php: disable
+
+- name: Ask for a load and let the numbers follow from it
+  webfleet.apache.tuning:
+    mpm: event
+    capacity:
+      connections: 4000
+      active: 800
+    memory:
+      reserve: 1G
+
+- name: Undo everything if the shop does not answer afterwards
+  webfleet.apache.tuning:
+    mpm: worker
+    health:
+      url: http://localhost/health
+      timeout: 20
+
+- name: Leave the restart to a handler
+  webfleet.apache.tuning:
+    mpm: event
+    activation: defer
+  register: tuned
+  notify: Activate Apache # a handler with `when: tuned.restart_required`, another with `when: tuned.reload_required`
+
+- name: Undo the newest change
+  webfleet.apache.tuning:
+    state: rolled_back
+
+- name: Take out all that this module put in
+  webfleet.apache.tuning:
+    state: absent
+'''
+
+RETURN = r'''
+---
+changed:
+  description:
+    - Whether anything was, or in check mode would be, changed.
+  returned: always
+  type: bool
+  sample: true
+failed:
+  description:
+    - True on failure, absent otherwise.
+  returned: on failure
+  type: bool
+  sample: false
+msg:
+  description:
+    - One sentence for a person.
+  returned: always
+  type: str
+  sample: event is now the only MPM; Apache was restarted
+errors:
+  description:
+    - Structural errors of the parameters, all at once.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    path:
+      description:
+        - The parameter's path; empty for the object as a whole.
+      returned: always
+      type: str
+    message:
+      description:
+        - What is wrong, and what is allowed.
+      returned: always
+      type: str
+  sample:
+    - path: settings.threads_per_child
+      message: argument 'threads_per_child' is of type str and we were unable to convert to int
+diff:
+  description:
+    - The differences; only where a diff was asked for.
+  returned: when a diff is asked for
+  type: list
+  elements: dict
+  contains:
+    before_header:
+      description:
+        - Heading of the old side.
+      returned: always
+      type: str
+    after_header:
+      description:
+        - Heading of the new side.
+      returned: always
+      type: str
+    before:
+      description:
+        - The old text.
+      returned: always
+      type: str
+    after:
+      description:
+        - The new text.
+      returned: always
+      type: str
+  sample:
+    - before_header: /etc/apache2/mods-available/mpm_event.conf (content)
+      after_header: /etc/apache2/mods-available/mpm_event.conf (content)
+      before: "MaxRequestWorkers 150\n"
+      after: "MaxRequestWorkers 1024\n"
+findings:
+  description:
+    - What the rules say, errors first.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    rule:
+      description:
+        - 'The id of the rule: stable, C(apache-tuning rules ID) tells its source.'
+      returned: always
+      type: str
+    severity:
+      description:
+        - How much it weighs.
+        - >-
+          C(error): httpd would refuse, die, or run with something other than asked. Fails the task unless
+          waived.
+        - 'C(warning): Works, but not as most would expect.'
+        - 'C(info): Worth saying.'
+      returned: always
+      type: str
+    setting:
+      description:
+        - The parameter's path (C(settings.server_limit)), or the directive's name where no parameter sets it.
+      returned: always
+      type: str
+    value:
+      description:
+        - The value it is about.
+      returned: always
+      type: str
+    effective:
+      description:
+        - What httpd would really use.
+      returned: always
+      type: str
+    httpd:
+      description:
+        - The code of httpd's own message, where it has one.
+      returned: always
+      type: str
+    message:
+      description:
+        - What is wrong, with the numbers.
+      returned: always
+      type: str
+    hint:
+      description:
+        - What to set instead.
+      returned: always
+      type: str
+    waived:
+      description:
+        - Whether the task's C(waive) keeps it from failing the task.
+      returned: always
+      type: bool
+  sample:
+    - rule: MRW-002
+      severity: error
+      setting: settings.max_request_workers
+      value: '410'
+      effective: '400'
+      httpd: AH00513
+      message: '410 is not a multiple of ThreadsPerChild 25; httpd would lower it to 400'
+      hint: set max_request_workers to 400 or 425
+      waived: false
+warnings:
+  description:
+    - The warnings among them as text, for Ansible's own display.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+changes:
+  description:
+    - The paths that change.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    path:
+      description:
+        - Absolute path on the managed host.
+      returned: always
+      type: str
+    kind:
+      description:
+        - What it is.
+        - 'C(file): A regular file.'
+        - 'C(link): A symbolic link.'
+        - 'C(marker): A marker under C(/var/lib/apache2).'
+      returned: always
+      type: str
+    action:
+      description:
+        - What happens to it.
+        - 'C(create): It was not there.'
+        - 'C(modify): It was there, otherwise.'
+        - 'C(remove): It will not be there.'
+      returned: always
+      type: str
+  sample:
+    - path: /etc/apache2/mods-available/mpm_event.conf
+      kind: file
+      action: modify
+    - path: /etc/apache2/mods-enabled/mpm_event.load
+      kind: link
+      action: create
+effective:
+  description:
+    - The directives of the main server after the change, by name.
+    - >-
+      C(value) of each entry: As the winning line has it, variables expanded and quotes off; httpd's default
+      where no line sets it.
+    - 'C(used) of each entry: After httpd''s own corrections.'
+    - 'C(file) of each entry: The file of the winning line; null for a default.'
+    - 'C(line) of each entry: The line, from 1; null for a default.'
+  returned: always
+  type: dict
+  sample:
+    MaxRequestWorkers:
+      value: '1024'
+      used: '1024'
+      file: /etc/apache2/mods-enabled/mpm_event.conf
+      line: 7
+overridden:
+  description:
+    - Lines elsewhere that win over ours.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    setting:
+      description:
+        - The directive.
+      returned: always
+      type: str
+    wanted:
+      description:
+        - The value asked for.
+      returned: always
+      type: str
+    effective:
+      description:
+        - The value in force.
+      returned: always
+      type: str
+    file:
+      description:
+        - The file of the line that wins.
+      returned: always
+      type: str
+    line:
+      description:
+        - Its line, from 1.
+      returned: always
+      type: int
+    scope:
+      description:
+        - C(main), or the virtual host's name and address.
+      returned: always
+      type: str
+  sample:
+    - setting: KeepAliveTimeout
+      wanted: '5'
+      effective: '30'
+      file: /etc/apache2/sites-enabled/000-default.conf
+      line: 12
+      scope: main
+mpm:
+  description:
+    - The multi-processing modules.
+  returned: always
+  type: dict
+  contains:
+    before:
+      description:
+        - The one configured before; null where none or several are.
+        - 'C(event): Threads, and one listener a process that holds idle connections without a worker.'
+        - 'C(worker): Threads, one for each connection.'
+        - 'C(prefork): One process for each connection.'
+      returned: always
+      type: str
+    after:
+      description:
+        - The one configured after.
+        - 'C(event): Threads, and one listener a process that holds idle connections without a worker.'
+        - 'C(worker): Threads, one for each connection.'
+        - 'C(prefork): One process for each connection.'
+      returned: always
+      type: str
+    running:
+      description:
+        - The one mapped in the running parent; null where nothing runs or it cannot be told.
+        - 'C(event): Threads, and one listener a process that holds idle connections without a worker.'
+        - 'C(worker): Threads, one for each connection.'
+        - 'C(prefork): One process for each connection.'
+      returned: always
+      type: str
+  sample:
+    before: prefork
+    after: event
+    running: event
+activation:
+  description:
+    - What a running server needs.
+  returned: always
+  type: dict
+  contains:
+    needed:
+      description:
+        - What it takes.
+        - 'C(none): Nothing.'
+        - 'C(reload): A graceful reload.'
+        - 'C(restart): Stop and start: a reload would ignore part of it, or kill the server.'
+      returned: always
+      type: str
+    done:
+      description:
+        - Whether it was done in this run.
+      returned: always
+      type: bool
+    reasons:
+      description:
+        - Why, one sentence each.
+      returned: always
+      type: list
+      elements: str
+  sample:
+    needed: restart
+    done: true
+    reasons:
+      - the MPM changes from prefork to event
+restart_required:
+  description:
+    - 'For handlers: stop and start is needed and was not done.'
+  returned: always
+  type: bool
+  sample: false
+reload_required:
+  description:
+    - 'For handlers: a reload is needed and was not done.'
+  returned: always
+  type: bool
+  sample: false
+capacity:
+  description:
+    - What the settings can carry.
+  returned: always
+  type: dict
+  contains:
+    connections:
+      description:
+        - Most connections held at once; null where the MPM is not known.
+      returned: always
+      type: int
+    workers:
+      description:
+        - Most requests served at once.
+      returned: always
+      type: int
+    processes:
+      description:
+        - Most server processes at full load.
+      returned: always
+      type: int
+    memory_mb:
+      description:
+        - Memory at full load in MiB; null where the need of a worker is not known.
+      returned: always
+      type: int
+    bounds:
+      description:
+        - The limits, in table order.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        name:
+          description:
+            - C(memory), C(open_files), C(tasks), C(threads_max), C(pid_max), C(somaxconn), C(scoreboard).
+          returned: always
+          type: str
+        limit:
+          description:
+            - What the host allows, in the bound's own unit (memory in MiB).
+          returned: always
+          type: int
+        needs:
+          description:
+            - What the settings need, in the same unit.
+          returned: always
+          type: int
+        source:
+          description:
+            - Where the limit was read.
+          returned: always
+          type: str
+    binding:
+      description:
+        - The name of the tightest bound that is known; null where none is.
+      returned: always
+      type: str
+  sample:
+    connections: 3072
+    workers: 1024
+    processes: 16
+    memory_mb: 1280
+    bounds:
+      - name: memory
+        limit: 7680
+        needs: 1280
+        source: /proc/meminfo
+    binding: memory
+config_test:
+  description:
+    - The real configuration test.
+  returned: always
+  type: dict
+  contains:
+    ran:
+      description:
+        - Whether it ran.
+      returned: always
+      type: bool
+    ok:
+      description:
+        - Whether it passed; null where it did not run.
+      returned: always
+      type: bool
+    output:
+      description:
+        - What it printed.
+      returned: always
+      type: str
+    reason:
+      description:
+        - Why it did not run; null where it did.
+      returned: always
+      type: str
+  sample:
+    ran: true
+    ok: true
+    output: Syntax OK
+    reason: null
+transaction:
+  description:
+    - The id in the history; null where nothing was changed.
+  returned: always
+  type: str
+  sample: '000007'
+'''
