@@ -4,6 +4,8 @@ pub mod coerce;
 pub mod json;
 mod validate;
 
+pub(crate) use validate::nearest;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
