@@ -1,4 +1,9 @@
-//! Where each distribution family keeps what: one row a family.
+//! Where each distribution family keeps what: [`LAYOUTS`], one row a family, and which row a host is.
+
+use std::path::{Path, PathBuf};
+
+use crate::httpd::Mpm;
+use crate::tree::Files;
 
 /// How a family chooses which modules are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,7 +12,7 @@ pub enum ModuleSwitch {
     LinkFarm,
     /// `LoadModule` lines commented and uncommented in one file.
     Lines {
-        /// The file, absolute.
+        /// The file, below the configuration directory.
         file: &'static str,
     },
     /// A variable in a file that the start script reads: SUSE.
@@ -19,16 +24,16 @@ pub enum ModuleSwitch {
     BuiltIn,
 }
 
-/// One family of distributions.
+/// One family of distributions. Paths are below the configuration directory unless they start with `/`.
 #[derive(Debug)]
 pub struct Layout {
     /// The family's name, and that of its fixtures.
     pub name: &'static str,
-    /// Words of ID or ID_LIKE in os-release that mean this family, most specific first.
+    /// Words of ID or ID_LIKE in os-release that mean this family.
     pub os_ids: &'static [&'static str],
     /// The directory of the configuration: `/etc/apache2`.
     pub config_dir: &'static str,
-    /// The main file: `/etc/apache2/apache2.conf`.
+    /// The main file: `apache2.conf`.
     pub main_file: &'static str,
     /// The compiled-in ServerRoot.
     pub server_root: &'static str,
@@ -40,27 +45,44 @@ pub struct Layout {
     pub user: &'static str,
     /// How modules are switched.
     pub modules: ModuleSwitch,
+    /// The file that holds an MPM's numbers, `{mpm}` standing for its name.
+    pub mpm_file: &'static str,
     /// Where the own drop-in is written.
     pub drop_in: &'static str,
+    /// Where mod_evasive's settings are written.
+    pub evasive_file: &'static str,
+    /// The file whose `LoadModule` line loads mod_evasive.
+    pub evasive_load: &'static str,
+    /// What to install for mod_evasive.
+    pub evasive_package: &'static str,
+    /// What to install for the server itself.
+    pub package: &'static str,
     /// The file of variables that the start script reads, or empty.
     pub envvars: &'static str,
     /// Identifier and source file of the modules built into the binary.
     pub built_in: &'static [(&'static str, &'static str)],
+    /// The MPM's numbers as the distribution ships them, for giving them back.
+    pub stock: fn(Mpm) -> &'static [(&'static str, &'static str)],
 }
 
-/// The families, most specific first.
+/// The families.
 pub const LAYOUTS: &[Layout] = &[Layout {
     name: "debian",
     os_ids: &["debian", "ubuntu", "raspbian", "devuan", "kali", "linuxmint", "pop"],
     config_dir: "/etc/apache2",
-    main_file: "/etc/apache2/apache2.conf",
+    main_file: "apache2.conf",
     server_root: "/etc/apache2",
     binary: "/usr/sbin/apache2",
     unit: "apache2",
     user: "www-data",
     modules: ModuleSwitch::LinkFarm,
-    drop_in: "/etc/apache2/conf-available/zz-apache-tuning.conf",
-    envvars: "/etc/apache2/envvars",
+    mpm_file: "mods-available/mpm_{mpm}.conf",
+    drop_in: "conf-available/zz-apache-tuning.conf",
+    evasive_file: "mods-available/evasive.conf",
+    evasive_load: "mods-available/evasive.load",
+    evasive_package: "libapache2-mod-evasive",
+    package: "apache2",
+    envvars: "envvars",
     built_in: &[
         ("core_module", "core.c"),
         ("so_module", "mod_so.c"),
@@ -71,4 +93,279 @@ pub const LAYOUTS: &[Layout] = &[Layout {
         ("version_module", "mod_version.c"),
         ("unixd_module", "mod_unixd.c"),
     ],
+    stock: debian_stock,
 }];
+
+/// The numbers in Debian's and Ubuntu's `mpm_*.conf`, equal in every release from Debian 10 and Ubuntu 18.04 on.
+fn debian_stock(mpm: Mpm) -> &'static [(&'static str, &'static str)] {
+    match mpm {
+        Mpm::Event | Mpm::Worker => &[
+            ("StartServers", "2"),
+            ("MinSpareThreads", "25"),
+            ("MaxSpareThreads", "75"),
+            ("ThreadLimit", "64"),
+            ("ThreadsPerChild", "25"),
+            ("MaxRequestWorkers", "150"),
+            ("MaxConnectionsPerChild", "0"),
+        ],
+        Mpm::Prefork => &[
+            ("StartServers", "5"),
+            ("MinSpareServers", "5"),
+            ("MaxSpareServers", "10"),
+            ("MaxRequestWorkers", "150"),
+            ("MaxConnectionsPerChild", "0"),
+        ],
+    }
+}
+
+/// One server on one host: a family's row with the instance's paths filled in.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The family.
+    pub layout: &'static Layout,
+    /// The instance's name, if it is not the main one.
+    pub instance: Option<String>,
+    /// The directory of the configuration: `/etc/apache2` or `/etc/apache2-NAME`.
+    pub config_dir: PathBuf,
+    /// ServerRoot until a `ServerRoot` line says otherwise.
+    pub server_root: PathBuf,
+    /// The distribution's ID, as os-release or the facts have it; empty where neither does.
+    pub distribution: String,
+    /// Its VERSION_ID; empty where it is not known.
+    pub distribution_version: String,
+}
+
+impl Site {
+    /// Returns a path of the layout: below the configuration directory unless it is absolute.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.config_dir.join(path)
+    }
+
+    /// Returns the main configuration file.
+    pub fn main_file(&self) -> PathBuf {
+        self.path(self.layout.main_file)
+    }
+
+    /// Returns the file that holds the numbers of an MPM.
+    pub fn mpm_file(&self, mpm: Mpm) -> PathBuf {
+        self.path(&self.layout.mpm_file.replace("{mpm}", mpm.name()))
+    }
+
+    /// Returns the own drop-in.
+    pub fn drop_in(&self) -> PathBuf {
+        self.path(self.layout.drop_in)
+    }
+
+    /// Returns the service unit's name: `apache2`, `apache2@NAME`.
+    pub fn unit(&self) -> String {
+        match &self.instance {
+            Some(name) => format!("{}@{name}", self.layout.unit),
+            None => self.layout.unit.to_owned(),
+        }
+    }
+}
+
+/// Why the host's Apache could not be found; what was found instead and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotFound {
+    /// os-release names no family known here, and no known layout is on disk.
+    #[error(
+        "this host is {found}, and none of the layouts known here is on its disk ({known}); \
+         give facts.distribution if it is one of these under another name"
+    )]
+    Unknown {
+        /// What os-release says.
+        found: String,
+        /// Names of the families.
+        known: String,
+    },
+    /// The family is known, its Apache is not there.
+    #[error("{} is missing: Apache is not installed here; install the package {package} first", .file.display())]
+    NotInstalled {
+        /// The main configuration file.
+        file: PathBuf,
+        /// The package.
+        package: &'static str,
+    },
+    /// os-release says one family, the disk another.
+    #[error(
+        "{found} is of the family {family}, but the configuration on disk is laid out as on {on_disk} \
+         ({} is there, {} is not); give facts.distribution to say which is right", .there.display(), .missing.display()
+    )]
+    Disagree {
+        /// What os-release says.
+        found: String,
+        /// Its family.
+        family: &'static str,
+        /// The family on disk.
+        on_disk: &'static str,
+        /// The main file found.
+        there: PathBuf,
+        /// The main file expected.
+        missing: PathBuf,
+    },
+    /// There is no instance of that name.
+    #[error("there is no instance {name:?}: {} is missing; instances here: {found}", .dir.display())]
+    NoInstance {
+        /// The name asked for.
+        name: String,
+        /// Its directory.
+        dir: PathBuf,
+        /// Those that are there.
+        found: String,
+    },
+    /// Something could not be read.
+    #[error("{}: {error}", .path.display())]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// The system's words.
+        error: String,
+    },
+}
+
+/// ID, ID_LIKE and VERSION_ID of an os-release file.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct OsRelease {
+    id: String,
+    like: Vec<String>,
+    version: String,
+}
+
+/// Finds out which family the host is, and where the server or its instance keeps its configuration.
+///
+/// # Errors
+/// What was found instead, and what to do.
+pub fn detect(
+    files: &dyn Files,
+    distribution: Option<&str>,
+    version: Option<&str>,
+    instance: Option<&str>,
+) -> Result<Site, NotFound> {
+    let mut os = os_release(files);
+    let told = distribution.is_some();
+    if let Some(id) = distribution {
+        os = OsRelease { id: id.to_ascii_lowercase(), like: Vec::new(), version: String::new() };
+    }
+    if let Some(version) = version {
+        version.clone_into(&mut os.version);
+    }
+    let by_name = std::iter::once(&os.id)
+        .chain(&os.like)
+        .find_map(|word| LAYOUTS.iter().find(|layout| layout.os_ids.contains(&word.as_str())));
+    let main = |layout: &Layout| Path::new(layout.config_dir).join(layout.main_file);
+    let on_disk = LAYOUTS.iter().find(|layout| files.is_file(&main(layout)));
+    let layout = match (by_name, on_disk) {
+        (Some(named), _) if files.is_file(&main(named)) => named,
+        (Some(named), Some(there)) if !told => {
+            return Err(NotFound::Disagree {
+                found: os.id.clone(),
+                family: named.name,
+                on_disk: there.name,
+                there: main(there),
+                missing: main(named),
+            });
+        }
+        (Some(named), _) => {
+            if let Err(error) = files.kind(&main(named)) {
+                return Err(NotFound::Unreadable { path: main(named), error: error.to_string() });
+            }
+            return Err(NotFound::NotInstalled { file: main(named), package: named.package });
+        }
+        (None, Some(there)) if !told => there,
+        (None, _) => {
+            let known: Vec<&str> = LAYOUTS.iter().map(|layout| layout.name).collect();
+            let found = if os.id.is_empty() { "of no known distribution".to_owned() } else { os.id.clone() };
+            return Err(NotFound::Unknown { found, known: known.join(", ") });
+        }
+    };
+    let mut site = Site {
+        layout,
+        instance: instance.map(str::to_owned),
+        config_dir: PathBuf::from(layout.config_dir),
+        server_root: PathBuf::from(layout.server_root),
+        distribution: os.id,
+        distribution_version: os.version,
+    };
+    if let Some(name) = instance {
+        let prefix = format!("{}-", layout.config_dir);
+        let dir = PathBuf::from(format!("{prefix}{name}"));
+        if !files.is_file(&dir.join(layout.main_file)) {
+            let others: Vec<String> = files
+                .list(Path::new("/etc"))
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|entry| {
+                    Some(format!("/etc/{}", entry.to_str()?).strip_prefix(&prefix)?.to_owned())
+                })
+                .collect();
+            let found = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+            return Err(NotFound::NoInstance { name: name.to_owned(), dir, found });
+        }
+        site.server_root.clone_from(&dir);
+        site.config_dir = dir;
+    }
+    Ok(site)
+}
+
+/// Reads `/etc/os-release`, else `/usr/lib/os-release`; empty where neither can be read.
+fn os_release(files: &dyn Files) -> OsRelease {
+    let text = files
+        .read(Path::new("/etc/os-release"))
+        .or_else(|_| files.read(Path::new("/usr/lib/os-release")))
+        .unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let value = |key: &str| {
+        text.lines()
+            .filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='))
+            .map(|value| value.trim_matches(['"', '\'']).to_owned())
+            .next_back()
+            .unwrap_or_default()
+    };
+    OsRelease {
+        id: value("ID"),
+        like: value("ID_LIKE").split_whitespace().map(str::to_owned).collect(),
+        version: value("VERSION_ID"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::tree::Memory;
+
+    fn host(os_release: &str) -> Memory {
+        Memory::new().file("/etc/os-release", os_release)
+    }
+
+    #[test]
+    fn the_family_is_found_by_id_then_by_each_word_of_id_like() {
+        for os in [
+            "ID=debian\nVERSION_ID=\"12\"\n",
+            "ID=\"ubuntu\"\nID_LIKE=debian\n",
+            "ID=zorin\nID_LIKE=\"ubuntu debian\"\n",
+            "NAME=x\nID='devuan'\n",
+            "",
+        ] {
+            let files = host(os).file("/etc/apache2/apache2.conf", "");
+            assert_eq!(detect(&files, None, None, None).unwrap().layout.name, "debian", "{os:?}");
+        }
+        let files = host("ID=debian\nVERSION_ID=\"12\"\n").file("/etc/apache2/apache2.conf", "");
+        assert_eq!(detect(&files, None, None, None).unwrap().distribution_version, "12");
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let error = detect(&host("ID=debian\n"), None, None, None).unwrap_err();
+        assert!(error.to_string().contains("/etc/apache2/apache2.conf is missing"), "{error}");
+        let error = detect(&host("ID=plan9\n"), None, None, None).unwrap_err();
+        assert!(error.to_string().contains("this host is plan9"), "{error}");
+        let files = host("ID=debian\n")
+            .file("/etc/apache2/apache2.conf", "")
+            .file("/etc/apache2-two/apache2.conf", "");
+        let error = detect(&files, None, None, Some("three")).unwrap_err();
+        assert!(error.to_string().ends_with("instances here: two"), "{error}");
+        assert_eq!(detect(&files, None, None, Some("two")).unwrap().unit(), "apache2@two");
+    }
+}

@@ -34,6 +34,7 @@ pub mod tree;
 pub mod capacity;
 pub mod desired;
 pub mod features;
+pub mod operate;
 pub mod plan;
 pub mod rules;
 

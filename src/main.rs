@@ -1,3 +1,28 @@
 //! argv to one of two fronts, print, exit code.
 
-fn main() {}
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use apache_tuning::{ansible, cli};
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        // Ansible reads one JSON object and nothing else, whatever happens.
+        let text = serde_json::json!({
+            "changed": false,
+            "failed": true,
+            "msg": format!("apache-tuning has a defect and stopped: {panic}; please report this"),
+        });
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }));
+    let mut arguments = std::env::args_os().skip(1);
+    match (arguments.next(), arguments.next()) {
+        (Some(only), None) if !cli::is_command(&only) => {
+            let (json, failed) = ansible::run(Path::new(&only));
+            let written = writeln!(std::io::stdout(), "{json}");
+            if failed || written.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        _ => cli::run(std::env::args_os().skip(1).collect()),
+    }
+}

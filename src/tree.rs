@@ -168,6 +168,12 @@ impl<'a> Draft<'a> {
         Self { base, nodes: BTreeMap::new(), directories: RefCell::default() }
     }
 
+    /// Returns a draft over `base` with `changes` made.
+    pub fn with(base: &'a dyn Files, changes: &[Change]) -> Self {
+        let nodes = changes.iter().map(|change| (change.path.clone(), change.after.clone())).collect();
+        Self { base, nodes, directories: RefCell::default() }
+    }
+
     /// States what shall stand at `path`. A missing parent directory is made when the draft is applied.
     pub fn put(&mut self, path: &Path, node: Node) {
         let key = self.key(path);

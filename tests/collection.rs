@@ -34,14 +34,9 @@ impl Site {
         site
     }
 
-    /// A site without a collection.
-    fn empty() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
     /// A site whose collection has no program at all.
     fn without_program() -> Self {
-        let site = Self::empty();
+        let site = Self { dir: tempfile::tempdir().unwrap() };
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("ansible");
         copy(&source, &site.collection());
         for entry in fs::read_dir(site.collection().join("files/bin")).unwrap() {
@@ -115,31 +110,6 @@ impl Site {
         fs::write(&path, content).unwrap();
         path
     }
-}
-
-/// Runs a command that must succeed and returns what it printed.
-fn good(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// The files below a directory, by relative path, sorted.
-fn listing(directory: &Path) -> Vec<String> {
-    let mut files = Vec::new();
-    let mut directories = vec![directory.to_owned()];
-    while let Some(next) = directories.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-            } else {
-                files.push(path.strip_prefix(directory).unwrap().to_string_lossy().into_owned());
-            }
-        }
-    }
-    files.sort();
-    files
 }
 
 /// The directory of Ansible's programs.
@@ -316,170 +286,4 @@ fn what_the_task_was_given_never_stands_in_the_message() {
     let (good, shown) = site.plays(&[("localhost", tasks)], &[]);
     assert!(!good && shown.contains("censored"), "{shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
-}
-
-#[test]
-fn the_archive_installs_into_an_empty_place_and_works_there() {
-    let site = Site::new(RECORDER.as_bytes());
-    // What must not travel: left-overs of running and of building.
-    fs::create_dir_all(site.collection().join("plugins/action/__pycache__")).unwrap();
-    fs::write(site.collection().join("plugins/action/__pycache__/tuning.pyc"), "").unwrap();
-    fs::write(site.collection().join("webfleet-apache-0.0.9.tar.gz"), "").unwrap();
-    good(site.command("ansible-galaxy").args(["collection", "build"]).arg(site.collection()));
-    let archive = site.path().join(concat!("webfleet-apache-", env!("CARGO_PKG_VERSION"), ".tar.gz"));
-
-    let fresh = Site::empty();
-    let install = ["collection", "install", "--offline", "-p", "."];
-    good(fresh.command("ansible-galaxy").args(install).arg(archive));
-    let mut wanted = listing(&site.collection());
-    wanted.retain(|file| !file.contains("__pycache__") && !file.ends_with(".tar.gz") && file != "galaxy.yml");
-    wanted.extend(["FILES.json".to_owned(), "MANIFEST.json".to_owned()]);
-    wanted.sort();
-    assert_eq!(listing(&fresh.collection()), wanted);
-
-    for (kind, name) in [("module", "tuning"), ("module", "tuning_info"), ("role", "tuning")]
-        .map(|(k, n)| (k, format!("webfleet.apache.{n}")))
-    {
-        let listed = good(fresh.command("ansible-doc").args(["-t", kind, "-l", "webfleet.apache"]));
-        assert!(listed.contains(&name), "{kind} {name}: {listed}");
-        good(fresh.command("ansible-doc").args(["-t", kind, &name]));
-    }
-    for playbook in ["tune", "preview", "rollout"] {
-        good(
-            fresh
-                .command("ansible-playbook")
-                .args([&format!("webfleet.apache.{playbook}"), "--syntax-check"]),
-        );
-    }
-    let result = fresh.task("webfleet.apache.tuning", &json!({"mpm": "event"}), &["--check"]);
-    assert_eq!(given(&result)["mpm"], "event");
-}
-
-#[test]
-fn the_role_hands_on_what_is_set_and_nothing_else() {
-    let site = Site::new(RECORDER.as_bytes());
-    let variables = json!({
-        "apache_tuning_mpm": "event",
-        "apache_tuning_settings": {"server_limit": 17},
-        "apache_tuning_config_test": false,
-    });
-    let tasks = json!([
-        {"ansible.builtin.include_role": {"name": "webfleet.apache.tuning"}, "vars": variables},
-        {"ansible.builtin.copy": {"content": "{{ apache_tuning_result.given }}", "dest": site.path().join("given")},
-         "check_mode": false},
-    ]);
-    let (good, shown) = site.plays(&[("localhost", tasks)], &["--check"]);
-    assert!(good, "{shown}");
-    let given: Value = serde_json::from_slice(&fs::read(site.path().join("given")).unwrap()).unwrap();
-    let mut given = given.as_object().unwrap().clone();
-    given.retain(|key, _| !key.starts_with("_ansible_"));
-    let wanted = json!({
-        "state": "present",
-        "mpm": "event",
-        "settings": {"server_limit": 17},
-        "activation": "auto",
-        "config_test": false,
-    });
-    assert_eq!(Value::Object(given), wanted);
-}
-
-#[test]
-fn the_role_refuses_a_wrong_variable_before_it_asks_the_host() {
-    let site = Site::new(RECORDER.as_bytes());
-    let wrong = json!({"apache_tuning_mpm": "evnet", "apache_tuning_health": {"status": 200}});
-    let tasks = json!([{"ansible.builtin.include_role": {"name": "webfleet.apache.tuning"}, "vars": wrong}]);
-    let (good, shown) = site.plays(&[("localhost", tasks)], &["--check"]);
-    assert!(!good && shown.contains("event, worker, prefork") && shown.contains("url"), "{shown}");
-}
-
-#[test]
-fn the_role_s_handlers_do_what_the_answer_says() {
-    for (changed, restart, reload, wanted) in [
-        (true, true, false, Some("Restart Apache")),
-        (true, false, true, Some("Reload Apache")),
-        // A restart takes up all that a reload would.
-        (true, true, true, Some("Restart Apache")),
-        (true, false, false, None),
-        // An earlier run left it to a handler that never ran.
-        (false, true, false, Some("Restart Apache")),
-        (false, false, false, None),
-    ] {
-        let answer =
-            json!({"changed": changed, "msg": "", "restart_required": restart, "reload_required": reload});
-        let site = Site::new(format!("#!/bin/sh\necho '{answer}'\n").as_bytes());
-        let role = json!([{"ansible.builtin.include_role": {"name": "webfleet.apache.tuning"}}]);
-        // In check mode no service is touched; whether this machine has one does not matter here.
-        let more = ["--check", "-e", "apache_tuning_service=apache2"];
-        let (_, shown) = site.plays(&[("localhost", role)], &more);
-        let ran: Vec<&str> = shown
-            .split("RUNNING HANDLER [webfleet.apache.tuning : ")
-            .skip(1)
-            .filter(|part| !part.lines().nth(1).unwrap_or_default().starts_with("skipping"))
-            .map(|part| part.split(']').next().unwrap())
-            .collect();
-        assert_eq!(ran, wanted.into_iter().collect::<Vec<_>>(), "{answer}: {shown}");
-    }
-}
-
-#[test]
-fn a_preview_changes_nothing_whatever_the_command_line_says() {
-    let site = Site::new(RECORDER.as_bytes());
-    let output = good(site.command("ansible-playbook").args([
-        "webfleet.apache.preview",
-        "-i",
-        "localhost,",
-        "-c",
-        "local",
-        "-v",
-    ]));
-    assert!(
-        output.contains(r#"\"_ansible_check_mode\": true"#) && output.contains(r#"\"_ansible_diff\": true"#),
-        "{output}"
-    );
-}
-
-#[test]
-fn a_rollout_stops_at_the_first_host_that_does_not_serve() {
-    // The program fails on the host named second, which is alone in its batch.
-    let site = Site::new(
-        br#"#!/bin/sh
-case $MARK in
-  two) echo '{"failed": true, "changed": false, "msg": "all changes were undone"}' ;;
-  *) echo '{"changed": true, "msg": "fine", "restart_required": false, "reload_required": false}' ;;
-esac
-"#,
-    );
-    site.file("inventory.yml", &json!({"all": {"hosts": {"one": {}, "two": {}, "three": {}}}}).to_string());
-    let play = site.collection().join("playbooks/rollout.yml");
-    let text = fs::read_to_string(&play).unwrap();
-    let marked = text.replace(
-        "  gather_facts: false\n",
-        "  gather_facts: false\n  environment: {MARK: '{{ inventory_hostname }}'}\n",
-    );
-    assert_ne!(text, marked);
-    fs::write(&play, marked).unwrap();
-    let variables = json!({"apache_tuning_health": {"url": "http://localhost/"}, "apache_tuning_batches": 1});
-    let run = |variables: &Value| {
-        let mut command = site.command("ansible-playbook");
-        command.args([
-            "webfleet.apache.rollout",
-            "-i",
-            "inventory.yml",
-            "-c",
-            "local",
-            "-e",
-            &variables.to_string(),
-        ]);
-        command.args(["-e", "ansible_become=false"]);
-        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
-    };
-    let shown = run(&variables);
-    assert!(shown.contains("all changes were undone"), "{shown}");
-    assert!(shown.contains("changed: [one]") && !shown.contains("[three]"), "{shown}");
-
-    let shown = run(&json!({"apache_tuning_batches": 1}));
-    assert!(
-        shown.contains("apache_tuning_health is not set") && !shown.contains("changed: [one]"),
-        "{shown}"
-    );
 }

@@ -1,6 +1,7 @@
 //! The host as plain data: the machine's limits, the running server, where each value was read.
 
 pub mod disk;
+pub mod version;
 
 use crate::httpd::Mpm;
 use crate::units::Bytes;

@@ -1,1 +1,0 @@
-//! The differences between the host and what it shall be.
