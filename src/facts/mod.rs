@@ -1,6 +1,11 @@
 //! The host as plain data: the machine's limits, the running server, where each value was read.
 
+pub mod cgroup;
 pub mod disk;
+pub mod gather;
+pub mod parse;
+pub mod process;
+pub mod systemd;
 pub mod version;
 
 use crate::httpd::Mpm;
@@ -22,8 +27,14 @@ pub struct Machine {
     pub memory: Option<Known<Bytes>>,
     /// Processors online.
     pub cpus: Option<Known<u64>>,
+    /// Processor time that the control groups above the service allow, in thousandths of one processor;
+    /// `u64::MAX` is no quota. The threads still see every processor of `cpus`.
+    pub cpu_quota: Option<Known<u64>>,
     /// Open files one server process may have; `u64::MAX` is no limit.
     pub open_files: Option<Known<u64>>,
+    /// Open files that the unit asks for (`LimitNOFILE=`), where it does so in words. Debian's start script
+    /// may lower it again: then `open_files` is less.
+    pub unit_open_files: Option<Known<u64>>,
     /// Tasks (processes and threads) the service may have; `u64::MAX` is no limit.
     pub tasks_max: Option<Known<u64>>,
     /// `kernel.threads-max`.
@@ -45,4 +56,40 @@ pub struct Running {
     pub mpm: Option<Mpm>,
     /// When it started, in seconds since the epoch.
     pub started: Option<u64>,
+}
+
+/// What the running server and the rest of the host hold in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measured {
+    /// The parent's proportional share (PSS).
+    pub parent: Bytes,
+    /// Serving children.
+    pub processes: u64,
+    /// Workers in all of them.
+    pub workers: u64,
+    /// Resident memory of parent and children added up: shared pages counted again in each.
+    pub rss: Bytes,
+    /// Proportional memory of parent and children added up: what the server really takes.
+    pub pss: Bytes,
+    /// Private memory of parent and children added up.
+    pub private: Bytes,
+    /// What is paid once, however many processes there are: the shared pages and the parent.
+    pub shared: Bytes,
+    /// What one more process costs, without its workers.
+    pub per_process: Bytes,
+    /// What one more worker costs in a process that exists.
+    pub per_worker: Bytes,
+    /// Other programs that hold memory, largest first.
+    pub others: Vec<Consumer>,
+}
+
+/// A program beside the server, all its processes together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumer {
+    /// The name the kernel shows: `php-fpm8.2`.
+    pub name: String,
+    /// Its processes.
+    pub processes: u64,
+    /// Their proportional memory.
+    pub memory: Bytes,
 }

@@ -1,0 +1,303 @@
+//! The server that runs now, found and measured through `/proc`; no process is started or signalled.
+//!
+//! Source: `proc(5)`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::parse::{self, Held, Stat};
+use super::{Consumer, Measured, Running};
+use crate::distro::Layout;
+use crate::httpd::Mpm;
+use crate::tree::{Files, resolve};
+use crate::units::Bytes;
+
+/// Where the families' servers write the parent's process id. Each is verified before it is believed, so a file
+/// of another family does no harm.
+const PID_FILES: [&str; 5] = [
+    "/run/apache2/apache2.pid",
+    "/run/httpd/httpd.pid",
+    "/run/httpd.pid",
+    "/run/apache2/httpd.pid",
+    "/run/apache2.pid",
+];
+
+/// Returns the running server of a family; `None` where none runs or `/proc` cannot tell.
+pub fn running(files: &dyn Files, layout: &Layout) -> Option<Running> {
+    let program = Program { files, binary: Path::new(layout.binary), real: None };
+    let parent = PID_FILES
+        .iter()
+        .find_map(|path| program.named_in(Path::new(path)))
+        .or_else(|| program.search(layout))?;
+    Some(describe(files, parent))
+}
+
+/// Returns the running server whose parent's process id stands in `pid_file`, such as that of a second
+/// instance. The file may be stale: the process must run `binary`.
+pub fn running_from(files: &dyn Files, binary: &Path, pid_file: &Path) -> Option<Running> {
+    let program = Program { files, binary, real: None };
+    Some(describe(files, program.named_in(pid_file)?))
+}
+
+/// Returns what is known about the server with this parent.
+fn describe(files: &dyn Files, parent: u32) -> Running {
+    Running { parent, mpm: mapped_mpm(files, parent), started: started(files, parent) }
+}
+
+/// The server's program, compared with what processes run.
+struct Program<'a> {
+    files: &'a dyn Files,
+    binary: &'a Path,
+    /// The binary with all links followed, where that was needed once.
+    real: Option<PathBuf>,
+}
+
+impl Program<'_> {
+    fn named_in(&self, path: &Path) -> Option<u32> {
+        let pid = pid(&self.files.read(path).ok()?)?;
+        // After a kill -9 of the parent the file stays, and its number may go to anybody, even to a child.
+        self.runs(pid).then_some(pid).filter(|pid| !self.is_child(*pid))
+    }
+
+    /// Looks through all processes; of several servers takes the one in the unit's control group, else the
+    /// oldest.
+    fn search(&self, layout: &Layout) -> Option<u32> {
+        let unit = format!("/{}.service", layout.unit);
+        pids(self.files)
+            .filter(|pid| self.runs(*pid) && !self.is_child(*pid) && !self.is_other_instance(*pid, layout))
+            .min_by_key(|pid| {
+                let groups = self.files.read(&of(*pid, "cgroup")).unwrap_or_default();
+                let in_unit = parse::lines(&groups).any(|line| line.ends_with(unit.as_bytes()));
+                (!in_unit, stat(self.files, *pid).map_or(u64::MAX, |stat| stat.started), *pid)
+            })
+    }
+
+    /// Tells whether a process of this host (not of a container or of another root) runs the program.
+    fn runs(&self, pid: u32) -> bool {
+        let Ok(exe) = self.files.read_link(&of(pid, "exe")) else { return false };
+        self.is(&exe) && self.shares_our_world(pid)
+    }
+
+    fn is(&self, exe: &Path) -> bool {
+        // An upgraded package unlinks the old binary under the running server.
+        let exe = exe.to_str().map_or(exe, |text| Path::new(text.strip_suffix(" (deleted)").unwrap_or(text)));
+        if exe == self.binary {
+            return true;
+        }
+        let (Some(name), Some(wanted)) = (exe.file_name(), self.binary.file_name()) else { return false };
+        // One binary an MPM: `httpd-prefork` beside a link or script `httpd`.
+        let suffixed = name
+            .to_str()
+            .zip(wanted.to_str())
+            .and_then(|(name, wanted)| name.strip_prefix(wanted)?.strip_prefix('-'));
+        if name != wanted && suffixed.and_then(Mpm::of_name).is_none() {
+            return false;
+        }
+        if exe.parent() == self.binary.parent() {
+            return true;
+        }
+        let real = self.real.clone().or_else(|| resolve(self.files, self.binary).ok());
+        real.is_some_and(|real| real.parent() == exe.parent())
+    }
+
+    /// A container's server has the same path in its own tree; its process ids live in another name space.
+    fn shares_our_world(&self, pid: u32) -> bool {
+        let here = |name: &str| self.files.read_link(&Path::new("/proc/self").join(name)).ok();
+        let there = |name: &str| self.files.read_link(&of(pid, name)).ok();
+        let same_pids = match (here("ns/pid"), there("ns/pid")) {
+            (Some(here), Some(there)) => here == there,
+            _ => true,
+        };
+        same_pids && there("root").is_none_or(|root| root == Path::new("/"))
+    }
+
+    fn is_child(&self, pid: u32) -> bool {
+        stat(self.files, pid)
+            .and_then(|stat| self.files.read_link(&of(stat.parent, "exe")).ok())
+            .is_some_and(|exe| self.is(&exe))
+    }
+
+    /// A server started with another configuration (`-f`) or another root (`-d`) is not the distribution's.
+    fn is_other_instance(&self, pid: u32, layout: &Layout) -> bool {
+        let Ok(line) = self.files.read(&of(pid, "cmdline")) else { return false };
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        let differs = |option: &[u8], own: &str| {
+            words.iter().enumerate().any(|(at, word)| {
+                let value = match word.strip_prefix(option) {
+                    Some(b"") => words.get(at + 1).copied().unwrap_or_default(),
+                    Some(value) => value,
+                    None => return false,
+                };
+                value.starts_with(b"/") && value != own.as_bytes()
+            })
+        };
+        differs(b"-f", layout.main_file) || differs(b"-d", layout.server_root)
+    }
+}
+
+/// Returns the process id in a `PidFile`: its first line's number.
+fn pid(text: &[u8]) -> Option<u32> {
+    let pid = parse::number(parse::lines(text).next()?)?;
+    u32::try_from(pid).ok().filter(|pid| *pid > 0)
+}
+
+/// Returns the MPM whose module a process has mapped, or after which its binary is named.
+fn mapped_mpm(files: &dyn Files, pid: u32) -> Option<Mpm> {
+    let maps = files.read(&of(pid, "maps")).unwrap_or_default();
+    let mapped = parse::lines(&maps).find_map(|line| {
+        let name = line.strip_suffix(b".so")?.rsplit(|byte| *byte == b'/').next()?;
+        Mpm::of_name(std::str::from_utf8(name.strip_prefix(b"mod_mpm_")?).ok()?)
+    });
+    mapped.or_else(|| {
+        let exe = files.read_link(&of(pid, "exe")).ok()?;
+        Mpm::of_name(exe.file_name()?.to_str()?.rsplit_once('-')?.1)
+    })
+}
+
+/// Returns when a process started, in seconds since the epoch. The kernel gives the boot time in whole seconds,
+/// so this may be one second early.
+fn started(files: &dyn Files, pid: u32) -> Option<u64> {
+    let boot = parse::boot_time(&files.read(Path::new("/proc/stat")).ok()?)?;
+    boot.checked_add(stat(files, pid)?.started / parse::TICKS)
+}
+
+/// Returns the serving children of a parent: processes that run the same program. Helpers such as `rotatelogs`
+/// are not among them, nor, under a threaded MPM, `mod_cgid`'s daemon, which has a single thread.
+pub fn children(files: &dyn Files, running: &Running) -> Vec<u32> {
+    let program = files.read_link(&of(running.parent, "exe")).ok();
+    pids(files)
+        .filter(|pid| {
+            stat(files, *pid).is_some_and(|stat| {
+                stat.parent == running.parent && (stat.threads > 1 || !running.mpm.is_some_and(Mpm::threaded))
+            }) && files.read_link(&of(*pid, "exe")).ok() == program
+        })
+        .collect()
+}
+
+/// Returns what the running server and the rest of the host hold in memory; `None` where the kernel does not
+/// let this process see it (another user's processes) or the server has no children.
+///
+/// `threads_per_child` is the configured number of workers a process; left out, it is taken from the threads
+/// seen, less the listener and the main thread.
+///
+/// # The model
+/// What all processes share (code, the configuration read before the fork, the scoreboard) is paid once: it is
+/// the sum of all proportional shares less all private pages. Each further process costs the private pages that
+/// belong to it as a whole, and each worker in it the private pages of the thread areas: stacks and the arenas
+/// from which its requests allocate. Under prefork a process is a worker, so all its private pages are the
+/// worker's.
+pub fn measure(files: &dyn Files, running: &Running, threads_per_child: Option<u64>) -> Option<Measured> {
+    let held = |pid: u32| parse::rollup(&files.read(&of(pid, "smaps_rollup")).ok()?);
+    let parent = held(running.parent)?;
+    let children: Vec<(u32, Held)> =
+        children(files, running).into_iter().filter_map(|pid| Some((pid, held(pid)?))).collect();
+    let count = u64::try_from(children.len()).ok().filter(|count| *count > 0)?;
+    let sum =
+        |part: fn(&Held) -> u64| children.iter().map(|(_, held)| part(held)).fold(0, u64::saturating_add);
+    let (pss, private) = (sum(|held| held.pss), sum(|held| held.private));
+    let (largest, most) = children.iter().copied().max_by_key(|(pid, held)| (held.private, *pid))?;
+
+    let threaded = running.mpm.is_some_and(Mpm::threaded);
+    let workers_each = if threaded {
+        threads_per_child.or_else(|| Some(stat(files, largest)?.threads.saturating_sub(2)))?.max(1)
+    } else {
+        1
+    };
+    let of_threads = if threaded {
+        thread_private(&files.read(&of(largest, "smaps")).ok()?).min(most.private)
+    } else {
+        most.private
+    };
+    // The largest child tells the proportion; the average child tells the amount.
+    let each = private / count;
+    let of_workers = scale(each, of_threads, most.private);
+    let others = others(files, running.parent, &children);
+    Some(Measured {
+        parent: Bytes(parent.pss),
+        processes: count,
+        workers: count.saturating_mul(workers_each),
+        rss: Bytes(sum(|held| held.rss).saturating_add(parent.rss)),
+        pss: Bytes(pss.saturating_add(parent.pss)),
+        private: Bytes(private.saturating_add(parent.private)),
+        shared: Bytes(pss.saturating_add(parent.pss).saturating_sub(private)),
+        per_process: Bytes(each - of_workers),
+        per_worker: Bytes(of_workers / workers_each),
+        others,
+    })
+}
+
+/// Returns `amount × part / whole`, at most `amount`.
+fn scale(amount: u64, part: u64, whole: u64) -> u64 {
+    if whole == 0 {
+        return 0;
+    }
+    let scaled = u128::from(amount) * u128::from(part) / u128::from(whole);
+    u64::try_from(scaled).unwrap_or(u64::MAX).min(amount)
+}
+
+/// Returns the private bytes in a process's thread areas, from `/proc/PID/smaps`: anonymous writable maps that
+/// have no name, which are the threads' stacks and their allocation arenas. The main heap, the main stack and
+/// the data of libraries belong to the process.
+fn thread_private(smaps: &[u8]) -> u64 {
+    let mut inside = false;
+    let mut total: u64 = 0;
+    for line in parse::lines(smaps) {
+        let mut fields = parse::words(line);
+        let Some(first) = fields.next() else { continue };
+        if let Some(key) = first.strip_suffix(b":") {
+            if inside && matches!(key, b"Private_Clean" | b"Private_Dirty") {
+                let kib = fields.next().and_then(parse::number).unwrap_or(0);
+                total = total.saturating_add(kib.saturating_mul(1024));
+            }
+        } else {
+            // 7f10a0000000-7f10a0021000 rw-p 00000000 00:00 0 [heap]
+            let writable = fields.next().is_some_and(|permissions| permissions.starts_with(b"rw"));
+            inside = writable && fields.nth(3).is_none();
+        }
+    }
+    total
+}
+
+/// Processes below this many resident bytes are not asked for their proportional share, which the kernel has
+/// to walk page tables for.
+const SMALL: u64 = 8 << 20;
+
+/// Returns the other programs of the host that hold memory, largest first, all processes of a name together.
+fn others(files: &dyn Files, parent: u32, children: &[(u32, Held)]) -> Vec<Consumer> {
+    let mut by_name: BTreeMap<String, Consumer> = BTreeMap::new();
+    for pid in pids(files) {
+        if pid == parent || children.iter().any(|(child, _)| *child == pid) {
+            continue;
+        }
+        let Ok(status) = files.read(&of(pid, "status")) else { continue };
+        let Some(rss) = parse::kib_field(&status, "VmRSS").filter(|rss| *rss >= SMALL) else { continue };
+        let Some(name) = parse::lines(&status).find_map(|line| line.strip_prefix(b"Name:")) else { continue };
+        let name = String::from_utf8_lossy(name.trim_ascii()).into_owned();
+        let rollup = files.read(&of(pid, "smaps_rollup")).ok();
+        let bytes = rollup.and_then(|text| parse::rollup(&text)).map_or(rss, |held| held.pss);
+        let entry = by_name.entry(name.clone()).or_insert(Consumer { name, processes: 0, memory: Bytes(0) });
+        entry.processes += 1;
+        entry.memory.0 = entry.memory.0.saturating_add(bytes);
+    }
+    let mut others: Vec<Consumer> = by_name.into_values().collect();
+    others.sort_by(|a, b| b.memory.cmp(&a.memory).then_with(|| a.name.cmp(&b.name)));
+    others
+}
+
+/// Returns a file of a process.
+fn of(pid: u32, name: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/{name}"))
+}
+
+fn stat(files: &dyn Files, pid: u32) -> Option<Stat> {
+    parse::stat(&files.read(&of(pid, "stat")).ok()?)
+}
+
+/// Returns all process ids, in the order of their text.
+fn pids(files: &dyn Files) -> impl Iterator<Item = u32> {
+    files
+        .list(Path::new("/proc"))
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|name| name.to_str()?.parse().ok())
+}
