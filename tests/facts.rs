@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use apache_tuning::distro::{LAYOUTS, Layout, ModuleSwitch};
+use apache_tuning::distro::{LAYOUTS, Layout, ModuleSwitch, Site};
 use apache_tuning::facts::gather::{machine, machine_of};
 use apache_tuning::facts::process::{measure, running, running_from};
 use apache_tuning::facts::{Known, Machine, Running};
@@ -12,26 +12,51 @@ use apache_tuning::tree::Memory;
 use apache_tuning::units::Bytes;
 use std::path::Path;
 
-/// Debian's row: its start script lowers the limit of open files.
-fn debian() -> &'static Layout {
-    LAYOUTS.iter().find(|layout| layout.name == "debian").unwrap()
+/// Debian's server: its start script lowers the limit of open files.
+fn debian() -> Site {
+    let layout = LAYOUTS.iter().find(|layout| layout.name == "debian").unwrap();
+    site(layout, "debian")
 }
 
-/// A family without a start script of its own.
-const REDHAT: Layout = Layout {
-    name: "redhat",
-    os_ids: &["rhel"],
-    config_dir: "/etc/httpd",
-    main_file: "/etc/httpd/conf/httpd.conf",
-    server_root: "/etc/httpd",
-    binary: "/usr/sbin/httpd",
-    unit: "httpd",
-    user: "apache",
-    modules: ModuleSwitch::BuiltIn,
-    drop_in: "/etc/httpd/conf.d/zz-apache-tuning.conf",
-    envvars: "",
-    built_in: &[],
-};
+/// A family without a start script of its own, on one of its distributions.
+fn redhat_on(distribution: &str) -> Site {
+    static REDHAT: Layout = Layout {
+        name: "redhat",
+        os_ids: &["rhel"],
+        config_dir: "/etc/httpd",
+        main_file: "conf/httpd.conf",
+        server_root: "/etc/httpd",
+        binary: "/usr/sbin/httpd",
+        unit: "httpd",
+        user: "apache",
+        modules: ModuleSwitch::BuiltIn,
+        mpm_file: "",
+        drop_in: "conf.d/zz-apache-tuning.conf",
+        evasive_file: "",
+        evasive_load: "",
+        evasive_package: "",
+        package: "httpd",
+        envvars: "",
+        built_in: &[],
+        stock: |_| &[],
+    };
+    site(&REDHAT, distribution)
+}
+
+fn redhat() -> Site {
+    redhat_on("rhel")
+}
+
+fn site(layout: &'static Layout, distribution: &str) -> Site {
+    Site {
+        layout,
+        instance: None,
+        config_dir: layout.config_dir.into(),
+        server_root: layout.server_root.into(),
+        distribution: distribution.to_owned(),
+        distribution_version: String::new(),
+    }
+}
 
 /// A machine without control groups, systemd or a running server.
 fn bare() -> Memory {
@@ -44,15 +69,14 @@ fn bare() -> Memory {
 }
 
 /// The same with systemd running it.
-fn systemd(version: u32, os: &str) -> Memory {
+fn systemd(version: u32) -> Memory {
     bare()
         .file("/run/systemd/system/.keep", "")
         .file(format!("/usr/lib/systemd/libsystemd-shared-{version}.so"), "")
-        .file("/etc/os-release", format!("NAME=\"x\"\nID=\"{os}\"\nVERSION_ID=\"9\"\n"))
 }
 
-fn read(files: &Memory, layout: &Layout) -> Machine {
-    machine(files, layout, &Facts::default(), true)
+fn read(files: &Memory, site: &Site) -> Machine {
+    machine(files, site, &Facts::default(), true)
 }
 
 fn value<T: Copy>(known: Option<&Known<T>>) -> Option<T> {
@@ -63,7 +87,7 @@ const GIB: u64 = 1 << 30;
 
 #[test]
 fn a_bare_machine_tells_its_own_limits_and_nothing_else() {
-    let facts = read(&bare(), &REDHAT);
+    let facts = read(&bare(), &redhat());
     assert_eq!(
         facts.memory,
         Some(Known { value: Bytes(16 * GIB), source: "/proc/meminfo: MemTotal".into() })
@@ -81,7 +105,7 @@ fn a_bare_machine_tells_its_own_limits_and_nothing_else() {
 
 #[test]
 fn missing_and_absurd_files_become_unknown_facts() {
-    assert_eq!(read(&Memory::new(), &REDHAT), Machine::default());
+    assert_eq!(read(&Memory::new(), &redhat()), Machine::default());
     let files = Memory::new()
         .file("/proc/meminfo", "MemTotal: lots\n")
         .file("/proc/sys/kernel/threads-max", "-3\n")
@@ -95,7 +119,7 @@ fn missing_and_absurd_files_become_unknown_facts() {
             "/etc/systemd/system/httpd.service",
             "[Service]\nTasksMax=many\nLimitNOFILE=-1\nMemoryMax=plenty\n",
         );
-    assert_eq!(read(&files, &REDHAT), Machine::default());
+    assert_eq!(read(&files, &redhat()), Machine::default());
 }
 
 #[test]
@@ -106,7 +130,7 @@ fn given_facts_win_and_say_so() {
         selinux_graceful_shutdown: Some(true),
         ..Facts::default()
     };
-    let facts = machine(&bare(), &REDHAT, &given, true);
+    let facts = machine(&bare(), &redhat(), &given, true);
     assert_eq!(facts.memory, Some(Known { value: Bytes(2 * GIB), source: "facts.memory_mb".into() }));
     assert_eq!(facts.somaxconn, Some(Known { value: 1, source: "facts.somaxconn".into() }));
     assert_eq!(value(facts.selinux_graceful_shutdown.as_ref()), Some(true));
@@ -116,7 +140,7 @@ fn given_facts_win_and_say_so() {
 #[test]
 fn another_root_has_only_the_facts_it_is_given() {
     let given = Facts { cpus: Some(2), ..Facts::default() };
-    let facts = machine(&systemd(252, "debian"), debian(), &given, false);
+    let facts = machine(&systemd(252), &debian(), &given, false);
     let want = Machine { cpus: Some(Known { value: 2, source: "facts.cpus".into() }), ..Machine::default() };
     assert_eq!(facts, want);
 }
@@ -134,7 +158,7 @@ fn the_tightest_ancestor_binds_under_version_2() {
         .file("/sys/fs/cgroup/system.slice/web.slice/httpd.service/memory.max", "max\n")
         .file("/sys/fs/cgroup/system.slice/web.slice/httpd.service/pids.max", "4915\n")
         .file("/sys/fs/cgroup/system.slice/web.slice/httpd.service/cpu.max", "250000 100000\n");
-    let facts = machine_of(&files, &REDHAT, &Facts::default(), true, Some(&running));
+    let facts = machine_of(&files, &redhat(), &Facts::default(), true, Some(&running));
     let memory = facts.memory.unwrap();
     assert_eq!(memory.value, Bytes(4 * GIB));
     assert_eq!(memory.source, "/sys/fs/cgroup/system.slice/web.slice/memory.high");
@@ -160,7 +184,7 @@ fn the_tightest_ancestor_binds_under_version_1() {
         .file("/sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us", "150000\n")
         .file("/sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us", "100000\n")
         .link("/sys/fs/cgroup/cpu", "cpu,cpuacct");
-    let facts = machine_of(&files, &REDHAT, &Facts::default(), true, Some(&running));
+    let facts = machine_of(&files, &redhat(), &Facts::default(), true, Some(&running));
     let memory = facts.memory.unwrap();
     assert_eq!(
         (memory.value, memory.source.as_str()),
@@ -170,7 +194,7 @@ fn the_tightest_ancestor_binds_under_version_1() {
     assert_eq!(value(facts.cpu_quota.as_ref()), Some(1500));
 
     let apart = files.file("/sys/fs/cgroup/memory/a/memory.use_hierarchy", "0\n");
-    let facts = machine_of(&apart, &REDHAT, &Facts::default(), true, Some(&running));
+    let facts = machine_of(&apart, &redhat(), &Facts::default(), true, Some(&running));
     assert_eq!(
         value(facts.memory.as_ref()),
         Some(Bytes(16 * GIB)),
@@ -190,7 +214,7 @@ fn a_hybrid_host_is_read_where_its_controllers_are() {
         )
         .file("/cg/mem/web/memory.limit_in_bytes", "536870912\n")
         .file("/sys/fs/cgroup/unified/web/pids.max", "99\n");
-    let facts = machine_of(&files, &REDHAT, &Facts::default(), true, Some(&running));
+    let facts = machine_of(&files, &redhat(), &Facts::default(), true, Some(&running));
     assert_eq!(value(facts.memory.as_ref()), Some(Bytes(GIB / 2)), "found by mountinfo");
     assert_eq!(value(facts.tasks_max.as_ref()), Some(99));
 }
@@ -208,7 +232,7 @@ fn in_a_container_the_mounts_own_root_is_the_limit() {
             .file("/proc/self/cgroup", groups)
             .file("/sys/fs/cgroup/cgroup.controllers", "memory pids\n")
             .file(file, "268435456\n");
-        let memory = read(&files, &REDHAT).memory.unwrap();
+        let memory = read(&files, &redhat()).memory.unwrap();
         assert_eq!((memory.value, memory.source.as_str()), (Bytes(256 << 20), file), "{groups}");
     }
 }
@@ -219,18 +243,18 @@ fn a_group_larger_than_the_machine_does_not_bind() {
         .file("/proc/self/cgroup", "0::/\n")
         .file("/sys/fs/cgroup/cgroup.controllers", "memory\n")
         .file("/sys/fs/cgroup/memory.max", "1099511627776\n");
-    assert_eq!(read(&files, &REDHAT).memory.unwrap().source, "/proc/meminfo: MemTotal");
+    assert_eq!(read(&files, &redhat()).memory.unwrap().source, "/proc/meminfo: MemTotal");
 }
 
 #[test]
 fn a_stopped_service_is_judged_by_the_group_it_will_get() {
-    let files = systemd(252, "debian")
+    let files = systemd(252)
         .file("/proc/self/cgroup", "0::/user.slice/session-1.scope\n")
         .file("/sys/fs/cgroup/cgroup.controllers", "memory pids\n")
         .file("/sys/fs/cgroup/user.slice/memory.max", "1048576\n")
         .file("/sys/fs/cgroup/system.slice/memory.max", "2147483648\n")
         .file("/etc/systemd/system/apache2.service.d/mem.conf", "[Service]\nMemoryMax=10%\nTasksMax=600\n");
-    let facts = read(&files, debian());
+    let facts = read(&files, &debian());
     let memory = facts.memory.unwrap();
     assert_eq!(memory.value, Bytes(16 * GIB / 10));
     assert_eq!(memory.source, "/etc/systemd/system/apache2.service.d/mem.conf: MemoryMax=10%");
@@ -239,7 +263,7 @@ fn a_stopped_service_is_judged_by_the_group_it_will_get() {
     let files = files
         .file("/etc/systemd/system/apache2.service.d/mem.conf", "[Service]\nSlice=web-shop.slice\n")
         .file("/sys/fs/cgroup/web.slice/web-shop.slice/memory.max", "1073741824\n");
-    assert_eq!(value(read(&files, debian()).memory.as_ref()), Some(Bytes(GIB)));
+    assert_eq!(value(read(&files, &debian()).memory.as_ref()), Some(Bytes(GIB)));
 }
 
 #[test]
@@ -252,13 +276,13 @@ fn systemds_own_defaults_are_used_only_where_known() {
         (219, "centos", Some(u64::MAX), Some(1024)),
         (252, "amzn", None, Some(1024)),
     ] {
-        let facts = read(&systemd(version, os), &REDHAT);
+        let facts = read(&systemd(version), &redhat_on(os));
         assert_eq!(value(facts.tasks_max.as_ref()), tasks, "{os} {version}");
         assert_eq!(value(facts.open_files.as_ref()), files, "{os} {version}");
     }
-    let said = systemd(252, "amzn")
+    let said = systemd(252)
         .file("/etc/systemd/system.conf", "[Manager]\nDefaultTasksMax=50%\nDefaultLimitNOFILE=4096:8192\n");
-    let facts = read(&said, &REDHAT);
+    let facts = read(&said, &redhat_on("amzn"));
     assert_eq!(value(facts.tasks_max.as_ref()), Some(16_384));
     assert_eq!(value(facts.open_files.as_ref()), Some(4096));
 }
@@ -267,7 +291,7 @@ fn systemds_own_defaults_are_used_only_where_known() {
 fn debians_start_script_decides_how_many_files_are_open() {
     let dropin = "/etc/systemd/system/apache2.service.d/files.conf";
     let envvars = "/etc/apache2/envvars";
-    let tree = |unit: &str, vars: &str| systemd(252, "debian").file(dropin, unit).file(envvars, vars);
+    let tree = |unit: &str, vars: &str| systemd(252).file(dropin, unit).file(envvars, vars);
     let raised = "[Service]\nLimitNOFILE=65536\n";
     for (unit, vars, want, source) in [
         ("", "#APACHE_ULIMIT_MAX_FILES='ulimit -n 65536'\n", 8192, "apache2ctl"),
@@ -283,7 +307,7 @@ fn debians_start_script_decides_how_many_files_are_open() {
         ),
         ("[Service]\nLimitNOFILE=4000\n", "", 4000, dropin),
     ] {
-        let facts = read(&tree(unit, vars), debian());
+        let facts = read(&tree(unit, vars), &debian());
         let files = facts.open_files.unwrap();
         assert_eq!(files.value, want, "{unit:?} {vars:?}");
         assert!(files.source.starts_with(source), "{unit:?} {vars:?}: {}", files.source);
@@ -333,9 +357,9 @@ fn the_running_parent_is_found_by_its_pid_file_or_by_search() {
         ("/usr/sbin/apache2", "../812\n"),
     ] {
         let files = serving(binary).file("/run/apache2/apache2.pid", pid_file);
-        assert_eq!(running(&files, debian()), Some(want.clone()), "{binary} {pid_file:?}");
+        assert_eq!(running(&files, &debian()), Some(want.clone()), "{binary} {pid_file:?}");
     }
-    assert_eq!(running(&bare(), debian()), None);
+    assert_eq!(running(&bare(), &debian()), None);
     let files = serving("/usr/sbin/apache2").file("/run/shop.pid", "812");
     assert_eq!(running_from(&files, Path::new("/usr/sbin/apache2"), Path::new("/run/shop.pid")), Some(want));
     assert_eq!(running_from(&files, Path::new("/usr/sbin/httpd"), Path::new("/run/shop.pid")), None);
@@ -344,20 +368,20 @@ fn the_running_parent_is_found_by_its_pid_file_or_by_search() {
 #[test]
 fn a_binary_behind_a_link_or_named_after_its_mpm_is_the_server() {
     let merged = serving("/usr/bin/httpd").file("/usr/bin/httpd", "").link("/usr/sbin", "bin");
-    assert_eq!(running(&merged, &REDHAT).unwrap().parent, 812);
+    assert_eq!(running(&merged, &redhat()).unwrap().parent, 812);
     let suse = serving("/usr/sbin/httpd-worker").file("/proc/812/maps", "");
-    assert_eq!(running(&suse, &REDHAT).unwrap().mpm, Some(Mpm::Worker));
-    assert_eq!(running(&serving("/usr/sbin/httpd-exporter"), &REDHAT), None);
-    assert_eq!(running(&serving("/opt/other/httpd"), &REDHAT), None);
+    assert_eq!(running(&suse, &redhat()).unwrap().mpm, Some(Mpm::Worker));
+    assert_eq!(running(&serving("/usr/sbin/httpd-exporter"), &redhat()), None);
+    assert_eq!(running(&serving("/opt/other/httpd"), &redhat()), None);
 }
 
 #[test]
 fn servers_of_containers_other_roots_and_other_configurations_are_not_ours() {
     let binary = "/usr/sbin/apache2";
     let container = serving(binary).link("/proc/self/ns/pid", "pid:[1]").link("/proc/812/ns/pid", "pid:[2]");
-    assert_eq!(running(&container, debian()), None);
+    assert_eq!(running(&container, &debian()), None);
     let chroot = serving(binary).link("/proc/812/root", "/srv/image");
-    assert_eq!(running(&chroot, debian()), None);
+    assert_eq!(running(&chroot, &debian()), None);
     for (cmdline, ours) in [
         ("/usr/sbin/apache2\0-k\0start\0", true),
         ("/usr/sbin/apache2\0-d\0/etc/apache2\0-k\0start\0", true),
@@ -365,7 +389,7 @@ fn servers_of_containers_other_roots_and_other_configurations_are_not_ours() {
         ("/usr/sbin/apache2\0-f/tmp/test.conf\0", false),
     ] {
         let files = serving(binary).file("/proc/812/cmdline", cmdline);
-        assert_eq!(running(&files, debian()).is_some(), ours, "{cmdline:?}");
+        assert_eq!(running(&files, &debian()).is_some(), ours, "{cmdline:?}");
     }
 }
 
@@ -374,7 +398,7 @@ fn a_running_servers_own_limits_count_until_the_unit_says_otherwise() {
     let files = serving("/usr/sbin/httpd")
         .file("/sys/fs/cgroup/cgroup.controllers", "")
         .file("/sys/fs/cgroup/pids.max", "max\n");
-    let facts = read(&files, &REDHAT);
+    let facts = read(&files, &redhat());
     let open = facts.open_files.unwrap();
     assert_eq!((open.value, open.source.as_str()), (2048, "/proc/812/limits: Max open files"));
     let tasks = facts.tasks_max.unwrap();
@@ -383,7 +407,7 @@ fn a_running_servers_own_limits_count_until_the_unit_says_otherwise() {
     let files = files
         .file("/run/systemd/system/.keep", "")
         .file("/etc/systemd/system/httpd.service.d/x.conf", "[Service]\nLimitNOFILE=9999\nTasksMax=500\n");
-    let facts = read(&files, &REDHAT);
+    let facts = read(&files, &redhat());
     assert_eq!((value(facts.open_files.as_ref()), value(facts.tasks_max.as_ref())), (Some(9999), Some(500)));
 }
 
@@ -391,7 +415,7 @@ fn a_running_servers_own_limits_count_until_the_unit_says_otherwise() {
 fn selinux_tells_the_value_in_force() {
     for (text, want) in [("1 1", Some(true)), ("0 1", Some(false)), ("", None)] {
         let files = bare().file("/sys/fs/selinux/booleans/httpd_graceful_shutdown", text);
-        assert_eq!(value(read(&files, &REDHAT).selinux_graceful_shutdown.as_ref()), want, "{text:?}");
+        assert_eq!(value(read(&files, &redhat()).selinux_graceful_shutdown.as_ref()), want, "{text:?}");
     }
 }
 
@@ -416,7 +440,7 @@ fn memory_is_divided_into_what_is_shared_a_processs_and_a_workers() {
         .file("/proc/900/smaps_rollup", rollup(40_000, 30_000, 20_000))
         .file("/proc/901/status", "Name:\tphp-fpm8.2\nVmRSS:\t  9000 kB\n")
         .file("/proc/902/status", "Name:\tcron\nVmRSS:\t  900 kB\n");
-    let found = running(&files, debian()).unwrap();
+    let found = running(&files, &debian()).unwrap();
     let measured = measure(&files, &found, None).unwrap();
     assert_eq!((measured.processes, measured.workers), (2, 50));
     assert_eq!(measured.rss, Bytes(33_000 << 10));
@@ -434,4 +458,22 @@ fn memory_is_divided_into_what_is_shared_a_processs_and_a_workers() {
     assert_eq!(others, [("php-fpm8.2", 2, 39_000_u64.div_ceil(1024))], "what is small is left out");
 
     assert_eq!(measure(&serving("/usr/sbin/apache2"), &found, None), None, "the kernel does not show it");
+}
+
+#[test]
+fn a_second_instance_is_not_taken_for_the_main_server() {
+    let shop = Site {
+        instance: Some("shop".into()),
+        config_dir: "/etc/apache2-shop".into(),
+        server_root: "/etc/apache2-shop".into(),
+        ..debian()
+    };
+    let main = serving("/usr/sbin/apache2").file("/proc/812/cmdline", "/usr/sbin/apache2\0-k\0start\0");
+    assert!(running(&main, &debian()).is_some());
+    assert_eq!(running(&main, &shop), None);
+    let other = main.file("/proc/812/cmdline", "/usr/sbin/apache2\0-d\0/etc/apache2-shop\0-k\0start\0");
+    assert_eq!(running(&other, &debian()), None);
+    assert_eq!(running(&other, &shop).unwrap().parent, 812);
+    let named = other.file("/proc/812/cmdline", "").file("/run/apache2-shop/apache2.pid", "812\n");
+    assert_eq!(running(&named, &shop).unwrap().parent, 812);
 }

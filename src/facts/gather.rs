@@ -5,24 +5,24 @@ use std::path::{Path, PathBuf};
 use super::cgroup::{self, Service};
 use super::systemd::{self, Build, Settings};
 use super::{Known, Machine, Running, parse, process};
-use crate::distro::Layout;
+use crate::distro::Site;
 use crate::params::Facts;
 use crate::tree::Files;
 use crate::units::Bytes;
 
-/// Returns the limits of the machine and of the family's service.
+/// Returns the limits of the machine and of the site's service.
 ///
 /// Facts given by the user win over what is read. With `of_machine` false, for another root directory, nothing
 /// is read: the limits of this machine are not those of the image's future host.
-pub fn machine(files: &dyn Files, layout: &Layout, overrides: &Facts, of_machine: bool) -> Machine {
-    let running = if of_machine { process::running(files, layout) } else { None };
-    machine_of(files, layout, overrides, of_machine, running.as_ref())
+pub fn machine(files: &dyn Files, site: &Site, overrides: &Facts, of_machine: bool) -> Machine {
+    let running = if of_machine { process::running(files, site) } else { None };
+    machine_of(files, site, overrides, of_machine, running.as_ref())
 }
 
 /// Does the same as [`machine`] for a caller that has already looked for the running server.
 pub fn machine_of(
     files: &dyn Files,
-    layout: &Layout,
+    site: &Site,
     overrides: &Facts,
     of_machine: bool,
     running: Option<&Running>,
@@ -71,8 +71,8 @@ pub fn machine_of(
         let path = PathBuf::from(format!("/proc/{}/limits", running.parent));
         Some((files.read(&path).ok()?, path.to_string_lossy().into_owned()))
     });
-    let seen = Seen { files, layout, limits, booted: systemd::booted(files) };
-    let unit = Settings::of_unit(files, layout.unit);
+    let seen = Seen { files, site, unit: site.unit(), limits, booted: systemd::booted(files) };
+    let unit = Settings::of_unit(files, &seen.unit);
     let service = seen.service(running, &unit);
     machine.cpu_quota = service.as_ref().and_then(Service::cpu);
     machine.unit_open_files = unit.limit("LimitNOFILE");
@@ -91,7 +91,9 @@ fn given<T>(value: Option<T>, name: &str) -> Option<Known<T>> {
 /// What several facts are derived from.
 struct Seen<'a> {
     files: &'a dyn Files,
-    layout: &'a Layout,
+    site: &'a Site,
+    /// The service's name, without `.service`.
+    unit: String,
     /// `/proc/PID/limits` of the running parent, and its path.
     limits: Option<(std::sync::Arc<[u8]>, String)>,
     /// Whether systemd runs this machine: only then do its files and defaults apply.
@@ -106,7 +108,7 @@ impl<'a> Seen<'a> {
             Some(running) => Service::of(self.files, &running.parent.to_string(), None),
             None if self.booted => {
                 let slice = unit.get("Slice").map(|(slice, _)| slice);
-                let group = cgroup::unit_group(self.layout.unit, slice);
+                let group = cgroup::unit_group(&self.unit, slice);
                 Service::of(self.files, "self", Some(&group))
             }
             None => Service::of(self.files, "self", None),
@@ -136,7 +138,7 @@ impl<'a> Seen<'a> {
     /// sets in words; else what the running server has; else the start script's or systemd's default.
     fn open_files(&self, unit: &Settings) -> Option<Known<u64>> {
         let unit_limit = if self.booted { unit.limit("LimitNOFILE") } else { None };
-        let script = self.start_script();
+        let script = start_script(self.files, self.site);
         if let Some(script) = script {
             // The script runs `ulimit -n`, which sets both limits; above the hard limit it fails and changes nothing.
             let hard = if self.booted { unit.hard_limit("LimitNOFILE") } else { None };
@@ -169,28 +171,6 @@ impl<'a> Seen<'a> {
         let version = systemd::version(self.files)?;
         let value = self.build().default_open_files();
         Some(Known { value, source: format!("default of systemd {} ({})", version.value, version.source) })
-    }
-
-    /// Returns what Debian's `apache2ctl` gives to `ulimit`, for root: 8192, or the `APACHE_ULIMIT_MAX_FILES` of
-    /// `envvars`; `None` on other families, and where `envvars` puts in another command.
-    fn start_script(&self) -> Option<Script> {
-        if self.layout.name != "debian" {
-            return None;
-        }
-        let path = self.layout.envvars;
-        let text = self.files.read(Path::new(path)).unwrap_or_default();
-        let assigned =
-            parse::lines(&text).filter_map(ulimit_assignment).last().filter(|command| !command.is_empty());
-        let Some(command) = assigned else {
-            let source = "apache2ctl: ulimit -n 8192 (APACHE_ULIMIT_MAX_FILES is not set)".to_owned();
-            return Some(Script { number: 8192, explicit: false, source });
-        };
-        let number = match command.rsplit_once(char::is_whitespace)?.1 {
-            "unlimited" => u64::MAX,
-            digits => parse::number(digits.as_bytes())?,
-        };
-        let source = format!("{path}: APACHE_ULIMIT_MAX_FILES={command}");
-        command.starts_with("ulimit").then_some(Script { number, explicit: true, source })
     }
 
     /// Returns the tasks that the service may have: the least of its control groups, of the unit's `TasksMax=`
@@ -233,14 +213,7 @@ impl<'a> Seen<'a> {
     }
 
     fn build(&self) -> Build {
-        let id = ["/etc/os-release", "/usr/lib/os-release"].into_iter().find_map(|path| {
-            let text = self.files.read(Path::new(path)).ok()?;
-            parse::lines(&text).find_map(|line| {
-                let value = line.strip_prefix(b"ID=")?.trim_ascii();
-                Some(String::from_utf8_lossy(value).trim_matches(['"', '\'']).to_owned())
-            })
-        });
-        id.map_or(Build::Unknown, |id| Build::of(&id))
+        Build::of(&self.site.distribution)
     }
 }
 
@@ -251,6 +224,33 @@ struct Script {
     /// Whether the administrator wrote it, or it is the script's own default.
     explicit: bool,
     source: String,
+}
+
+/// Returns what the start script lowers, or raises, the open files to; `None` where the family's has no such line.
+pub fn start_script_files(files: &dyn Files, site: &Site) -> Option<Known<u64>> {
+    start_script(files, site).map(|script| Known { value: script.number, source: script.source })
+}
+
+/// Returns what Debian's `apache2ctl` gives to `ulimit`, for root: 8192, or the `APACHE_ULIMIT_MAX_FILES` of
+/// `envvars`; `None` on other families, and where `envvars` puts in another command.
+fn start_script(files: &dyn Files, site: &Site) -> Option<Script> {
+    if site.layout.name != "debian" {
+        return None;
+    }
+    let path = site.path(site.layout.envvars);
+    let text = files.read(&path).unwrap_or_default();
+    let assigned =
+        parse::lines(&text).filter_map(ulimit_assignment).last().filter(|command| !command.is_empty());
+    let Some(command) = assigned else {
+        let source = "apache2ctl: ulimit -n 8192 (APACHE_ULIMIT_MAX_FILES is not set)".to_owned();
+        return Some(Script { number: 8192, explicit: false, source });
+    };
+    let number = match command.rsplit_once(char::is_whitespace)?.1 {
+        "unlimited" => u64::MAX,
+        digits => parse::number(digits.as_bytes())?,
+    };
+    let source = format!("{}: APACHE_ULIMIT_MAX_FILES={command}", path.display());
+    command.starts_with("ulimit").then_some(Script { number, explicit: true, source })
 }
 
 /// Returns the value of an assignment to `APACHE_ULIMIT_MAX_FILES`, quotes off; a comment is none.

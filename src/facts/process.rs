@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::parse::{self, Held, Stat};
 use super::{Consumer, Measured, Running};
-use crate::distro::Layout;
+use crate::distro::Site;
 use crate::httpd::Mpm;
-use crate::tree::{Files, resolve};
+use crate::tree::{Files, bytes, resolve};
 use crate::units::Bytes;
 
 /// Where the families' servers write the parent's process id. Each is verified before it is believed, so a file
@@ -22,14 +22,14 @@ const PID_FILES: [&str; 5] = [
     "/run/apache2.pid",
 ];
 
-/// Returns the running server of a family; `None` where none runs or `/proc` cannot tell.
-pub fn running(files: &dyn Files, layout: &Layout) -> Option<Running> {
-    let program = Program { files, binary: Path::new(layout.binary), real: None };
-    let parent = PID_FILES
-        .iter()
-        .find_map(|path| program.named_in(Path::new(path)))
-        .or_else(|| program.search(layout))?;
-    Some(describe(files, parent))
+/// Returns the running server of a site; `None` where none runs or `/proc` cannot tell.
+pub fn running(files: &dyn Files, site: &Site) -> Option<Running> {
+    let program = Program { files, binary: Path::new(site.layout.binary), real: None };
+    let parent = match &site.instance {
+        Some(name) => program.named_in(Path::new(&format!("/run/{}-{name}/{0}.pid", site.layout.unit))),
+        None => PID_FILES.iter().find_map(|path| program.named_in(Path::new(path))),
+    };
+    Some(describe(files, parent.or_else(|| program.search(site))?))
 }
 
 /// Returns the running server whose parent's process id stands in `pid_file`, such as that of a second
@@ -61,10 +61,10 @@ impl Program<'_> {
 
     /// Looks through all processes; of several servers takes the one in the unit's control group, else the
     /// oldest.
-    fn search(&self, layout: &Layout) -> Option<u32> {
-        let unit = format!("/{}.service", layout.unit);
+    fn search(&self, site: &Site) -> Option<u32> {
+        let unit = format!("/{}.service", site.unit());
         pids(self.files)
-            .filter(|pid| self.runs(*pid) && !self.is_child(*pid) && !self.is_other_instance(*pid, layout))
+            .filter(|pid| self.runs(*pid) && !self.is_child(*pid) && !self.is_other_instance(*pid, site))
             .min_by_key(|pid| {
                 let groups = self.files.read(&of(*pid, "cgroup")).unwrap_or_default();
                 let in_unit = parse::lines(&groups).any(|line| line.ends_with(unit.as_bytes()));
@@ -117,21 +117,24 @@ impl Program<'_> {
             .is_some_and(|exe| self.is(&exe))
     }
 
-    /// A server started with another configuration (`-f`) or another root (`-d`) is not the distribution's.
-    fn is_other_instance(&self, pid: u32, layout: &Layout) -> bool {
+    /// A server started with another configuration (`-f`) or another root (`-d`) is not the site's. A second
+    /// instance is always started with its own root; the main one without, or with its own.
+    fn is_other_instance(&self, pid: u32, site: &Site) -> bool {
         let Ok(line) = self.files.read(&of(pid, "cmdline")) else { return false };
         let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-        let differs = |option: &[u8], own: &str| {
-            words.iter().enumerate().any(|(at, word)| {
-                let value = match word.strip_prefix(option) {
-                    Some(b"") => words.get(at + 1).copied().unwrap_or_default(),
-                    Some(value) => value,
-                    None => return false,
-                };
-                value.starts_with(b"/") && value != own.as_bytes()
+        let option = |option: &[u8]| {
+            words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(option)? {
+                b"" => words.get(at + 1).copied(),
+                value => Some(value),
             })
         };
-        differs(b"-f", layout.main_file) || differs(b"-d", layout.server_root)
+        let differs = |option: Option<&[u8]>, own: &Path| {
+            option.is_some_and(|value| value.starts_with(b"/") && value != bytes(own.as_os_str()))
+        };
+        let (file, root) = (option(b"-f"), option(b"-d"));
+        differs(file, &site.main_file())
+            || differs(root, &site.server_root)
+            || (site.instance.is_some() && file.is_none() && root.is_none())
     }
 }
 
