@@ -1,14 +1,336 @@
 //! Front 2: the same operations for a person.
 
+mod text;
+
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, IsTerminal, Read, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Tells whether a word is a subcommand or an option rather than a file of parameters.
-pub fn is_command(word: &OsStr) -> bool {
-    word == "rules"
+use lexopt::prelude::*;
+use serde_json::{Value as Json, json};
+
+use crate::operate::{self, Mode};
+use crate::params::{self, Asked, Params};
+use crate::report::Report;
+use crate::{ansible, rules};
+
+/// One subcommand: its name, what follows it, what it does, and its function.
+struct Command {
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    run: fn(lexopt::Parser) -> Result<Outcome, Failure>,
 }
 
-/// Runs a command line.
-pub fn run(_arguments: Vec<OsString>) -> ExitCode {
-    ExitCode::from(2)
+/// The subcommands, in the order in which help lists them.
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "preview",
+        usage: "DESIRED.json [--root DIR] [--facts FILE] [--exit-code]",
+        about: "the plan: findings, diff, effective settings before and after; nothing is touched",
+        run: preview,
+    },
+    Command { name: "apply", usage: "DESIRED.json [--root DIR]", about: "the same, done", run: apply },
+    Command {
+        name: "rules",
+        usage: "[ID] [--pending]",
+        about: "the rule table, or one rule with its source",
+        run: rules_,
+    },
+    Command {
+        name: "schema",
+        usage: "params|result|info|facts",
+        about: "the JSON Schema of what goes in and what comes out",
+        run: schema,
+    },
+];
+
+/// Subcommands that a later version brings, so that a call is told so.
+const LATER: &[&str] = &["info", "size", "rollback", "history", "fleet"];
+
+/// What a command printed and how it ends.
+struct Outcome {
+    text: String,
+    code: u8,
+}
+
+/// A wrong call (exit 2) or a refusal (exit 1).
+enum Failure {
+    Usage(String),
+    Failed(String),
+}
+
+impl From<lexopt::Error> for Failure {
+    fn from(error: lexopt::Error) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// Tells whether the first word is a subcommand or an option rather than a file of parameters.
+pub fn is_command(word: &OsStr) -> bool {
+    let Some(word) = word.to_str() else { return false };
+    (word.starts_with('-') && word != "-")
+        || word == "help"
+        || LATER.contains(&word)
+        || COMMANDS.iter().any(|command| command.name == word)
+}
+
+/// Runs a command line. Exit 0 in order, 1 refused or failed, 2 wrong usage; `preview --exit-code` gives 3 when a
+/// change is due.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    match dispatch(&mut parser) {
+        Ok(outcome) => {
+            // A reader that went away is no failure of ours.
+            let _ = io::stdout().write_all(outcome.text.as_bytes());
+            ExitCode::from(outcome.code)
+        }
+        Err(Failure::Usage(message)) => {
+            let _ = writeln!(io::stderr(), "apache-tuning: {message}\n\n{}", help());
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(message)) => {
+            let _ = writeln!(io::stderr(), "apache-tuning: {message}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn dispatch(parser: &mut lexopt::Parser) -> Result<Outcome, Failure> {
+    match parser.next()? {
+        None | Some(Long("help") | Short('h')) => done(help()),
+        Some(Long("version") | Short('V')) => done(format!("apache-tuning {}\n", env!("CARGO_PKG_VERSION"))),
+        Some(Value(word)) => {
+            let word = word.to_string_lossy().into_owned();
+            if word == "help" {
+                return done(help());
+            }
+            if LATER.contains(&word.as_str()) {
+                return Err(Failure::Failed(format!("`{word}` is not supported yet; nothing was done")));
+            }
+            let command = COMMANDS.iter().find(|command| command.name == word).ok_or_else(|| {
+                let names = COMMANDS.iter().map(|command| command.name);
+                let meant = params::nearest(&word, names)
+                    .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                Failure::Usage(format!("there is no command `{word}`{meant}"))
+            })?;
+            let rest: Vec<OsString> = parser.raw_args()?.collect();
+            (command.run)(lexopt::Parser::from_args(rest)).map_err(|failure| match failure {
+                Failure::Usage(message) => Failure::Usage(format!(
+                    "{message}\nusage: apache-tuning {} {}",
+                    command.name, command.usage
+                )),
+                failed @ Failure::Failed(_) => failed,
+            })
+        }
+        Some(other) => Err(other.unexpected().into()),
+    }
+}
+
+fn done(text: String) -> Result<Outcome, Failure> {
+    Ok(Outcome { text, code: 0 })
+}
+
+/// The text of `--help`.
+fn help() -> String {
+    let mut text = String::from(
+        "apache-tuning: Apache performance settings that are right on every host\n\n\
+         As an Ansible module:\n  apache-tuning ARGS.json     parameters in a file, the result as JSON on stdout\n  \
+         apache-tuning -             the same from standard input\n\nBy hand:\n",
+    );
+    for command in COMMANDS {
+        text.push_str(&format!("  {} {}\n      {}\n", command.name, command.usage, command.about));
+    }
+    text.push_str(
+        "\nEach takes --json for the machine form. Colour only on a terminal and never with NO_COLOR.\n",
+    );
+    text
+}
+
+/// The options that `preview` and `apply` share.
+#[derive(Default)]
+struct Desired {
+    file: Option<PathBuf>,
+    root: Option<OsString>,
+    facts: Option<PathBuf>,
+    json: bool,
+    exit_code: bool,
+}
+
+impl Desired {
+    fn parse(mut parser: lexopt::Parser, previews: bool) -> Result<Self, Failure> {
+        let mut desired = Self::default();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("root") => desired.root = Some(parser.value()?),
+                Long("facts") if previews => desired.facts = Some(PathBuf::from(parser.value()?)),
+                Long("exit-code") if previews => desired.exit_code = true,
+                Long("json") => desired.json = true,
+                Value(file) if desired.file.is_none() => desired.file = Some(PathBuf::from(file)),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        if desired.file.is_none() {
+            return Err(Failure::Usage("the file of wanted settings is missing".to_owned()));
+        }
+        Ok(desired)
+    }
+
+    /// Reads the parameters with root and facts of the command line in place of the file's.
+    fn params(&self) -> Result<Result<Params, Report>, Failure> {
+        let content = read(self.file.as_deref().unwrap_or(Path::new("-")))?;
+        if self.root.is_none() && self.facts.is_none() {
+            return Ok(typed(&content));
+        }
+        let mut value: Json = match serde_json::from_slice(&content) {
+            Ok(value) => value,
+            // The module's own reading tells the error with its place.
+            Err(_) => return Ok(typed(&content)),
+        };
+        if let Some(object) = value.as_object_mut() {
+            if let Some(root) = &self.root {
+                let root = fs::canonicalize(root).map_err(|error| {
+                    Failure::Failed(format!("--root {}: {error}", root.to_string_lossy()))
+                })?;
+                object.insert("root".to_owned(), json!(root.to_string_lossy()));
+            }
+            if let Some(file) = &self.facts {
+                let facts: Json = serde_json::from_slice(&read(file)?)
+                    .map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
+                object.insert("facts".to_owned(), facts);
+            }
+        }
+        Ok(typed(value.to_string().as_bytes()))
+    }
+}
+
+/// Types and checks the parameters.
+fn typed(content: &[u8]) -> Result<Params, Report> {
+    match params::parse(content) {
+        Ok((Asked::Tuning(params), _)) => Ok(*params),
+        Ok((Asked::Info(_), _)) => Err(Report {
+            failed: true,
+            msg: "these are parameters of tuning_info; take the module's name out".to_owned(),
+            ..Report::default()
+        }),
+        Err(refused) => Err(ansible::structural(refused)),
+    }
+}
+
+/// Reads a file, or standard input for `-`.
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |error: io::Error| Failure::Failed(format!("{}: {error}", file.display()));
+    if file == Path::new("-") {
+        let mut content = Vec::new();
+        io::stdin().lock().read_to_end(&mut content).map_err(failed)?;
+        return Ok(content);
+    }
+    fs::read(file).map_err(failed)
+}
+
+fn preview(parser: lexopt::Parser) -> Result<Outcome, Failure> {
+    let desired = Desired::parse(parser, true)?;
+    let report = match desired.params()? {
+        Ok(params) => operate::tuning(&params, Mode { check: true, diff: true }),
+        Err(report) => report,
+    };
+    Ok(told(&report, &desired))
+}
+
+fn apply(parser: lexopt::Parser) -> Result<Outcome, Failure> {
+    let desired = Desired::parse(parser, false)?;
+    let report = match desired.params()? {
+        Ok(params) => operate::tuning(&params, Mode { check: false, diff: true }),
+        Err(report) => report,
+    };
+    Ok(told(&report, &desired))
+}
+
+/// Prints a report as the options want it.
+fn told(report: &Report, desired: &Desired) -> Outcome {
+    let code = if report.failed {
+        1
+    } else if desired.exit_code && report.changed {
+        3
+    } else {
+        0
+    };
+    let text =
+        if desired.json { format!("{}\n", ansible::json(report)) } else { text::report(report, colour()) };
+    Outcome { text, code }
+}
+
+/// Tells whether colour is wanted: on a terminal, and `NO_COLOR` not set.
+fn colour() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn rules_(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
+    let (mut id, mut pending, mut as_json) = (None, false, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("pending") => pending = true,
+            Long("json") => as_json = true,
+            Value(word) if id.is_none() => id = Some(word.to_string_lossy().into_owned()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let chosen: Vec<&rules::Rule> = match &id {
+        None => rules::RULES.iter().filter(|rule| !pending || rule.input != rules::Input::Now).collect(),
+        Some(id) => vec![rules::find(id).ok_or_else(|| {
+            let meant =
+                rules::nearest_rule(id).map_or(String::new(), |near| format!("; did you mean {near}?"));
+            Failure::Failed(format!("there is no rule {id}{meant}"))
+        })?],
+    };
+    if as_json {
+        let list: Vec<Json> = chosen
+            .iter()
+            .map(|rule| {
+                let pending = match rule.input {
+                    rules::Input::Now => Json::Null,
+                    rules::Input::Pending(what) => json!(what),
+                };
+                json!({
+                    "id": rule.id,
+                    "severity": rule.severity,
+                    "setting": rule.setting,
+                    "mpms": rule.applies,
+                    "summary": rule.summary,
+                    "source": rule.source,
+                    "pending": pending,
+                })
+            })
+            .collect();
+        let value =
+            if id.is_some() { list.into_iter().next().unwrap_or_default() } else { Json::Array(list) };
+        return done(format!("{value:#}\n"));
+    }
+    done(if id.is_some() {
+        chosen.iter().map(|rule| text::rule(rule)).collect()
+    } else {
+        text::rules(&chosen)
+    })
+}
+
+fn schema(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
+    let mut name = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("json") => {}
+            Value(word) if name.is_none() => name = Some(word.to_string_lossy().into_owned()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let text = match name.as_deref() {
+        Some("params") => include_str!("../schema/params.json"),
+        Some("result") => include_str!("../schema/result.json"),
+        Some("info") => include_str!("../schema/info.json"),
+        Some("facts") => include_str!("../schema/facts.json"),
+        Some(other) => return Err(Failure::Usage(format!("there is no schema `{other}`"))),
+        None => return Err(Failure::Usage("say which schema".to_owned())),
+    };
+    done(text.to_owned())
 }

@@ -144,6 +144,7 @@ fn each_structural_error_is_told_with_its_path() {
         (r#"{"health": {"url": "http://x/", "status": 600}}"#, "health.status", "at most 599, got: 600"),
         (r#"{"waive": {"a": 1}}"#, "waive", "unable to convert to list"),
         (r#"{"waive": [["a"]]}"#, "waive[0]", "Elements value for option 'waive' is of type list"),
+        (r#"{"waive": ["MRW-02"]}"#, "waive[0]", "MRW-002"),
         (r#"{"keep": 0}"#, "keep", "at least 1"),
         (r#"{"lock_timeout": -1}"#, "lock_timeout", "at least 0"),
         (r#"{"transaction": "x"}"#, "transaction", "only for state: rolled_back"),

@@ -24,7 +24,8 @@ pub fn httpd_version(files: &dyn Files, site: &Site, told: Option<&str>) -> Opti
     let entry = &content[package..];
     let entry = &entry[..find(entry, b"\n\n").unwrap_or(entry.len())];
     let line = find(entry, b"\nVersion: ")?;
-    let text = std::str::from_utf8(entry.get(line + 10..line + 30)?).ok()?;
+    let value = &entry[line + "\nVersion: ".len()..];
+    let text = std::str::from_utf8(value.split(|byte| *byte == b'\n').next()?).ok()?;
     Some(Known { value: Version::parse(text)?, source: database.to_owned() })
 }
 

@@ -287,6 +287,14 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
             );
         }
     }
+    let waived: Vec<String> = value
+        .get("waive")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|id| id.as_str().map(str::to_owned))
+        .collect();
+    errors.extend(crate::rules::unknown_waived(&waived));
     absolute_root(value, errors);
 }
 

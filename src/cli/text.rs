@@ -1,0 +1,167 @@
+//! Reports as text: findings first, then the diff, then one line of verdict.
+
+use std::fmt::Write as _;
+
+use imara_diff::{Algorithm, Diff, InternedInput};
+
+use crate::report::{DiffEntry, Finding, Report, Severity};
+use crate::rules::{Input, Rule};
+
+/// Control sequences, or none of them.
+struct Paint(bool);
+
+impl Paint {
+    fn with(&self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn red(&self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    fn green(&self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    fn bold(&self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn dim(&self, text: &str) -> String {
+        self.with("2", text)
+    }
+}
+
+/// Returns a report as a person reads it before saying yes.
+pub(super) fn report(report: &Report, colour: bool) -> String {
+    let paint = Paint(colour);
+    let mut text = String::new();
+    for error in &report.errors {
+        let path = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path) };
+        let _ = writeln!(text, "{} {path}{}", paint.red("error  "), printable(&error.message));
+    }
+    for finding in &report.findings {
+        text.push_str(&one(finding, &paint));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    for entry in report.diff.iter().flatten() {
+        text.push_str(&unified(entry, &paint));
+    }
+    if report.diff.as_ref().is_some_and(|diff| !diff.is_empty()) {
+        text.push('\n');
+    }
+    for reason in &report.activation.reasons {
+        let _ = writeln!(text, "{}", paint.dim(&printable(reason)));
+    }
+    if let Some(reason) = &report.config_test.reason {
+        let _ = writeln!(text, "{}", paint.dim(&printable(&format!("httpd -t was not run: {reason}"))));
+    }
+    let verdict = printable(&report.msg);
+    let verdict = if report.failed { paint.red(&verdict) } else { paint.green(&verdict) };
+    let _ = writeln!(text, "{}", paint.bold(&verdict));
+    text
+}
+
+/// Returns one finding in two lines.
+fn one(finding: &Finding, paint: &Paint) -> String {
+    let severity = match finding.severity {
+        Severity::Error if finding.waived => paint.dim("waived "),
+        Severity::Error => paint.red("error  "),
+        Severity::Warning => paint.with("33", "warning"),
+        Severity::Info => paint.dim("info   "),
+    };
+    let code = finding.httpd.as_ref().map_or(String::new(), |code| format!(" ({code})"));
+    let setting = finding.setting.as_ref().map_or(String::new(), |setting| format!("{setting}: "));
+    format!(
+        "{severity} {} {}{}{code}\n        {}\n",
+        paint.bold(&finding.rule),
+        printable(&setting),
+        printable(&finding.message),
+        paint.dim(&printable(&finding.hint))
+    )
+}
+
+/// Returns a difference in the unified form.
+fn unified(entry: &DiffEntry, paint: &Paint) -> String {
+    let input = InternedInput::new(entry.before.as_str(), entry.after.as_str());
+    let diff = Diff::compute(Algorithm::Histogram, &input);
+    let mut text = format!(
+        "{}\n{}\n",
+        paint.bold(&format!("--- {}", printable(&entry.before_header))),
+        paint.bold(&format!("+++ {}", printable(&entry.after_header)))
+    );
+    const CONTEXT: u32 = 3;
+    let line = |token: imara_diff::Token| printable(input.interner[token].trim_end_matches('\n'));
+    let mut shown = 0;
+    for hunk in diff.hunks() {
+        let from = hunk.before.start.saturating_sub(CONTEXT).max(shown);
+        for token in &input.before[from as usize..hunk.before.start as usize] {
+            let _ = writeln!(text, " {}", line(*token));
+        }
+        for token in &input.before[hunk.before.start as usize..hunk.before.end as usize] {
+            let _ = writeln!(text, "{}", paint.red(&format!("-{}", line(*token))));
+        }
+        for token in &input.after[hunk.after.start as usize..hunk.after.end as usize] {
+            let _ = writeln!(text, "{}", paint.green(&format!("+{}", line(*token))));
+        }
+        shown = hunk.before.end;
+    }
+    text
+}
+
+/// Returns text that can only be read: control characters, which could command a terminal, are shown by name.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\t' {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Returns one rule in full.
+pub(super) fn rule(rule: &Rule) -> String {
+    let mpms: Vec<&str> = rule.applies.iter().map(|mpm| mpm.name()).collect();
+    let mut text = format!(
+        "{}  {}\n{}\n\nseverity  {}\nMPMs      {}\nsource    {}\n",
+        rule.id,
+        rule.setting,
+        rule.summary,
+        severity(rule.severity),
+        mpms.join(", "),
+        rule.source
+    );
+    if let Input::Pending(what) = rule.input {
+        let _ = writeln!(text, "pending   {what}");
+    }
+    text
+}
+
+/// Returns rules, a line each.
+pub(super) fn rules(rules: &[&Rule]) -> String {
+    let mut text = String::new();
+    for rule in rules {
+        let _ = writeln!(
+            text,
+            "{:<10} {:<8} {:<26} {}",
+            rule.id,
+            severity(rule.severity),
+            rule.setting,
+            rule.summary
+        );
+    }
+    text
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "info",
+    }
+}
