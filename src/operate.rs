@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::distro::{self, Site};
 use crate::facts::disk::Disk;
 use crate::facts::version::httpd_version;
-use crate::facts::{Known, Machine, Running};
+use crate::facts::{Known, gather, process};
 use crate::features::evasive::{self, Build, Generation};
 use crate::httpd::effective::{self, Value};
 use crate::httpd::normalise::{Written, normalise};
@@ -97,8 +97,9 @@ pub fn evaluate(files: &dyn Files, params: &Params, mode: Mode) -> Result<Evalua
     let (need, reasons) = need(&changes, only(&before_mpms), after_mpm, &values_before, &values);
     let written = written(settings.as_deref(), &values);
     let normal = normalise(after_mpm, version, &written);
-    let machine = Machine::default();
-    let running: Option<Running> = None;
+    let of_machine = params.root == "/";
+    let running = if of_machine { process::running(files, site.layout) } else { None };
+    let machine = gather::machine_of(files, site.layout, facts, of_machine, running.as_ref());
     let build = evasive_build(files, &site);
     let context = rules::Context {
         params,
@@ -139,6 +140,7 @@ pub fn evaluate(files: &dyn Files, params: &Params, mode: Mode) -> Result<Evalua
         activation: Activation { needed: need, done: false, reasons },
         ..Report::default()
     };
+    report.mpm.running = running.as_ref().and_then(|running| running.mpm);
     report.mpm.before = only(&before_mpms);
     report.mpm.after = only(&after.mpms());
     if mode.diff {
