@@ -7,6 +7,10 @@ use std::process::ExitCode;
 use apache_tuning::{ansible, cli};
 
 fn main() -> ExitCode {
+    // A second start of ourselves, that becomes httpd.
+    if let Some(code) = apache_tuning::httpd::binary::contained() {
+        return code;
+    }
     std::panic::set_hook(Box::new(|panic| {
         // Ansible reads one JSON object and nothing else, whatever happens.
         let text = serde_json::json!({

@@ -1,1 +1,558 @@
 //! Carries a plan out: lock, recover, journal, swap, activate, verify.
+//!
+//! Whatever interrupts this, a kill or a power cut, leaves files with which httpd starts, and a journal from which
+//! [`recover`] gives the old state back. The order that makes it so is in [`order`], the undo data in [`journal`],
+//! the system calls in [`disk`].
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::report::ConfigTest;
+use crate::tree::{Change, Node};
+
+pub mod disk;
+mod journal;
+mod lock;
+mod order;
+
+pub use self::lock::{Lock, STATE};
+
+use self::disk::{Disk, ExchangeError, Meta, Standing};
+pub(crate) use self::journal::Stored;
+use self::journal::{Entry, Record};
+use self::order::{Stage, Step};
+
+/// What was being done when it failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// A system call failed.
+    #[error("could not {doing} `{path}`: {source}")]
+    Io {
+        /// What was being done, as a verb phrase.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another run holds the lock.
+    #[error(
+        "another run holds `{path}` ({holder}) and did not end within {} s; wait for it or raise `lock_timeout`",
+        waited.as_secs()
+    )]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// What it says about its holder.
+        holder: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// Somebody else changed files that were to be changed or undone.
+    #[error("changed by somebody else since then: {}; look at them, then run again", list(paths))]
+    Moved {
+        /// The files.
+        paths: Vec<PathBuf>,
+    },
+    /// The journal of an interrupted run must be undone first.
+    #[error("an interrupted run left `{path}`; it must be recovered first")]
+    LeftOver {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// The server rejected the new configuration.
+    #[error("the configuration test rejected the change: {}", output.trim())]
+    ConfigTest {
+        /// What it printed.
+        output: String,
+    },
+    /// There is no such transaction.
+    #[error("no transaction `{id}` in the history; {}", known(ids))]
+    NoSuchTransaction {
+        /// The id asked for.
+        id: String,
+        /// Those there are, oldest first.
+        ids: Vec<String>,
+    },
+}
+
+/// In what state a failure left the host.
+#[derive(Debug, thiserror::Error)]
+pub enum HostState {
+    /// Nothing was changed.
+    #[error("nothing was changed")]
+    Untouched,
+    /// All changes were undone.
+    #[error("all changes were undone")]
+    RolledBack,
+    /// The undo failed as well; the journal stays and the next run tries again.
+    #[error("undoing it failed as well: {undo}; the next run tries again")]
+    NeedsRecovery {
+        /// Why.
+        undo: Box<Cause>,
+    },
+}
+
+/// Why a change was not made, and what is left behind.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}; {host}")]
+pub struct ApplyError {
+    /// What went wrong.
+    pub cause: Cause,
+    /// What it left.
+    pub host: HostState,
+}
+
+impl ApplyError {
+    fn untouched(cause: Cause) -> Self {
+        Self { cause, host: HostState::Untouched }
+    }
+
+    fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::untouched(Cause::io(doing, path, source))
+    }
+}
+
+impl Cause {
+    fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { doing, path: path.to_owned(), source }
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+}
+
+fn known(ids: &[String]) -> String {
+    if ids.is_empty() { "it is empty".to_owned() } else { format!("it has {}", ids.join(", ")) }
+}
+
+/// How to carry a plan out.
+pub struct Options<'a> {
+    /// The directory of the server's configuration, `/etc/apache2`. Files are staged in it rather than beside their
+    /// targets, because a whole directory may be included, whatever the names in it.
+    pub config_dir: &'a Path,
+    /// Generations of history kept, at least one.
+    pub keep: usize,
+    /// The test run on the changed files; failing undoes them. `None` where the same content was tested before.
+    pub test: Option<&'a dyn Fn() -> ConfigTest>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The id in the history.
+    pub transaction: String,
+    /// The test on the changed files; `None` where none was asked for.
+    pub config_test: Option<ConfigTest>,
+}
+
+/// What recovering found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The id that the interrupted transaction would have had.
+    pub transaction: String,
+    /// The paths that were given back.
+    pub restored: Vec<PathBuf>,
+}
+
+/// A change and, for a file that comes back, what distinguishes it.
+#[derive(Debug)]
+struct Wanted {
+    change: Change,
+    meta: Option<Meta>,
+}
+
+/// Makes `plan` true, whole or not at all.
+///
+/// Files keep owner, mode, ACL and attributes; new ones get mode 0644. The transaction is in the history then.
+///
+/// # Errors
+/// With what is left behind: [`HostState::Untouched`] also where somebody changed a file since it was planned.
+pub fn apply(plan: &[Change], options: &Options<'_>, lock: &Lock) -> Result<Applied, ApplyError> {
+    let wanted = plan.iter().map(|change| Wanted { change: change.clone(), meta: None }).collect();
+    transact(wanted, Vec::new(), options, lock)
+}
+
+/// See [`apply`]; `undoes` are the transactions that this one takes back.
+fn transact(
+    wanted: Vec<Wanted>,
+    undoes: Vec<String>,
+    options: &Options<'_>,
+    lock: &Lock,
+) -> Result<Applied, ApplyError> {
+    let disk = &lock.disk;
+    let mut record = prepare(disk, wanted, undoes, options.config_dir)?;
+    if let Err(error) = record.write(disk) {
+        // Where the journal is in place after all, it would only undo nothing; still, it should not stay.
+        let _ = Record::forget(disk);
+        return Err(ApplyError::io("write the journal", &journal::journal(), error));
+    }
+    let done = carry_out(disk, &record)
+        .and_then(|()| options.test.map_or(Ok(None), |test| tested(test()).map(Some)))
+        .and_then(|config_test| {
+            let path = journal::generation(&record.id);
+            record
+                .finish(disk)
+                .map_err(|error| Cause::io("put the journal into the history", &path, error))?;
+            Ok(config_test)
+        });
+    match done {
+        Ok(config_test) => {
+            // The change stands; a generation too many is taken out by the next run.
+            let _ = journal::prune(disk, options.keep.max(1));
+            Ok(Applied { transaction: std::mem::take(&mut record.id), config_test })
+        }
+        Err(cause) => {
+            let host = match undo(disk, &record) {
+                Ok(_) => HostState::RolledBack,
+                Err(undo) => HostState::NeedsRecovery { undo: Box::new(undo) },
+            };
+            Err(ApplyError { cause, host })
+        }
+    }
+}
+
+/// Turns a failed test into an error. One that could not run says so in the result and is none.
+fn tested(test: ConfigTest) -> Result<ConfigTest, Cause> {
+    if test.ran && test.ok == Some(false) { Err(Cause::ConfigTest { output: test.output }) } else { Ok(test) }
+}
+
+/// Reads everything that undoing needs, and refuses what somebody else has changed since it was planned.
+fn prepare(
+    disk: &Disk,
+    wanted: Vec<Wanted>,
+    undoes: Vec<String>,
+    config_dir: &Path,
+) -> Result<Record, ApplyError> {
+    let left_over = journal::left_over(disk);
+    let path = journal::journal();
+    if left_over.map_err(|error| ApplyError::io("read the journal", &path, error))?.is_some() {
+        return Err(ApplyError::untouched(Cause::LeftOver { path }));
+    }
+    let mut entries = Vec::new();
+    let mut moved = Vec::new();
+    let mut made: Vec<PathBuf> = Vec::new();
+    let mut staging = Vec::new();
+    for Wanted { change, meta } in wanted {
+        let path = &change.path;
+        let fail = |doing, error| ApplyError::io(doing, path, error);
+        if path.to_str().is_none() {
+            return Err(fail("record", io::Error::new(io::ErrorKind::InvalidInput, "its name is not UTF-8")));
+        }
+        let before = disk.standing(path).map_err(|error| fail("read", error))?;
+        if before.node != change.before {
+            moved.push(path.clone());
+            continue;
+        }
+        let kept = || before.meta.clone().map(|meta| Meta { modified: None, ..meta });
+        let is_file = matches!(change.after, Node::File(_));
+        let after = Standing { node: change.after, meta: meta.or_else(kept).filter(|_| is_file) };
+        entries.push(Entry::new(path, &before, &after));
+
+        let dir = path.parent().unwrap_or(Path::new("/"));
+        for missing in dir.ancestors() {
+            if made.iter().any(|known| known == missing)
+                || disk.dir(missing).map_err(|error| fail("open the directory of", error))?.is_some()
+            {
+                break;
+            }
+            made.push(missing.to_owned());
+        }
+        for dir in [dir, dir.parent().unwrap_or(dir), config_dir] {
+            if !staging.iter().any(|known| known == dir) {
+                staging.push(dir.to_owned());
+            }
+        }
+    }
+    if !moved.is_empty() {
+        return Err(ApplyError::untouched(Cause::Moved { paths: moved }));
+    }
+    // Outermost first.
+    made.sort();
+    let newest =
+        journal::ids(disk).map_err(|error| ApplyError::io("read the history in", Path::new(STATE), error))?;
+    Ok(Record::new(newest.last().map(String::as_str), config_dir, entries, staging, made, undoes))
+}
+
+/// Makes the changes of a record, stage by stage.
+fn carry_out(disk: &Disk, record: &Record) -> Result<(), Cause> {
+    for dir in &record.made {
+        disk.make_dir(dir, 0o755).map_err(|error| Cause::io("make the directory", dir, error))?;
+    }
+    let read = |error| Cause::io("read the journal", &journal::journal(), error);
+    let changes = record.changes().map_err(read)?;
+    let after = record.entries.iter().map(Entry::after).collect::<io::Result<Vec<_>>>().map_err(read)?;
+    run(disk, &changes, &after, record)
+}
+
+/// Runs the stages of `changes`; `after` has what shall stand at each path, with owner and mode.
+fn run(disk: &Disk, changes: &[Change], after: &[Standing], record: &Record) -> Result<(), Cause> {
+    let needs = needs(disk, changes);
+    let stages = order::stages(changes, &|module| needs.get(module).cloned().unwrap_or_default());
+    let runner = Runner { disk, changes, after, prefix: &record.prefix(), config_dir: &record.config_dir };
+    let mut rest = stages.as_slice();
+    while let Some(first) = rest.first() {
+        let joined = if first.at_once { runner.joined(rest) } else { 0 };
+        if joined > 1 && runner.exchange(&rest[..joined])? {
+            rest = &rest[joined..];
+            continue;
+        }
+        runner.stage(first)?;
+        rest = &rest[1..];
+    }
+    Ok(())
+}
+
+/// Reads from each changing module's `.load` file which modules it needs.
+fn needs(disk: &Disk, changes: &[Change]) -> BTreeMap<String, Vec<String>> {
+    let mut needs = BTreeMap::new();
+    for change in changes {
+        let path = &change.path;
+        let (Some(dir), Some(file)) = (path.parent(), path.file_name()) else { continue };
+        if dir.file_name() != Some(OsStr::new("mods-enabled")) || path.extension() != Some(OsStr::new("load"))
+        {
+            continue;
+        }
+        let available = dir.with_file_name("mods-available").join(file);
+        let planned =
+            changes.iter().find(|change| change.path == available).map(|change| change.after.clone());
+        let node = planned.or_else(|| disk.standing(&available).ok().map(|standing| standing.node));
+        let Some(Node::File(content)) = node else { continue };
+        let text = String::from_utf8_lossy(&content);
+        let list = text
+            .lines()
+            .take_while(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+            .find_map(|line| line.strip_prefix("# Depends:"));
+        if let (Some(list), Some(module)) = (list, path.file_stem().and_then(OsStr::to_str)) {
+            needs.insert(module.to_owned(), list.split_whitespace().map(str::to_owned).collect());
+        }
+    }
+    needs
+}
+
+/// The steps' effects.
+struct Runner<'a> {
+    disk: &'a Disk,
+    changes: &'a [Change],
+    after: &'a [Standing],
+    prefix: &'a str,
+    config_dir: &'a Path,
+}
+
+impl Runner<'_> {
+    /// Makes the steps of one stage, then makes them last.
+    fn stage(&self, stage: &Stage) -> Result<(), Cause> {
+        let mut touched: Vec<&Path> = Vec::new();
+        for step in &stage.steps {
+            let path = match step {
+                Step::Make(index) => {
+                    let (Some(change), Some(after)) = (self.changes.get(*index), self.after.get(*index))
+                    else {
+                        continue;
+                    };
+                    self.make(change, after)
+                        .map_err(|error| Cause::io(verb(&change.after), &change.path, error))?;
+                    &change.path
+                }
+                Step::Retarget { path, target } => {
+                    self.staged(path, |staging| self.disk.put_link(path, staging, target, true))
+                        .map_err(|error| Cause::io("point the link", path, error))?;
+                    path
+                }
+                Step::Rename { from, to } => {
+                    self.disk.rename(from, to).map_err(|error| Cause::io("rename a link to", to, error))?;
+                    to
+                }
+            };
+            let dir = path.parent().unwrap_or(Path::new("/"));
+            if !touched.contains(&dir) {
+                touched.push(dir);
+            }
+        }
+        for dir in touched {
+            self.disk.sync_dir(dir).map_err(|error| Cause::io("sync", dir, error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes one change.
+    fn make(&self, change: &Change, after: &Standing) -> io::Result<()> {
+        let path = &change.path;
+        let replace = change.before != Node::Absent;
+        match &after.node {
+            Node::Absent => self.disk.remove(path),
+            Node::Link(target) => {
+                self.staged(path, |staging| self.disk.put_link(path, staging, target, replace))
+            }
+            Node::File(content) => self.staged(path, |staging| {
+                self.disk.put_file(path, staging, content, after.meta.as_ref(), replace)
+            }),
+        }
+    }
+
+    /// Runs `put` with the name to stage `path` under: in the directory of the configuration, or beside `path` where
+    /// that is elsewhere or another file system.
+    fn staged(&self, path: &Path, put: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+        if path.starts_with(self.config_dir) {
+            match put(&self.config_dir.join(self.prefix)) {
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+                done => return done,
+            }
+        }
+        put(&path.with_file_name(self.prefix))
+    }
+
+    /// Returns how many of the first stages can be made at once: those marked so, in one directory.
+    fn joined(&self, stages: &[Stage]) -> usize {
+        let mut dir = None;
+        stages
+            .iter()
+            .take_while(|stage| {
+                stage.at_once
+                    && stage.steps.iter().flat_map(|step| self.paths(step)).all(|path| {
+                        let parent = path.parent();
+                        *dir.get_or_insert(parent) == parent
+                    })
+            })
+            .count()
+    }
+
+    /// Returns the paths that a step is about.
+    fn paths<'s>(&'s self, step: &'s Step) -> Vec<&'s Path> {
+        match step {
+            Step::Make(index) => {
+                self.changes.get(*index).map(|change| change.path.as_path()).into_iter().collect()
+            }
+            Step::Retarget { path, .. } => vec![path],
+            Step::Rename { from, to } => vec![from, to],
+        }
+    }
+
+    /// Makes several stages at once by exchanging their directory; `false` where that cannot be done here, and
+    /// nothing was changed.
+    fn exchange(&self, stages: &[Stage]) -> Result<bool, Cause> {
+        let steps = stages.iter().flat_map(|stage| &stage.steps);
+        let paths: Vec<&Path> = steps.flat_map(|step| self.paths(step)).collect();
+        let Some(dir) = paths.first().and_then(|path| path.parent()) else { return Ok(false) };
+        let mut nodes: Vec<(&OsStr, &Standing)> = Vec::new();
+        for (change, after) in self.changes.iter().zip(self.after) {
+            if let (true, Some(name)) = (paths.contains(&change.path.as_path()), change.path.file_name()) {
+                nodes.push((name, after));
+            }
+        }
+        let fail = |error| Cause::io("exchange the directory", dir, error);
+        let copy = dir.with_file_name(self.prefix);
+        let done = self.disk.exchange(dir, &copy, &nodes);
+        match done {
+            Ok(()) => {}
+            Err(ExchangeError::Unfit) => {
+                self.disk.clear(&copy).map_err(fail)?;
+                return Ok(false);
+            }
+            Err(ExchangeError::Io(error)) => return Err(fail(error)),
+        }
+        self.disk.clear(&copy).map_err(fail)?;
+        Ok(true)
+    }
+}
+
+/// Returns what making a node is called.
+fn verb(node: &Node) -> &'static str {
+    match node {
+        Node::Absent => "remove",
+        Node::File(_) => "write",
+        Node::Link(_) => "make the link",
+    }
+}
+
+/// Gives back what stood before a record's changes, from any state in which they were interrupted. Returns the
+/// paths given back.
+///
+/// Nothing is given back over what somebody else has put there since: all such paths are named and nothing is done.
+fn undo(disk: &Disk, record: &Record) -> Result<Vec<PathBuf>, Cause> {
+    let journal = journal::journal();
+    let read = |error| Cause::io("read the journal", &journal, error);
+    let changes = record.changes().map_err(read)?;
+    let mut back = Vec::new();
+    let mut after = Vec::new();
+    let mut moved = Vec::new();
+    for (entry, change) in record.entries.iter().zip(&changes) {
+        let now = disk.standing(&entry.path).map_err(|error| Cause::io("read", &entry.path, error))?;
+        if now.node == change.before {
+            continue;
+        }
+        if now.node != change.after && !between(&now.node, change, &changes) {
+            moved.push(entry.path.clone());
+            continue;
+        }
+        back.push(Change { path: entry.path.clone(), before: now.node, after: change.before.clone() });
+        after.push(entry.before().map_err(read)?);
+    }
+    if !moved.is_empty() {
+        return Err(Cause::Moved { paths: moved });
+    }
+    clear(disk, record)?;
+    run(disk, &back, &after, record)?;
+    for dir in record.made.iter().rev() {
+        disk.remove_dir(dir).map_err(|error| Cause::io("remove the directory", dir, error))?;
+    }
+    Record::forget(disk).map_err(|error| Cause::io("remove", &journal, error))?;
+    Ok(back.into_iter().map(|change| change.path).collect())
+}
+
+/// Tells whether `now` is what stands at a changing link halfway: one MPM's link, pointed to the other's module by
+/// [`Step::Retarget`] on the way there or back.
+fn between(now: &Node, change: &Change, changes: &[Change]) -> bool {
+    matches!(now, Node::Link(_))
+        && changes.iter().any(|other| {
+            let goes_and_comes =
+                change.after == Node::Absent && other.before == Node::Absent && other.after == *now;
+            let comes_and_goes =
+                change.before == Node::Absent && other.after == Node::Absent && other.before == *now;
+            other.path.parent() == change.path.parent() && (goes_and_comes || comes_and_goes)
+        })
+}
+
+/// Removes everything that a record's run staged.
+fn clear(disk: &Disk, record: &Record) -> Result<(), Cause> {
+    let prefix = record.prefix();
+    for dir in &record.staging {
+        let names = disk.names(dir).map_err(|error| Cause::io("list", dir, error))?;
+        let ours = names.iter().filter(|name| crate::tree::bytes(name).starts_with(prefix.as_bytes()));
+        for name in ours {
+            let path = dir.join(name);
+            disk.clear(&path).map_err(|error| Cause::io("remove", &path, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Undoes what an interrupted run left; `None` where nothing was left.
+///
+/// # Errors
+/// [`HostState::NeedsRecovery`] where something could not be given back: the journal stays.
+pub fn recover(lock: &Lock) -> Result<Option<Recovered>, ApplyError> {
+    let disk = &lock.disk;
+    let path = journal::journal();
+    let Some(record) =
+        journal::left_over(disk).map_err(|error| ApplyError::io("read the journal", &path, error))?
+    else {
+        return Ok(None);
+    };
+    match undo(disk, &record) {
+        Ok(restored) => Ok(Some(Recovered { transaction: record.id, restored })),
+        Err(cause) => {
+            let undo = Box::new(Cause::LeftOver { path });
+            Err(ApplyError { cause, host: HostState::NeedsRecovery { undo } })
+        }
+    }
+}
+
+/// Tells, without writing anything, whether an interrupted run left its journal below `root`.
+pub fn is_interrupted(root: &Path) -> bool {
+    Disk::open(root).is_ok_and(|disk| !matches!(journal::left_over(&disk), Ok(None)))
+}

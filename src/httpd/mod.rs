@@ -1,5 +1,6 @@
 //! httpd's world: its language, its directives, its arithmetic, its binary.
 
+pub mod binary;
 pub mod directives;
 pub mod effective;
 pub mod normalise;
