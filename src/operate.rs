@@ -98,8 +98,8 @@ pub fn evaluate(files: &dyn Files, params: &Params, mode: Mode) -> Result<Evalua
     let written = written(settings.as_deref(), &values);
     let normal = normalise(after_mpm, version, &written);
     let of_machine = params.root == "/";
-    let running = if of_machine { process::running(files, site.layout) } else { None };
-    let machine = gather::machine_of(files, site.layout, facts, of_machine, running.as_ref());
+    let running = if of_machine { process::running(files, &site) } else { None };
+    let machine = gather::machine_of(files, &site, facts, of_machine, running.as_ref());
     let build = evasive_build(files, &site);
     let context = rules::Context {
         params,
