@@ -281,3 +281,101 @@ fn links_and_open_directories_in_the_way_are_refused_and_not_followed() {
         assert_eq!(tree(&outside), there, "{index}");
     }
 }
+
+/// Changes the one file from one text to another.
+fn edit(before: &str, after: &str) -> Vec<Change> {
+    let node = |text: &str| if text.is_empty() { Node::Absent } else { Node::text(text) };
+    vec![change(path("conf-available/x.conf"), node(before), node(after))]
+}
+
+fn roll_back(root: &Path, id: Option<&str>) -> Result<usize, ApplyError> {
+    let rollback = apply::plan_rollback(root, id)?;
+    let count = rollback.changes.len();
+    if count > 0 {
+        apply::apply_rollback(rollback, &options(), &Lock::take(root, SHORT).unwrap())?;
+    }
+    Ok(count)
+}
+
+#[test]
+fn a_rollback_gives_back_every_byte_and_mode_and_is_not_done_twice() {
+    let root = root();
+    let at = root.path().join("etc/apache2/mods-available/mpm_event.conf");
+    fs::set_permissions(&at, fs::Permissions::from_mode(0o604)).unwrap();
+    let modified = fs::metadata(&at).unwrap().modified().unwrap();
+    let before = tree(root.path());
+    run(root.path(), &swap(), &options()).unwrap();
+    let swapped = tree(root.path());
+    assert_ne!(swapped, before);
+    assert_eq!(roll_back(root.path(), None).unwrap(), swap().len());
+    // The directories of the markers stay: nobody else's files may have gone there since.
+    let without_dirs = |tree: Vec<String>| {
+        let keep = |line: &String| !line.starts_with("var/lib/apache2");
+        tree.into_iter().filter(keep).collect::<Vec<_>>()
+    };
+    assert_eq!(without_dirs(tree(root.path())), without_dirs(before));
+    assert_eq!(fs::metadata(&at).unwrap().modified().unwrap(), modified);
+    assert_eq!(roll_back(root.path(), None).unwrap(), 0);
+}
+
+#[test]
+fn a_rollback_goes_back_to_before_any_transaction_of_the_history() {
+    let root = root();
+    let at = root.path().join("etc/apache2/conf-available/x.conf");
+    let read = || fs::read_to_string(&at).unwrap_or_default();
+    let mut ids = Vec::new();
+    for (before, after) in [("", "1"), ("1", "2"), ("2", "3")] {
+        ids.push(run(root.path(), &edit(before, after), &options()).unwrap().transaction);
+    }
+    assert_eq!(roll_back(root.path(), None).unwrap(), 1);
+    assert_eq!(read(), "2");
+    assert_eq!(roll_back(root.path(), None).unwrap(), 0, "the newest one is undone already");
+    run(root.path(), &edit("2", "4"), &options()).unwrap();
+    assert_eq!(roll_back(root.path(), Some(&ids[1])).unwrap(), 1);
+    assert_eq!(read(), "1");
+    assert_eq!(roll_back(root.path(), Some(&ids[1])).unwrap(), 0);
+    assert_eq!(roll_back(root.path(), Some(&ids[0])).unwrap(), 1);
+    assert_eq!(read(), "");
+    let error = roll_back(root.path(), Some("20010101T000000Z-0000")).unwrap_err().to_string();
+    assert!(error.contains("no transaction `20010101T000000Z-0000`") && error.contains(&ids[2]), "{error}");
+    let history = apply::history(root.path()).unwrap();
+    assert_eq!(history.iter().filter(|generation| generation.undone_by.is_some()).count(), 4);
+    assert_eq!(apply::originals(root.path()).unwrap()[&path("conf-available/x.conf")], Node::Absent);
+}
+
+#[test]
+fn a_rollback_over_what_somebody_else_wrote_is_refused_with_the_names() {
+    let root = root();
+    let at = root.path().join("etc/apache2/conf-available/x.conf");
+    let first = run(root.path(), &edit("", "1"), &options()).unwrap().transaction;
+    fs::write(&at, "theirs").unwrap();
+    for id in [None, Some(first.as_str())] {
+        let error = roll_back(root.path(), id).unwrap_err();
+        assert!(
+            matches!(&error.cause, Cause::Moved { paths } if paths == &[path("conf-available/x.conf")]),
+            "{error}"
+        );
+    }
+    // Also where they did it between two transactions.
+    run(root.path(), &edit("theirs", "2"), &options()).unwrap();
+    let error = roll_back(root.path(), Some(&first)).unwrap_err();
+    assert!(matches!(&error.cause, Cause::Moved { .. }), "{error}");
+    assert_eq!(fs::read_to_string(&at).unwrap(), "2");
+    assert_eq!(roll_back(root.path(), None).unwrap(), 1);
+    assert_eq!(fs::read_to_string(&at).unwrap(), "theirs");
+}
+
+#[test]
+fn only_the_newest_generations_are_kept() {
+    let root = root();
+    let options = Options { keep: 3, ..options() };
+    let mut text = String::new();
+    for n in 0..6 {
+        let next = n.to_string();
+        run(root.path(), &edit(&text, &next), &options).unwrap();
+        text = next;
+    }
+    let history = apply::history(root.path()).unwrap();
+    let after: Vec<&Node> = history.iter().map(|generation| &generation.changes[0].after).collect();
+    assert_eq!(after, [&Node::text("3"), &Node::text("4"), &Node::text("5")]);
+}

@@ -242,6 +242,11 @@ pub(super) fn left_over(disk: &Disk) -> io::Result<Option<Record>> {
     read(disk, &journal())
 }
 
+/// Reads the record of one done transaction; `None` where there is none.
+pub(super) fn done(disk: &Disk, id: &str) -> io::Result<Option<Record>> {
+    read(disk, &generation(id))
+}
+
 /// Returns the ids of done transactions, oldest first.
 pub(super) fn ids(disk: &Disk) -> io::Result<Vec<String>> {
     if disk.private_dir(&history_dir())?.is_none() {

@@ -14,10 +14,12 @@ use crate::report::ConfigTest;
 use crate::tree::{Change, Node};
 
 pub mod disk;
+mod history;
 mod journal;
 mod lock;
 mod order;
 
+pub use self::history::{Generation, Rollback, apply_rollback, history, originals, plan_rollback};
 pub use self::lock::{Lock, STATE};
 
 use self::disk::{Disk, ExchangeError, Meta, Standing};
