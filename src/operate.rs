@@ -6,19 +6,25 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use crate::apply::{self, ApplyError, Lock};
 use crate::distro::{self, Site};
 use crate::facts::disk::Disk;
 use crate::facts::version::httpd_version;
 use crate::facts::{Known, gather, process};
 use crate::features::evasive::{self, Build, Generation};
+use crate::httpd::binary::{self, Httpd, Tested};
 use crate::httpd::effective::{self, Value};
 use crate::httpd::normalise::{Written, normalise};
 use crate::httpd::read::{self, Configuration, Scope, Start};
 use crate::httpd::{Mpm, Version, directives};
 use crate::params::{Params, State};
 use crate::plan::{self, Ground, Plan, Unreadable, Wish, finding};
-use crate::report::{Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity};
+use crate::preview;
+use crate::report::{
+    Activation, ConfigTest, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity,
+};
 use crate::rules::{self, Dialect};
 use crate::tree::{Change, Draft, Files, Node, resolve};
 
@@ -40,6 +46,10 @@ pub struct Evaluation {
     pub changes: Vec<Change>,
     /// The configuration as it is.
     pub before: Configuration,
+    /// The variables that the start script gives httpd.
+    pub environment: BTreeMap<String, String>,
+    /// The codes of the messages that httpd will print about numbers it changes.
+    pub foreseen: Vec<&'static str>,
     /// The result so far: everything that does not need a process or a change.
     pub report: Report,
 }
@@ -95,6 +105,8 @@ pub fn evaluate(files: &dyn Files, params: &Params, mode: Mode) -> Result<Evalua
     told.extend(overrides);
 
     let (need, reasons) = need(&changes, only(&before_mpms), after_mpm, &values_before, &values);
+    let foreseen =
+        normalise(after_mpm, version, &in_force(&values)).corrections.iter().filter_map(|c| c.code).collect();
     let written = written(settings.as_deref(), &values);
     let normal = normalise(after_mpm, version, &written);
     let of_machine = params.root == "/";
@@ -154,20 +166,227 @@ pub fn evaluate(files: &dyn Files, params: &Params, mode: Mode) -> Result<Evalua
         report.msg = refusal(first, errors.len());
     }
     report.findings = findings;
-    Ok(Evaluation { site, changes, before, report })
+    Ok(Evaluation { site, changes, before, environment: start.environment, foreseen, report })
 }
 
 /// Does what `state` asks for, or only foretells it, and reports.
 pub fn tuning(params: &Params, mode: Mode) -> Report {
-    let disk = Disk::new(Path::new(&params.root));
-    let evaluation = match evaluate(&disk, params, mode) {
+    let root = Path::new(&params.root);
+    let disk = Disk::new(root);
+    let mut lock = None;
+    // A journal means that another run is at work or died at it: what stands on disk is between two states.
+    if !mode.check && apply::is_interrupted(root) {
+        match locked(params, root) {
+            Ok(taken) => lock = Some(taken),
+            Err(error) => return failed(Report::default(), &error.to_string()),
+        }
+    }
+    let mut evaluation = match evaluate(&disk, params, mode) {
         Ok(evaluation) => evaluation,
         Err(report) => return *report,
     };
-    let mut report = evaluation.report;
-    if report.failed {
-        return report;
+    if evaluation.refused() || evaluation.changes.is_empty() {
+        return settled(evaluation, mode);
     }
+    let mut staged = config_test(&evaluation, params, root);
+    if mode.check || evaluation.refused_by(&staged) {
+        return tested(evaluation, staged, mode);
+    }
+    if lock.is_none() {
+        let tested_changes = evaluation.changes;
+        match locked(params, root) {
+            Ok(taken) => lock = Some(taken),
+            Err(error) => return failed(evaluation.report, &error.to_string()),
+        }
+        // Another run may have been at work until the lock was ours.
+        evaluation = match evaluate(&disk, params, mode) {
+            Ok(evaluation) => evaluation,
+            Err(report) => return *report,
+        };
+        if evaluation.refused() || evaluation.changes.is_empty() {
+            return settled(evaluation, mode);
+        }
+        if evaluation.changes != tested_changes {
+            staged = config_test(&evaluation, params, root);
+            if evaluation.refused_by(&staged) {
+                return tested(evaluation, staged, mode);
+            }
+        }
+    }
+    let Some(lock) = lock else {
+        return failed(evaluation.report, "the lock was not taken; nothing was changed");
+    };
+    let httpd = httpd(&evaluation, root);
+    let test = || binary::report(&httpd.test());
+    let options = apply::Options {
+        config_dir: &evaluation.site.config_dir,
+        keep: params.keep as usize,
+        test: (params.config_test && !staged.report.ran).then_some(&test),
+    };
+    let applied = apply::apply(&evaluation.changes, &options, &lock);
+    let mut report = evaluation.report;
+    report.config_test = staged.report;
+    match applied {
+        Ok(applied) => {
+            report.transaction = Some(applied.transaction);
+            if let Some(test) = applied.config_test {
+                report.config_test = test;
+            }
+            conclude(report, mode)
+        }
+        Err(error) => failed(report, &error.to_string()),
+    }
+}
+
+/// Takes the lock and gives back what an interrupted run left.
+fn locked(params: &Params, root: &Path) -> Result<Lock, ApplyError> {
+    let lock = Lock::take(root, Duration::from_secs(params.lock_timeout))?;
+    apply::recover(&lock)?;
+    Ok(lock)
+}
+
+/// The staged configuration test and what it means.
+struct Staged {
+    report: ConfigTest,
+    /// Why the change is refused.
+    refusal: Option<Finding>,
+}
+
+impl Evaluation {
+    /// Tells whether the configuration test stands against the change.
+    fn refused_by(&self, staged: &Staged) -> bool {
+        staged.refusal.as_ref().is_some_and(|finding| !finding.waived)
+    }
+}
+
+/// Returns how the real httpd is started on this host.
+fn httpd(evaluation: &Evaluation, root: &Path) -> Httpd {
+    let arguments = match evaluation.site.instance {
+        Some(_) => vec!["-d".to_owned(), evaluation.site.config_dir.to_string_lossy().into_owned()],
+        None => Vec::new(),
+    };
+    Httpd {
+        root: root.to_owned(),
+        binary: PathBuf::from(evaluation.site.layout.binary),
+        arguments,
+        environment: evaluation.environment.clone(),
+        timeout: binary::TIMEOUT,
+        helper: None,
+    }
+}
+
+/// Runs the real configuration test on the planned files, before anything is touched.
+fn config_test(evaluation: &Evaluation, params: &Params, root: &Path) -> Staged {
+    if !params.config_test {
+        let reason = Some("config_test is false".to_owned());
+        return Staged { report: ConfigTest { reason, ..ConfigTest::default() }, refusal: None };
+    }
+    let httpd = httpd(evaluation, root);
+    let result = preview::staged_test(&httpd, &evaluation.changes);
+    let report = binary::report(&result);
+    let mut refusal = match result {
+        Ok(tested) if !tested.ok => Some(broken(&httpd, &tested)),
+        Ok(tested) => unforeseen(evaluation, &tested),
+        Err(_) => None,
+    };
+    if let Some(finding) = &mut refusal {
+        finding.waived = params.waive.iter().any(|id| id.eq_ignore_ascii_case(&finding.rule));
+    }
+    Staged { report, refusal }
+}
+
+/// Makes the finding of a refused configuration, and tells a configuration apart that was broken before.
+fn broken(httpd: &Httpd, tested: &Tested) -> Finding {
+    let said = |tested: &Tested| tested.output.trim().to_owned();
+    match httpd.test() {
+        Ok(before) if !before.ok => {
+            let place = before
+                .place
+                .as_ref()
+                .map_or_else(String::new, |(file, line)| format!(" at {}:{line}", file.display()));
+            finding(
+                "TST-002",
+                Severity::Error,
+                ("config_test", ""),
+                format!(
+                    "the configuration was broken before{place}, and this change does not mend it: {}",
+                    said(&before)
+                ),
+                "mend that line first".to_owned(),
+            )
+        }
+        _ => finding(
+            "TST-003",
+            Severity::Error,
+            ("config_test", ""),
+            format!("httpd refuses the planned configuration: {}", said(tested)),
+            "see what it says; the host is as it was".to_owned(),
+        ),
+    }
+}
+
+/// Makes a finding of a message about a changed number that no rule foretold: then the rules are not to be trusted
+/// with this host.
+fn unforeseen(evaluation: &Evaluation, tested: &Tested) -> Option<Finding> {
+    let code = tested
+        .codes
+        .iter()
+        .find(|code| is_correction(code) && !evaluation.foreseen.iter().any(|known| known == code))?;
+    let line = tested.output.lines().find(|line| line.contains(code.as_str())).unwrap_or(code).trim();
+    let mut told = finding(
+        "TST-004",
+        Severity::Error,
+        ("config_test", ""),
+        format!("httpd would change a number that was not foreseen: {line}"),
+        "look for the line that sets it".to_owned(),
+    );
+    told.httpd = Some(code.clone());
+    Some(told)
+}
+
+/// Tells whether a message code is one of those by which the MPMs say that they change a number.
+fn is_correction(code: &str) -> bool {
+    let number: Option<u32> = code.strip_prefix("AH").and_then(|digits| digits.parse().ok());
+    number.is_some_and(|number| matches!(number, 175..=187 | 300..=323 | 497..=520))
+}
+
+/// Reports an evaluation that needs nothing done, or is refused.
+fn settled(evaluation: Evaluation, mode: Mode) -> Report {
+    let mut report = evaluation.report;
+    let reason = if report.failed { "the change is refused" } else { "nothing changes" };
+    report.config_test.reason = Some(reason.to_owned());
+    if report.failed { report } else { conclude(report, mode) }
+}
+
+/// Reports an evaluation that was tested and goes no further.
+fn tested(evaluation: Evaluation, staged: Staged, mode: Mode) -> Report {
+    let refused = evaluation.refused_by(&staged);
+    let mut report = evaluation.report;
+    report.config_test = staged.report;
+    if let Some(finding) = staged.refusal {
+        if refused {
+            report.failed = true;
+            report.changed = false;
+            report.msg = refusal(&finding, 1);
+        }
+        report.findings.insert(0, finding);
+    }
+    if report.failed { report } else { conclude(report, mode) }
+}
+
+/// Reports a failure while something was being done.
+fn failed(mut report: Report, message: &str) -> Report {
+    report.failed = true;
+    report.changed = false;
+    message.clone_into(&mut report.msg);
+    report
+}
+
+/// Completes the report of a run without failure.
+fn conclude(mut report: Report, mode: Mode) -> Report {
+    let open = !report.activation.done;
+    report.restart_required = open && report.activation.needed == Need::Restart;
+    report.reload_required = open && report.activation.needed == Need::Reload;
     report.msg = verdict(&report, mode.check);
     report
 }
@@ -250,7 +469,16 @@ fn start(files: &dyn Files, site: &Site, version: Version) -> Start {
             .map(|(id, file)| ((*id).to_owned(), (*file).to_owned()))
             .collect(),
         defines: Vec::new(),
-        environment: BTreeMap::new(),
+        environment: [
+            ("APACHE_RUN_USER", "www-data"),
+            ("APACHE_RUN_GROUP", "www-data"),
+            ("APACHE_PID_FILE", "/var/run/apache2/apache2.pid"),
+            ("APACHE_RUN_DIR", "/var/run/apache2"),
+            ("APACHE_LOCK_DIR", "/var/lock/apache2"),
+            ("APACHE_LOG_DIR", "/var/log/apache2"),
+        ]
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .into(),
     }
 }
 
@@ -258,16 +486,21 @@ fn start(files: &dyn Files, site: &Site, version: Version) -> Start {
 fn written(settings: Option<&[(&'static str, i64)]>, values: &[Value]) -> Written {
     match settings {
         Some(settings) => settings.iter().map(|(name, value)| (*name, value.to_string())).collect(),
-        None => values
-            .iter()
-            .filter(|value| {
-                value.set_at.is_some()
-                    && directives::find(value.directive.as_bytes())
-                        .is_some_and(|row| row.group == directives::Group::Mpm)
-            })
-            .map(|value| (value.directive, value.value.clone()))
-            .collect(),
+        None => in_force(values),
     }
+}
+
+/// Returns the MPM's directives that lines of the configuration set.
+fn in_force(values: &[Value]) -> Written {
+    values
+        .iter()
+        .filter(|value| {
+            value.set_at.is_some()
+                && directives::find(value.directive.as_bytes())
+                    .is_some_and(|row| row.group == directives::Group::Mpm)
+        })
+        .map(|value| (value.directive, value.value.clone()))
+        .collect()
 }
 
 /// Returns the build of mod_evasive that this host has.
