@@ -51,6 +51,11 @@ pub trait Files {
         }
     }
 
+    /// Says that these files will be read soon and in this order, so that a slow view can begin.
+    fn prefetch(&self, paths: &[PathBuf]) {
+        let _ = paths;
+    }
+
     /// Tells whether a regular file, links followed, stands at `path`; unreadable counts as not.
     fn is_file(&self, path: &Path) -> bool {
         matches!(self.kind(path), Ok(Kind::File))
@@ -249,6 +254,10 @@ pub fn node(files: &dyn Files, path: &Path) -> io::Result<Node> {
 }
 
 impl Files for Draft<'_> {
+    fn prefetch(&self, paths: &[PathBuf]) {
+        self.base.prefetch(paths);
+    }
+
     fn read(&self, path: &Path) -> io::Result<Arc<[u8]>> {
         if self.nodes.is_empty() {
             return self.base.read(path);

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::read::Configuration;
+use super::directives::{DIRECTIVES, Directive, Group, Parser};
+use super::normalise::{Written, normalise};
+use super::numbers::{self, Unit};
+use super::read::{Configuration, Line, Scope, evasive_dialect_has};
 use super::{Mpm, Version};
 
 /// The value of one directive in force in the main server.
@@ -20,6 +23,289 @@ pub struct Value {
 
 /// Returns every managed directive that the loaded MPM and modules know, set or default, in table order.
 pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version) -> Vec<Value> {
-    let _ = (configuration, mpm, version);
-    Vec::new()
+    let evasive = configuration.evasive();
+    let written: Written = rows(mpm, None)
+        .filter(|row| row.group == Group::Mpm)
+        .filter_map(|row| Some((row.name, value_of(row, configuration.deciding(row.name, Scope::Main)?))))
+        .collect();
+    let normal = normalise(mpm, version, &written);
+    rows(mpm, evasive)
+        .map(|row| {
+            let line = deciding(configuration, row, evasive);
+            let default = || default(row.name, mpm, evasive).to_owned();
+            let value = match line {
+                Some(_) if row.parser == Parser::Iterate => all_words(configuration, row),
+                Some(line) => value_of(row, line),
+                None => default(),
+            };
+            let used = match row.group {
+                Group::Mpm => normal.used.get(row.name).cloned().unwrap_or_else(|| value.clone()),
+                Group::KeepAlive => used_keepalive(row, &value),
+                Group::Evasive => used_evasive(row, &value, &default()),
+                Group::Watched => value.clone(),
+            };
+            let set_at = line.map(|line| (configuration.path(line.file).to_owned(), line.line));
+            Value { directive: row.name, value, used, set_at }
+        })
+        .collect()
+}
+
+/// The lines of keep-alive or mod_evasive that a virtual host has of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnLines<'a> {
+    /// Index in [`Configuration::vhosts`].
+    pub vhost: u32,
+    /// For each directive the line that decides it, in reading order.
+    pub lines: Vec<&'a Line>,
+}
+
+/// Returns the virtual hosts that set keep-alive or mod_evasive values of their own, in reading order.
+pub fn own_lines(configuration: &Configuration) -> Vec<OwnLines<'_>> {
+    let mut found: Vec<OwnLines<'_>> = Vec::new();
+    let row_of = |line: &Line| DIRECTIVES.iter().find(|row| row.name == line.directive);
+    for line in &configuration.lines {
+        let Scope::Vhost(vhost) = line.scope else { continue };
+        if !row_of(line).is_some_and(|row| matches!(row.group, Group::KeepAlive | Group::Evasive)) {
+            continue;
+        }
+        // Virtual hosts do not nest, so that the lines of one stand together.
+        match found.last_mut() {
+            Some(own) if own.vhost == vhost => {
+                own.lines.retain(|earlier| earlier.directive != line.directive);
+                own.lines.push(line);
+            }
+            _ => found.push(OwnLines { vhost, lines: vec![line] }),
+        }
+    }
+    found
+}
+
+/// Returns the rows of the managed directives that this MPM and this mod_evasive know.
+fn rows(mpm: Mpm, evasive: Option<&str>) -> impl Iterator<Item = &'static Directive> {
+    DIRECTIVES.iter().filter(move |row| match row.group {
+        Group::Mpm => row.mpms.contains(&mpm),
+        Group::KeepAlive => true,
+        Group::Evasive => evasive.is_some_and(|identifier| evasive_dialect_has(identifier, row.name)),
+        Group::Watched => false,
+    })
+}
+
+/// Returns the line that decides a directive for the main server. The first generation of mod_evasive keeps its
+/// values for the whole process, so that a line in a virtual host decides as well.
+fn deciding<'a>(
+    configuration: &'a Configuration,
+    row: &Directive,
+    evasive: Option<&str>,
+) -> Option<&'a Line> {
+    let process_wide = row.group == Group::Evasive && evasive != Some("evasive_module");
+    if process_wide {
+        let anywhere = |line: &&Line| line.directive == row.name && line.scope != Scope::Section;
+        return configuration.lines.iter().rev().find(anywhere);
+    }
+    configuration.deciding(row.name, Scope::Main)
+}
+
+/// Returns a line's value: its first word, or all of a raw directive.
+fn value_of(row: &Directive, line: &Line) -> String {
+    match row.parser {
+        Parser::Iterate => line.words.join(" "),
+        _ => line.words.first().cloned().unwrap_or_default(),
+    }
+}
+
+/// Returns all words that a repeatable directive has in the main server.
+fn all_words(configuration: &Configuration, row: &Directive) -> String {
+    let own = |line: &&Line| line.directive == row.name && line.scope == Scope::Main;
+    let words: Vec<&str> = configuration
+        .lines
+        .iter()
+        .filter(own)
+        .flat_map(|line| line.words.iter().map(String::as_str))
+        .collect();
+    words.join(" ")
+}
+
+/// Returns what a directive is worth when no line sets it.
+///
+/// Source: the MPMs' `*_pre_config`, `include/httpd.h`, `include/ap_listen.h`, and the tables at the head of
+/// `mod_evasive20.c` and `mod_evasive24.c`.
+fn default(name: &str, mpm: Mpm, evasive: Option<&str>) -> &'static str {
+    let prefork = mpm == Mpm::Prefork;
+    let second = evasive == Some("evasive_module");
+    match name {
+        "StartServers" => {
+            if prefork {
+                "5"
+            } else {
+                "3"
+            }
+        }
+        "ServerLimit" => {
+            if prefork {
+                "256"
+            } else {
+                "16"
+            }
+        }
+        "ThreadLimit" => "64",
+        "ThreadsPerChild" => "25",
+        "MaxRequestWorkers" => {
+            if prefork {
+                "256"
+            } else {
+                "400"
+            }
+        }
+        "MinSpareThreads" => "75",
+        "MaxSpareThreads" => "250",
+        "MinSpareServers" | "KeepAliveTimeout" => "5",
+        "MaxSpareServers" | "DOSBlockingPeriod" => "10",
+        "AsyncRequestWorkerFactor" | "DOSPageCount" => "2",
+        "MaxConnectionsPerChild" | "ThreadStackSize" | "GracefulShutdownTimeout" => "0",
+        "MaxMemFree" => "2048",
+        "ListenBacklog" => "511",
+        "KeepAlive" => "On",
+        "MaxKeepAliveRequests" => "100",
+        "DOSEnabled" => "false",
+        "DOSHashTableSize" => {
+            if second {
+                "3079"
+            } else {
+                "3097"
+            }
+        }
+        "DOSSiteCount" => "50",
+        "DOSPageInterval" | "DOSSiteInterval" => "1",
+        "DOSHTTPResponseCode" | "DOSHTTPStatus" | "DOSBlockingHttpResponse" => "403",
+        "DOSLogDir" => "/tmp",
+        _ => "",
+    }
+}
+
+/// Returns what httpd makes of a keep-alive value; a duration as it would be written shortest.
+fn used_keepalive(row: &Directive, value: &str) -> String {
+    match row.parser {
+        Parser::Flag => if value.eq_ignore_ascii_case("off") { "Off" } else { "On" }.to_owned(),
+        Parser::Atoi => numbers::atoi(value).value.to_string(),
+        Parser::Duration => match numbers::duration(value, Unit::Seconds) {
+            Ok(duration) if duration.micros % 1_000_000 == 0 => (duration.micros / 1_000_000).to_string(),
+            Ok(duration) => format!("{}ms", duration.micros / 1_000),
+            Err(_) => value.to_owned(),
+        },
+        _ => value.to_owned(),
+    }
+}
+
+/// Returns what mod_evasive makes of a value: numbers that are not above zero fall back to the default.
+fn used_evasive(row: &Directive, value: &str, default: &str) -> String {
+    match row.parser {
+        Parser::Strtol0 if row.key == "http_status" => value.to_owned(),
+        Parser::Strtol0 => {
+            let number = numbers::strtol(value, 0);
+            if number.digits && number.value > 0 { number.value.to_string() } else { default.to_owned() }
+        }
+        _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::httpd::read::{Start, read};
+    use crate::tree::Memory;
+
+    fn configuration(text: &str) -> Configuration {
+        let files = Memory::new().file("/c/main.conf", text).file("/m/x.so", "");
+        let start = Start {
+            file: "/c/main.conf".into(),
+            server_root: "/c".into(),
+            version: Version::NEWEST_KNOWN,
+            built_in: vec![("core_module".to_owned(), "core.c".to_owned())],
+            defines: Vec::new(),
+            environment: std::collections::BTreeMap::new(),
+        };
+        read(&files, &start)
+    }
+
+    fn values(text: &str, mpm: Mpm) -> Vec<Value> {
+        effective(&configuration(text), mpm, Version::NEWEST_KNOWN)
+    }
+
+    fn value(text: &str, mpm: Mpm, directive: &str) -> Option<(String, String, Option<u32>)> {
+        let value = values(text, mpm).into_iter().find(|value| value.directive == directive)?;
+        Some((value.value, value.used, value.set_at.map(|(_, line)| line)))
+    }
+
+    #[test]
+    fn every_managed_directive_of_the_mpm_has_a_value_and_no_other() {
+        let names = |mpm| values("", mpm).iter().map(|value| value.directive).collect::<Vec<_>>();
+        assert_eq!(
+            names(Mpm::Prefork),
+            [
+                "StartServers",
+                "ServerLimit",
+                "MaxRequestWorkers",
+                "MinSpareServers",
+                "MaxSpareServers",
+                "MaxConnectionsPerChild",
+                "ThreadStackSize",
+                "MaxMemFree",
+                "ListenBacklog",
+                "GracefulShutdownTimeout",
+                "KeepAlive",
+                "KeepAliveTimeout",
+                "MaxKeepAliveRequests",
+            ]
+        );
+        assert!(names(Mpm::Event).contains(&"AsyncRequestWorkerFactor"));
+        assert!(!names(Mpm::Worker).contains(&"AsyncRequestWorkerFactor"));
+        assert!(values("", Mpm::Event).iter().all(|value| !value.value.is_empty() && value.set_at.is_none()));
+    }
+
+    #[test]
+    fn the_last_line_of_the_main_server_wins_under_either_name() {
+        let text = "MaxRequestWorkers 100\nMaxClients 50\n<VirtualHost *:80>\nKeepAlive Off\n</VirtualHost>\n\
+                    KeepAliveTimeout 300ms\nKeepAlive off # no\nMaxKeepAliveRequests 5x\n";
+        for (directive, expected) in [
+            ("MaxRequestWorkers", ("50", "50", Some(2))),
+            ("KeepAlive", ("off", "Off", Some(7))),
+            ("KeepAliveTimeout", ("300ms", "300ms", Some(6))),
+            ("MaxKeepAliveRequests", ("5x", "5", Some(8))),
+            ("StartServers", ("3", "2", None)),
+        ] {
+            let (value, used, line) = value(text, Mpm::Event, directive).unwrap();
+            if directive == "StartServers" {
+                assert_eq!((value.as_str(), line), (expected.0, expected.2));
+            } else {
+                assert_eq!((value.as_str(), used.as_str(), line), expected, "{directive}");
+            }
+        }
+    }
+
+    #[test]
+    fn mod_evasive_of_the_first_generation_is_set_from_virtual_hosts_too() {
+        let load = |identifier: &str| format!("LoadModule {identifier} /m/x.so\n");
+        let vhost = "DOSPageCount 0x10\n<VirtualHost *>\nDOSPageCount 7\n</VirtualHost>\n";
+        let first = value(&(load("evasive20_module") + vhost), Mpm::Event, "DOSPageCount");
+        assert_eq!(first, Some(("7".to_owned(), "7".to_owned(), Some(4))));
+        let second = value(&(load("evasive_module") + vhost), Mpm::Event, "DOSPageCount");
+        assert_eq!(second, Some(("0x10".to_owned(), "16".to_owned(), Some(2))));
+        assert_eq!(value(vhost, Mpm::Event, "DOSPageCount"), None, "the module is not loaded");
+        let enabled = value(&load("evasive_module"), Mpm::Event, "DOSEnabled").unwrap();
+        assert_eq!(enabled.0, "false");
+    }
+
+    #[test]
+    fn a_virtual_hosts_own_lines_are_told_once_each() {
+        let configuration = configuration(
+            "KeepAlive On\n<VirtualHost a>\nKeepAlive Off\nTimeout 5\nKeepAlive On\n</VirtualHost>\n\
+             <VirtualHost b>\nServerName b\n</VirtualHost>\n<VirtualHost c>\nDOSPageCount 5\n</VirtualHost>\n",
+        );
+        let own: Vec<(u32, Vec<u32>)> = own_lines(&configuration)
+            .iter()
+            .map(|own| (own.vhost, own.lines.iter().map(|line| line.line).collect()))
+            .collect();
+        assert_eq!(own, [(0, vec![5]), (2, vec![11])]);
+    }
 }

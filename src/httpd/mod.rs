@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod directives;
 pub mod effective;
+pub mod envvars;
 pub mod normalise;
 pub mod numbers;
 pub mod read;

@@ -1,10 +1,22 @@
 //! Reads httpd's configuration language as httpd reads it, from any [`Files`] view, without starting httpd.
 
+mod engine;
+mod include;
+mod lines;
+mod macros;
+mod modules;
+mod paths;
+mod regex;
+mod version;
+mod words;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Mpm, Version};
 use crate::tree::Files;
+
+pub(super) use modules::dialect_has as evasive_dialect_has;
 
 /// Where reading starts: what the family's binary was built with and is started with.
 #[derive(Debug, Clone)]
@@ -192,6 +204,11 @@ impl Configuration {
         Mpm::ALL.into_iter().filter(|mpm| self.has_module(mpm.module())).collect()
     }
 
+    /// Returns the identifier of the loaded mod_evasive, of whatever generation: `evasive20_module`.
+    pub fn evasive(&self) -> Option<&str> {
+        self.modules.iter().map(|module| module.identifier.as_str()).find(|name| modules::is_evasive(name))
+    }
+
     /// Returns the line that decides a directive in a scope: the last one read. Virtual hosts do not inherit here.
     pub fn deciding(&self, directive: &str, scope: Scope) -> Option<&Line> {
         self.lines.iter().rev().find(|line| line.scope == scope && line.directive == directive)
@@ -201,6 +218,5 @@ impl Configuration {
 /// Reads a configuration from its main file on. Never fails: what httpd would refuse is in
 /// [`Configuration::errors`], and reading goes on where that makes sense, so that all errors are told at once.
 pub fn read(files: &dyn Files, start: &Start) -> Configuration {
-    let _ = (files, start);
-    Configuration::default()
+    engine::Reader::new(files, start).run()
 }

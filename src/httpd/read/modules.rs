@@ -1,0 +1,356 @@
+//! What modules answer to: their identifier, their source file, the directives they bring.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use crate::httpd::Mpm;
+use crate::httpd::directives::{self, Directive, Group};
+use crate::tree::Files;
+
+/// Names of the modules of httpd 2.4's own source tree whose identifier is `NAME_module` and whose source file is
+/// `mod_NAME.c`.
+const STOCK: &str = "access_compat actions alias allowmethods asis auth_basic auth_digest auth_form authn_anon \
+    authn_core authn_dbd authn_dbm authn_file authn_socache authnz_fcgi authnz_ldap authz_core authz_dbd authz_dbm \
+    authz_groupfile authz_host authz_owner authz_user autoindex brotli bucketeer buffer cache cache_disk \
+    cache_socache case_filter case_filter_in cern_meta cgi cgid charset_lite data dav dav_fs dav_lock dbd deflate \
+    dialup dir dumpio echo env example_hooks example_ipc expires ext_filter file_cache filter headers heartbeat \
+    heartmonitor http2 ident imagemap include info isapi journald lbmethod_bybusyness lbmethod_byrequests \
+    lbmethod_bytraffic lbmethod_heartbeat log_config log_debug log_forensic logio lua macro md mime mime_magic \
+    negotiation optional_fn_export optional_fn_import optional_hook_export optional_hook_import policy privileges \
+    proxy proxy_ajp proxy_balancer proxy_connect proxy_express proxy_fcgi proxy_fdpass proxy_ftp proxy_hcheck \
+    proxy_html proxy_http proxy_http2 proxy_scgi proxy_uwsgi proxy_wstunnel ratelimit reflector remoteip reqtimeout \
+    request rewrite sed session session_cookie session_crypto session_dbd setenvif slotmem_plain slotmem_shm so \
+    socache_dbm socache_dc socache_memcache socache_redis socache_shmcb speling ssl ssl_ct status substitute suexec \
+    systemd tls unique_id unixd userdir usertrack version vhost_alias watchdog xml2enc";
+
+/// Identifiers and source files that do not follow the rule, of httpd and of well-known modules beside it.
+const ODD: &[(&str, &str)] = &[
+    ("core_module", "core.c"),
+    ("http_module", "http_core.c"),
+    ("mpm_event_module", "event.c"),
+    ("mpm_worker_module", "worker.c"),
+    ("mpm_prefork_module", "prefork.c"),
+    ("ldap_module", "util_ldap.c"),
+    // PHP 8 dropped the number from both names.
+    ("php_module", "mod_php.c"),
+    ("php5_module", "mod_php5.c"),
+    ("php7_module", "mod_php7.c"),
+    ("mpm_itk_module", "mpm_itk.c"),
+];
+
+/// The directives of httpd's core and of the modules that every distribution builds in, in lower case, for
+/// `<IfDirective>` and `<IfSection>`.
+const BUILT_IN_DIRECTIVES: &str = "<directory <directorymatch <else <elseif <files <filesmatch <if <ifdefine \
+    <ifdirective <iffile <ifmodule <ifsection <limit <limitexcept <location <locationmatch <virtualhost acceptfilter \
+    acceptpathinfo accessfilename adddefaultcharset allowencodedslashes allowoverride allowoverridelist bufferedlogs \
+    cgipassauth cgivar chrootdir contentdigest coredumpdirectory customlog defaultruntimedir defaulttype define \
+    documentroot enablemmap enablesendfile error errordocument errorlog errorlogformat extendedstatus fileetag \
+    flushmaxpipelined flushmaxthreshold forcetype globallog group hostnamelookups httpprotocoloptions include \
+    includeoptional keepalive keepalivetimeout limitinternalrecursion limitrequestbody limitrequestfields \
+    limitrequestfieldsize limitrequestline limitxmlrequestbody listen listenbacklog listencoresbucketsratio loadfile \
+    loadmodule logformat logiotrackttfb loglevel maxkeepaliverequests maxrangeoverlaps maxrangereversals maxranges \
+    mergeslashes mergetrailers mutex namevirtualhost options pidfile port protocol protocols protocolshonororder \
+    qualifyredirecturl readbuffersize regexdefaultoptions registerhttpmethod rlimitcpu rlimitmem rlimitnproc \
+    seerequesttail serveradmin serveralias servername serverpath serverroot serversignature servertokens sethandler \
+    setinputfilter setoutputfilter stricthostcheck suexec timeout traceenable transferlog undefine usecanonicalname \
+    usecanonicalphysicalport user";
+
+/// Returns the source file of a module whose source file is known from its identifier and its `.so`.
+fn known_source(identifier: &str, path: &str) -> Option<String> {
+    if let Some((_, source)) = ODD.iter().find(|(odd, _)| *odd == identifier) {
+        return Some((*source).to_owned());
+    }
+    let name = identifier.strip_suffix("_module")?;
+    if is_stock(name) {
+        return Some(format!("mod_{name}.c"));
+    }
+    // mod_evasive is built from a source file named after its `.so`, whatever its identifier says.
+    name.starts_with("evasive").then(|| source_of_object(path)).flatten()
+}
+
+/// Returns the source file that a `.so` is usually built from: its name with another ending.
+fn source_of_object(path: &str) -> Option<String> {
+    let name = path.rsplit('/').next()?.strip_suffix(".so")?;
+    Some(format!("{name}.c"))
+}
+
+fn is_stock(name: &str) -> bool {
+    STOCK.split_ascii_whitespace().any(|stock| stock == name)
+}
+
+/// Tells whether a source file name belongs to a module of httpd's own tree.
+fn is_stock_source(source: &str) -> bool {
+    ODD.iter().any(|(_, odd)| *odd == source)
+        || source.strip_prefix("mod_").and_then(|rest| rest.strip_suffix(".c")).is_some_and(is_stock)
+}
+
+/// One module, loaded or built in.
+struct Entry {
+    identifier: String,
+    /// Its source file, where it is known without looking into the `.so`.
+    source: Option<String>,
+    /// Absolute path of its `.so`; `None` for one that is built in.
+    object: Option<PathBuf>,
+    /// What a `.so` of unknown source answered to earlier questions.
+    content: OnceCell<Option<std::sync::Arc<[u8]>>>,
+}
+
+/// The modules that are loaded so far.
+#[derive(Default)]
+pub(super) struct Modules {
+    entries: Vec<Entry>,
+    by_identifier: HashMap<String, usize>,
+}
+
+impl Modules {
+    /// Adds a module that is built in.
+    pub(super) fn build_in(&mut self, identifier: &str, source: &str) {
+        self.push(identifier, Some(source.to_owned()), None);
+    }
+
+    /// Adds a module that `LoadModule` names; `written` is its path as written.
+    pub(super) fn load(&mut self, identifier: &str, written: &str, object: Option<PathBuf>) {
+        self.push(identifier, known_source(identifier, written), object);
+    }
+
+    fn push(&mut self, identifier: &str, source: Option<String>, object: Option<PathBuf>) {
+        self.by_identifier.insert(identifier.to_owned(), self.entries.len());
+        self.entries.push(Entry {
+            identifier: identifier.to_owned(),
+            source,
+            object,
+            content: OnceCell::new(),
+        });
+    }
+
+    /// Tells whether a module is loaded, by its identifier.
+    pub(super) fn has(&self, identifier: &str) -> bool {
+        self.by_identifier.contains_key(identifier)
+    }
+
+    /// Returns the source file of a module that is built in.
+    pub(super) fn built_in_source(&self, identifier: &str) -> Option<&str> {
+        let entry = &self.entries[*self.by_identifier.get(identifier)?];
+        entry.source.as_deref().filter(|_| entry.object.is_none())
+    }
+
+    /// Tells whether `<IfModule name>` is true: `name` is an identifier or a source file, byte for byte.
+    pub(super) fn answers_to(&self, files: &dyn Files, name: &str) -> bool {
+        if self.has(name) {
+            return true;
+        }
+        if self.entries.iter().any(|entry| entry.source.as_deref() == Some(name)) {
+            return true;
+        }
+        // Only a module from elsewhere can still have this source file; its `.so` tells.
+        let is_source = name.strip_suffix(".c").is_some();
+        is_source
+            && !is_stock_source(name)
+            && self.entries.iter().any(|entry| entry.is_built_from(files, name))
+    }
+
+    /// Returns the identifier or source file of a loaded module that differs from `name` only in case.
+    pub(super) fn in_other_case(&self, name: &str) -> Option<&str> {
+        self.entries
+            .iter()
+            .flat_map(|entry| std::iter::once(entry.identifier.as_str()).chain(entry.source.as_deref()))
+            .find(|known| *known != name && known.eq_ignore_ascii_case(name))
+    }
+
+    /// Returns the identifier of the loaded mod_evasive, of whatever generation.
+    pub(super) fn evasive(&self) -> Option<&str> {
+        self.entries.iter().map(|entry| entry.identifier.as_str()).find(|name| is_evasive(name))
+    }
+
+    /// Tells whether a directive or section (`<proxy`) is known, as `<IfDirective>` and `<IfSection>` ask.
+    pub(super) fn has_directive(&self, files: &dyn Files, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        if BUILT_IN_DIRECTIVES.split_ascii_whitespace().any(|known| known == name) {
+            return true;
+        }
+        let of_module = match name.as_str() {
+            "<ifversion" => self.has("version_module"),
+            "<macro" | "use" | "undefmacro" => self.has("macro_module"),
+            _ => false,
+        };
+        if of_module || directives::find(name.as_bytes()).is_some_and(|row| self.knows(row)) {
+            return true;
+        }
+        self.entries.iter().filter(|entry| entry.object.is_some()).any(|entry| {
+            entry
+                .content(files)
+                .is_some_and(|content| has_text(&content.to_ascii_lowercase(), name.as_bytes()))
+        })
+    }
+
+    /// Tells whether the loaded modules know a directive of the table.
+    pub(super) fn knows(&self, row: &Directive) -> bool {
+        match row.group {
+            Group::Mpm => row.mpms.iter().any(|mpm| self.has(mpm.module())),
+            Group::KeepAlive => true,
+            Group::Evasive => self.evasive().is_some_and(|identifier| dialect_has(identifier, row.name)),
+            Group::Watched => match row.name {
+                "RequestReadTimeout" => self.has("reqtimeout_module"),
+                name if name.starts_with("H2") => self.has("http2_module"),
+                _ => true,
+            },
+        }
+    }
+}
+
+/// Tells whether a module identifier is one of mod_evasive's: `evasive20_module`, `evasive24_module`,
+/// `evasive_module`.
+pub(super) fn is_evasive(identifier: &str) -> bool {
+    identifier.starts_with("evasive") && identifier.ends_with("_module")
+}
+
+/// Tells whether the mod_evasive of this identifier knows a directive. The identifier without a number is the
+/// 2.x line; what cannot be told from the identifier counts as known.
+pub(in crate::httpd) fn dialect_has(identifier: &str, directive: &str) -> bool {
+    let second = identifier == "evasive_module";
+    match directive {
+        "DOSEnabled" | "DOSHTTPStatus" | "DOSWhitelistUri" | "DOSBlocklistUri" => second,
+        "DOSHTTPResponseCode" => !second,
+        "DOSBlockingHttpResponse" => identifier == "evasive24_module",
+        _ => true,
+    }
+}
+
+/// Tells whether a guard's name is meant for an MPM but can never be true: `mpm_event.c`, `mod_mpm_event.c`,
+/// `mpm_event`, or one of the right names in another case.
+pub(super) fn is_dead_mpm_name(name: &str) -> bool {
+    let right = Mpm::ALL.iter().any(|mpm| name == mpm.module() || name == mpm.source_file());
+    if right {
+        return false;
+    }
+    let lower = name.to_ascii_lowercase();
+    let plain = lower.strip_prefix("mod_").unwrap_or(&lower);
+    let plain = plain.strip_suffix(".c").or_else(|| plain.strip_suffix("_module")).unwrap_or(plain);
+    let plain = plain.strip_prefix("mpm_").unwrap_or(plain);
+    Mpm::of_name(plain).is_some()
+}
+
+impl Entry {
+    /// Tells whether a module of unknown source has this source file: by what its `.so` says, or, where that
+    /// cannot be read, by how such files are usually called.
+    fn is_built_from(&self, files: &dyn Files, source: &str) -> bool {
+        if self.source.is_some() {
+            return false;
+        }
+        if let Some(content) = self.content(files) {
+            return has_text(content, source.as_bytes());
+        }
+        let plain = self.identifier.strip_suffix("_module").map(|plain| format!("mod_{plain}.c"));
+        let object = self.object.as_ref().and_then(|object| source_of_object(&object.to_string_lossy()));
+        plain.as_deref() == Some(source) || object.as_deref() == Some(source)
+    }
+
+    /// Returns the `.so`, read at the first question; `None` where it cannot be read or is empty.
+    fn content(&self, files: &dyn Files) -> Option<&std::sync::Arc<[u8]>> {
+        self.content
+            .get_or_init(|| {
+                let content = files.read(self.object.as_ref()?).ok()?;
+                (!content.is_empty()).then_some(content)
+            })
+            .as_ref()
+    }
+}
+
+/// Tells whether an object file holds this text as a C string of its own, or as the end of a path.
+fn has_text(content: &[u8], text: &[u8]) -> bool {
+    memchr::memmem::find_iter(content, text)
+        .any(|at| content.get(at + text.len()) == Some(&0) && at > 0 && matches!(content[at - 1], 0 | b'/'))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::tree::Memory;
+
+    fn loaded(list: &[(&str, &str)]) -> Modules {
+        let mut modules = Modules::default();
+        modules.build_in("core_module", "core.c");
+        for (identifier, path) in list {
+            modules.load(identifier, path, Some(PathBuf::from(path)));
+        }
+        modules
+    }
+
+    #[test]
+    fn a_guard_names_the_identifier_or_the_source_file() {
+        let files = Memory::new()
+            .file("/m/mod_security2.so", b"\x7fELF\0mod_security2.c\0x")
+            .file("/m/odd.so", b"\x7fELF\0/build/src/mod_strange.c\0x")
+            .file("/m/mod_empty.so", b"");
+        let modules = loaded(&[
+            ("mpm_event_module", "/m/mod_mpm_event.so"),
+            ("ldap_module", "/m/mod_ldap.so"),
+            ("php_module", "/m/libphp8.2.so"),
+            ("evasive20_module", "/m/mod_evasive24.so"),
+            ("security2_module", "/m/mod_security2.so"),
+            ("odd_module", "/m/odd.so"),
+            ("empty_module", "/m/mod_empty.so"),
+            ("dir_module", "/m/mod_dir.so"),
+        ]);
+        for (name, expected) in [
+            ("core.c", true),
+            ("core_module", true),
+            ("mpm_event_module", true),
+            ("event.c", true),
+            ("mpm_event.c", false),
+            ("mod_mpm_event.c", false),
+            ("MPM_event_module", false),
+            ("Event.c", false),
+            ("worker.c", false),
+            ("util_ldap.c", true),
+            ("mod_ldap.c", false),
+            ("mod_php.c", true),
+            ("mod_php8.c", false),
+            ("mod_evasive24.c", true),
+            ("mod_evasive20.c", false),
+            ("evasive20_module", true),
+            ("mod_security2.c", true),
+            ("mod_strange.c", true),
+            ("strange.c", false),
+            ("mod_odd.c", false),
+            ("mod_empty.c", true),
+            ("mod_dir.c", true),
+            ("mod_ssl.c", false),
+        ] {
+            assert_eq!(modules.answers_to(&files, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn dead_guards_are_told_from_guards_of_another_mpm() {
+        for name in
+            ["mpm_event.c", "mod_mpm_event.c", "mpm_event", "event", "worker_module", "MPM_Prefork_Module"]
+        {
+            assert!(is_dead_mpm_name(name), "{name}");
+        }
+        for name in ["mpm_event_module", "event.c", "worker.c", "mpm_itk_module", "mod_ssl.c", "mod_php.c"] {
+            assert!(!is_dead_mpm_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn directives_are_known_through_core_table_and_object_file() {
+        let files = Memory::new().file("/m/mod_proxy.so", b"\x7fELF\0ProxyPass\0<Proxy\0");
+        let modules = loaded(&[("mpm_prefork_module", "/m/none.so"), ("proxy_module", "/m/mod_proxy.so")]);
+        for (name, expected) in [
+            ("keepalive", true),
+            ("MinSpareServers", true),
+            ("MinSpareThreads", false),
+            ("MaxClients", true),
+            ("ProxyPass", true),
+            ("<proxy", true),
+            ("Proxy", false),
+            ("DOSPageCount", false),
+            ("Use", false),
+        ] {
+            assert_eq!(modules.has_directive(&files, name), expected, "{name}");
+        }
+    }
+}
