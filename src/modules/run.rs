@@ -97,7 +97,9 @@ impl<'run, 'base> Run<'run, 'base> {
     /// Enables or disables one name with all that hangs on it.
     pub(super) fn act(&mut self, action: Action, name: &str) -> Result<(), Stop> {
         if !is_name(name) {
-            return self.refuse(self.missing(name));
+            // The script takes any word of a declaration for a name, and purges what does not exist in silence.
+            let silent = self.options.purge && self.manner == Manner::AsTheScript;
+            return if silent { Ok(()) } else { self.refuse(self.missing(name)) };
         }
         if let Some(first) = self.stack.iter().position(|other| other == name) {
             let names = self.stack[first..].iter().cloned().chain([name.to_owned()]).collect();
