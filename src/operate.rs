@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::apply::{self, ApplyError, Lock};
+use crate::apply::{self, ApplyError, Lock, Rollback};
 use crate::distro::{self, Site};
 use crate::facts::disk::Disk;
 use crate::facts::version::httpd_version;
@@ -64,11 +64,17 @@ impl Evaluation {
 /// A host that could not even be looked at: the result says why.
 type Stopped = Box<Report>;
 
-/// Evaluates the parameters against one view of a host. Pure but for reading through `files`.
+/// Evaluates the parameters against one view of a host. Pure but for reading through `files`. `undo` are the changes
+/// that take transactions back, for `state: rolled_back`.
 ///
 /// # Errors
 /// The failed result where the host could not be looked at.
-pub fn evaluate(files: &dyn Files, params: &Params, mode: Mode) -> Result<Evaluation, Stopped> {
+pub fn evaluate(
+    files: &dyn Files,
+    params: &Params,
+    mode: Mode,
+    undo: Option<&[Change]>,
+) -> Result<Evaluation, Stopped> {
     let facts = &params.facts;
     let site = distro::detect(
         files,
@@ -82,14 +88,17 @@ pub fn evaluate(files: &dyn Files, params: &Params, mode: Mode) -> Result<Evalua
     let start = start(files, &site, version);
     let before = read::read(files, &start);
     let before_mpms = before.mpms();
-    let mpm = target_mpm(params, &before_mpms)?;
+    let mpm = match params.state {
+        State::Present => target_mpm(params, &before_mpms)?,
+        State::Absent | State::RolledBack => only(&before_mpms).unwrap_or(Mpm::Event),
+    };
     let ground = Ground { files, site: &site, version, mpm };
     let settings: Option<Vec<(&'static str, i64)>> =
         params.settings.as_ref().map(crate::params::Settings::given);
     let planned = match params.state {
         State::Present => plan::present(&ground, params, settings.as_deref()),
         State::Absent => plan::absent(&ground),
-        State::RolledBack => Ok(Plan::default()),
+        State::RolledBack => Ok(Plan { changes: undo.unwrap_or_default().to_vec(), ..Plan::default() }),
     };
     let Plan { changes, wishes, findings: mut told } = planned.map_err(|Unreadable { path, error }| {
         stopped("SYS-002", "host", &format!("{}: {error}", path.display()))
@@ -181,8 +190,8 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
             Err(error) => return failed(Report::default(), &error.to_string()),
         }
     }
-    let mut evaluation = match evaluate(&disk, params, mode) {
-        Ok(evaluation) => evaluation,
+    let (mut evaluation, mut rollback) = match look(&disk, params, mode) {
+        Ok(seen) => seen,
         Err(report) => return *report,
     };
     if evaluation.refused() || evaluation.changes.is_empty() {
@@ -199,8 +208,8 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
             Err(error) => return failed(evaluation.report, &error.to_string()),
         }
         // Another run may have been at work until the lock was ours.
-        evaluation = match evaluate(&disk, params, mode) {
-            Ok(evaluation) => evaluation,
+        (evaluation, rollback) = match look(&disk, params, mode) {
+            Ok(seen) => seen,
             Err(report) => return *report,
         };
         if evaluation.refused() || evaluation.changes.is_empty() {
@@ -223,7 +232,10 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
         keep: params.keep as usize,
         test: (params.config_test && !staged.report.ran).then_some(&test),
     };
-    let applied = apply::apply(&evaluation.changes, &options, &lock);
+    let applied = match rollback {
+        Some(rollback) => apply::apply_rollback(rollback, &options, &lock),
+        None => apply::apply(&evaluation.changes, &options, &lock),
+    };
     let mut report = evaluation.report;
     report.config_test = staged.report;
     match applied {
@@ -236,6 +248,19 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
         }
         Err(error) => failed(report, &error.to_string()),
     }
+}
+
+/// Evaluates the host as it stands now; for `state: rolled_back` with the history's own plan.
+fn look(disk: &Disk, params: &Params, mode: Mode) -> Result<(Evaluation, Option<Rollback>), Stopped> {
+    let rollback = match params.state {
+        State::RolledBack => {
+            let planned = apply::plan_rollback(Path::new(&params.root), params.transaction.as_deref());
+            Some(planned.map_err(|error| Box::new(failed(Report::default(), &error.to_string())))?)
+        }
+        State::Present | State::Absent => None,
+    };
+    let undo = rollback.as_ref().map(|rollback| rollback.changes.as_slice());
+    Ok((evaluate(disk, params, mode, undo)?, rollback))
 }
 
 /// Takes the lock and gives back what an interrupted run left.
