@@ -16,6 +16,7 @@ use crate::facts::{Known, gather, process};
 use crate::features::evasive::{self, Build, Generation};
 use crate::httpd::binary::{self, Httpd, Tested};
 use crate::httpd::effective::{self, Value};
+use crate::httpd::envvars;
 use crate::httpd::normalise::{Written, normalise};
 use crate::httpd::read::{self, Configuration, Scope, Start};
 use crate::httpd::{Mpm, Version, directives};
@@ -480,9 +481,18 @@ fn only(mpms: &[Mpm]) -> Option<Mpm> {
     }
 }
 
-/// Returns where httpd starts reading on this host.
+/// Returns where httpd starts reading on this host, with what the start script gives it.
 fn start(files: &dyn Files, site: &Site, version: Version) -> Start {
-    let _ = files;
+    let mut environment = BTreeMap::new();
+    if !site.layout.envvars.is_empty()
+        && let Ok(content) = files.read(&site.path(site.layout.envvars))
+    {
+        let mut given = BTreeMap::new();
+        if site.instance.is_some() {
+            given.insert("APACHE_CONFDIR".to_owned(), site.config_dir.to_string_lossy().into_owned());
+        }
+        environment = envvars::read(&content, &given).environment;
+    }
     Start {
         file: site.main_file(),
         server_root: site.server_root.clone(),
@@ -494,16 +504,7 @@ fn start(files: &dyn Files, site: &Site, version: Version) -> Start {
             .map(|(id, file)| ((*id).to_owned(), (*file).to_owned()))
             .collect(),
         defines: Vec::new(),
-        environment: [
-            ("APACHE_RUN_USER", "www-data"),
-            ("APACHE_RUN_GROUP", "www-data"),
-            ("APACHE_PID_FILE", "/var/run/apache2/apache2.pid"),
-            ("APACHE_RUN_DIR", "/var/run/apache2"),
-            ("APACHE_LOCK_DIR", "/var/lock/apache2"),
-            ("APACHE_LOG_DIR", "/var/log/apache2"),
-        ]
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        .into(),
+        environment,
     }
 }
 
