@@ -4,7 +4,15 @@
 //! instead. An error that is not waived fails the task before anything is touched, so a finding about a line that
 //! the task does not manage is at most a warning, unless that line keeps the server from serving at all.
 
+mod evasive;
+mod grammar;
+mod host;
+mod keepalive;
+mod listen;
 mod modules;
+mod numbers;
+mod overriding;
+mod reqtimeout;
 
 mod sizes;
 mod table;
@@ -16,6 +24,7 @@ pub use table::RULES;
 
 use crate::distro::Layout;
 use crate::facts::{Known, Machine, Running};
+use crate::features::evasive::Build;
 use crate::httpd::directives::{self, Directive, Group};
 use crate::httpd::normalise::{Correction, Normal, Written};
 use crate::httpd::read::{Configuration, Line, Note, NoteKind, Scope};
@@ -52,55 +61,10 @@ type Check = fn(&View<'_>, &mut Found<'_>);
 pub enum Input {
     /// It is.
     Now,
+    /// It is seen while the change is planned, not in the settings: the plan says the finding.
+    Plan,
     /// It is not gathered yet: what is missing. The rule stays silent.
     Pending(&'static str),
-}
-
-/// The builds of mod_evasive: one name, several programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// 1.10.1 of Debian up to 12 and Ubuntu up to 24.04: `evasive20_module`, status by `DOSHTTPResponseCode`.
-    Debian1,
-    /// The 2.x fork of Debian 13, Ubuntu 26.04 and Fedora: `evasive_module`, off without `DOSEnabled true`,
-    /// status by `DOSHTTPStatus`.
-    Fork2,
-    /// 1.10.1 of EPEL: `evasive20_module` in `mod_evasive24.so`, no directive for the status.
-    Epel,
-    /// 1.10.1 of SUSE: `evasive24_module`, no directive for the status.
-    Suse,
-    /// 1.10.1 of cPanel: `evasive24_module`, status by `DOSBlockingHttpResponse`.
-    Cpanel,
-}
-
-impl Dialect {
-    /// Every build, for tables and tests.
-    pub const ALL: [Self; 5] = [Self::Debian1, Self::Fork2, Self::Epel, Self::Suse, Self::Cpanel];
-
-    /// Returns the directive that sets the status of a blocked request, where the build has one.
-    pub const fn status(self) -> Option<&'static str> {
-        match self {
-            Self::Debian1 => Some("DOSHTTPResponseCode"),
-            Self::Fork2 => Some("DOSHTTPStatus"),
-            Self::Cpanel => Some("DOSBlockingHttpResponse"),
-            Self::Epel | Self::Suse => None,
-        }
-    }
-
-    /// Tells whether it is the 2.x fork, which checks its values and is off by default.
-    pub const fn fork(self) -> bool {
-        matches!(self, Self::Fork2)
-    }
-
-    /// Returns its name for a message.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Debian1 => "mod_evasive 1.10.1 (Debian)",
-            Self::Fork2 => "mod_evasive 2",
-            Self::Epel => "mod_evasive 1.10.1 (EPEL)",
-            Self::Suse => "mod_evasive 1.10.1 (SUSE)",
-            Self::Cpanel => "mod_evasive 1.10.1 (cPanel)",
-        }
-    }
 }
 
 /// What is known of mod_evasive's directory of lock files.
@@ -147,7 +111,7 @@ pub struct Context<'a> {
     /// Further facts.
     pub host: Host<'a>,
     /// The build of mod_evasive found on the host; `None` where there is none.
-    pub evasive: Option<Dialect>,
+    pub evasive: Option<&'a Build>,
     /// The MPM's directives that are judged: the wanted ones where `settings` or `capacity` is given (what is left
     /// out counts with httpd's default), else those in force after the change.
     pub written: &'a Written,
@@ -167,8 +131,6 @@ pub struct Context<'a> {
     pub audit: bool,
 }
 
-// Some of these are looked at by rules of later rooms only.
-#[allow(dead_code)]
 /// A [`Context`] with what several rules look up in it, worked out once.
 struct View<'a> {
     context: &'a Context<'a>,
@@ -186,7 +148,6 @@ impl<'a> std::ops::Deref for View<'a> {
     }
 }
 
-#[allow(dead_code)]
 impl<'a> View<'a> {
     fn new(context: &'a Context<'a>) -> Self {
         let mut main: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -262,11 +223,6 @@ impl<'a> View<'a> {
     /// Returns the first correction with one of these codes.
     fn correction(&self, codes: &[&str]) -> Option<&'a Correction> {
         self.context.normal.corrections.iter().find(|c| c.code.is_some_and(|code| codes.contains(&code)))
-    }
-
-    /// Returns the correction that httpd makes to a directive without a word at start.
-    fn silent(&self, directive: &str) -> Option<&'a Correction> {
-        self.context.normal.corrections.iter().rev().find(|c| c.code.is_none() && c.directive == directive)
     }
 
     /// Returns the notes of one kind on the configuration after the change.
@@ -483,7 +439,7 @@ pub fn markdown() -> String {
     );
     for rule in RULES {
         let pending = match rule.input {
-            Input::Now => String::new(),
+            Input::Now | Input::Plan => String::new(),
             Input::Pending(missing) => format!(" *Silent so far: {missing}.*"),
         };
         let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;");

@@ -1,4 +1,4 @@
-//! Writes the files that are made from the code: `schema/*.json`.
+//! Writes the files that are made from the code: `schema/*.json`, `docs/rules.md`.
 
 use std::path::Path;
 use std::{fs, io};
@@ -13,6 +13,15 @@ pub fn schemas(root: &Path) -> io::Result<()> {
         fs::write(root.join(format!("schema/{name}.json")), format!("{schema:#}\n"))?;
     }
     Ok(())
+}
+
+/// Writes `docs/rules.md` from the rule table.
+///
+/// # Errors
+/// Those of writing.
+pub fn rules(root: &Path) -> io::Result<()> {
+    fs::create_dir_all(root.join("docs"))?;
+    fs::write(root.join("docs/rules.md"), apache_tuning::rules::markdown())
 }
 
 #[cfg(test)]

@@ -1,0 +1,117 @@
+//! Numbers as C reads them: what is cut off, missing or wrapped without a word.
+
+use super::{Found, View};
+use crate::httpd::directives::{DIRECTIVES, Directive, Group, Parser};
+use crate::httpd::numbers::{self, Atoi};
+use crate::httpd::read::Line;
+
+/// One number as written, and where.
+struct Number<'a> {
+    row: &'static Directive,
+    text: &'a str,
+    line: Option<&'a Line>,
+}
+
+/// Calls `each` for every number that httpd reads with `atoi` or `strtol`: the judged ones of the MPM, and those of
+/// other lines. `Timeout` has rules of its own.
+fn each_number<'a>(view: &View<'a>, mut each: impl FnMut(&Number<'a>)) {
+    for row in DIRECTIVES {
+        if !matches!(row.parser, Parser::Atoi | Parser::Strtol) || row.name == "Timeout" {
+            continue;
+        }
+        if row.group == Group::Mpm {
+            if let Some(text) = view.text(row.name) {
+                let line = if view.manages(row.group) { None } else { view.line(row.name) };
+                each(&Number { row, text, line });
+            }
+        } else if let Some(line) = view.line(row.name)
+            && let Some(text) = line.words.first()
+        {
+            each(&Number { row, text, line: Some(line) });
+        }
+    }
+    for line in &view.in_vhosts {
+        let row =
+            super::row(line.directive).filter(|row| row.parser == Parser::Atoi && row.name != "Timeout");
+        if let (Some(row), Some(text)) = (row, line.words.first()) {
+            each(&Number { row, text, line: Some(line) });
+        }
+    }
+}
+
+/// Returns what `atoi` makes of it. The two directives read by `strtol` never wrap: MEM and STACK look at them.
+fn read<'a>(number: &Number<'a>) -> Atoi<'a> {
+    let read = numbers::atoi(number.text);
+    Atoi { wrapped: read.wrapped && number.row.parser == Parser::Atoi, ..read }
+}
+
+pub(super) fn num_001(view: &View<'_>, out: &mut Found<'_>) {
+    each_number(view, |number| {
+        let read = read(number);
+        if read.digits && !read.rest.is_empty() {
+            let used = numbers::strtol(number.text, 10).value;
+            out.on(view, number.row.name).value(number.text).effective(used).say(
+                format!(
+                    "{} {}{}: httpd reads {used} and ignores {:?} without a word",
+                    number.row.name,
+                    number.text,
+                    view.at(number.line),
+                    read.rest
+                ),
+                format!("set {} to a plain number", view.name(number.row.name)),
+            );
+        }
+    });
+}
+
+pub(super) fn num_002(view: &View<'_>, out: &mut Found<'_>) {
+    each_number(view, |number| {
+        if !read(number).digits {
+            out.on(view, number.row.name).value(number.text).effective(0).say(
+                format!(
+                    "{} {:?}{} is not a number: httpd reads 0",
+                    number.row.name,
+                    number.text,
+                    view.at(number.line)
+                ),
+                format!("set {} to a plain number", view.name(number.row.name)),
+            );
+        }
+    });
+}
+
+pub(super) fn num_003(view: &View<'_>, out: &mut Found<'_>) {
+    let mut say = |name: &'static str, text: &str, value: i32, line: Option<&Line>| {
+        out.on(view, name).value(text).effective(value).say(
+            format!("{name} {text}{} does not fit 32 bits: httpd reads {value}", view.at(line)),
+            format!("set {} to a number from 0 to {}", view.name(name), i32::MAX),
+        );
+    };
+    each_number(view, |number| {
+        let read = read(number);
+        if read.wrapped {
+            say(number.row.name, number.text, read.value, number.line);
+        }
+    });
+    if let Some(requests) = view.params.keepalive.as_ref().and_then(|keepalive| keepalive.max_requests) {
+        let text = requests.to_string();
+        let read = numbers::atoi(&text);
+        if read.wrapped && view.standing("MaxKeepAliveRequests") != Some(&text) {
+            say("MaxKeepAliveRequests", &text, read.value, None);
+        }
+    }
+}
+
+pub(super) fn num_004(view: &View<'_>, out: &mut Found<'_>) {
+    for row in DIRECTIVES.iter().filter(|row| row.parser == Parser::Strtol0) {
+        let Some(line) = view.line(row.name) else { continue };
+        let Some(text) = line.words.first() else { continue };
+        let (plain, read) = (numbers::strtol(text, 10), numbers::strtol(text, 0));
+        if plain.value != read.value {
+            out.on(view, row.name).value(text).effective(read.value).say(
+                format!("{} {text}{}: mod_evasive reads it as {}", row.name, view.at(Some(line)), read.value),
+                format!("write {} without a leading 0", row.name),
+            );
+        }
+    }
+}
