@@ -4,7 +4,7 @@ use std::fmt;
 
 /// An amount of memory in whole bytes. JSON: a string with a binary suffix (`"10M"` is 10 × 1024² bytes) or an
 /// integer of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
 impl Bytes {

@@ -20,6 +20,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
+pub use sizes::scoreboard;
 pub use table::RULES;
 
 use crate::distro::Layout;
