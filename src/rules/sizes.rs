@@ -158,7 +158,7 @@ pub(super) fn sl_005(view: &View<'_>, out: &mut Found<'_>) {
 ///
 /// Source: `ap_calc_scoreboard_size` of `server/scoreboard.c` on 64-bit Linux, httpd 2.4.36 and later; within 4 % of
 /// it on earlier ones.
-fn scoreboard(server_limit: u64, thread_limit: u64) -> u64 {
+pub fn scoreboard(server_limit: u64, thread_limit: u64) -> u64 {
     thread_limit.saturating_mul(336).saturating_add(40).saturating_mul(server_limit).saturating_add(56)
 }
 
