@@ -21,9 +21,20 @@ printf '{"changed": false, "msg": "recorded", "program": "%s", "argc": %d, "mark
     "$0" "$#" "$MARK" "$given"
 "#;
 
+/// Makes Ansible leave what it sends, and so send it.
+const KEEP_REMOTE_FILES: &str = "[defaults]\nkeep_remote_files = true\n";
+
 /// An installed collection in an empty directory, and a place for everything that a run of Ansible writes.
 struct Site {
     dir: TempDir,
+    user: User,
+}
+
+/// Who Ansible is on the managed host, which is this machine.
+#[derive(Clone, Copy)]
+enum User {
+    Root,
+    Nobody,
 }
 
 impl Site {
@@ -34,11 +45,22 @@ impl Site {
         site
     }
 
+    /// A site without a collection.
+    fn empty() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), user: User::Root }
+    }
+
     /// A site whose collection has no program at all.
     fn without_program() -> Self {
-        let site = Self { dir: tempfile::tempdir().unwrap() };
+        let site = Self::empty();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("ansible");
         copy(&source, &site.collection());
+        // This machine is not a managed host: what one keeps stays here too.
+        site.replace(
+            "plugins/plugin_utils/program.py",
+            "'/var/lib/apache-tuning'",
+            &format!("'{}'", site.kept().display()),
+        );
         for entry in fs::read_dir(site.collection().join("files/bin")).unwrap() {
             let entry = entry.unwrap();
             if entry.file_name() != "README.md" {
@@ -56,6 +78,19 @@ impl Site {
         self.path().join("ansible_collections/webfleet/apache")
     }
 
+    /// Where the programs of a managed host are kept, in place of a directory under `/var/lib`.
+    fn kept(&self) -> PathBuf {
+        self.path().join("kept")
+    }
+
+    /// Replaces a part of a file of the collection.
+    fn replace(&self, file: &str, from: &str, to: &str) {
+        let path = self.collection().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} has no {from}");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
     /// Puts a program for one architecture in.
     fn program(&self, architecture: &str, content: &[u8]) {
         let path = self.collection().join(format!("files/bin/apache-tuning-linux-{architecture}"));
@@ -65,8 +100,15 @@ impl Site {
 
     /// A program of Ansible, set up to write nowhere but here.
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(ansible().join(program));
+        // A user namespace shows the user who runs the tests as root, or as nobody; to the files it stays the same.
+        let map = match self.user {
+            User::Root => "--map-root-user",
+            User::Nobody => "--user",
+        };
+        let mut command = Command::new("unshare");
         command
+            .arg(map)
+            .arg(ansible().join(program))
             .current_dir(self.path())
             .env("HOME", self.path())
             .env("ANSIBLE_COLLECTIONS_PATH", self.path())
@@ -110,6 +152,31 @@ impl Site {
         fs::write(&path, content).unwrap();
         path
     }
+}
+
+/// Runs a command that must succeed and returns what it printed.
+fn good(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The files below a directory, by relative path, sorted.
+fn listing(directory: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(next) = directories.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                files.push(path.strip_prefix(directory).unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    files.sort();
+    files
 }
 
 /// The directory of Ansible's programs.
@@ -200,12 +267,14 @@ fn the_environment_of_the_task_reaches_the_program() {
 }
 
 #[test]
-fn the_architecture_comes_from_the_facts_of_the_host_that_runs_the_task_else_from_uname() {
+fn a_copied_program_is_chosen_by_the_facts_of_the_host_that_runs_the_task_else_by_its_uname() {
     let site = Site::new(RECORDER.as_bytes());
     site.program("riscv64", RECORDER.replace("recorded", "recorded by riscv64").as_bytes());
     let inventory =
         json!({"all": {"vars": {"ansible_connection": "local"}, "hosts": {"here": {}, "far": {}}}});
     site.file("inventory.yml", &inventory.to_string());
+    // A host that can be fed is asked in the one session that runs the program.
+    site.file("ansible.cfg", KEEP_REMOTE_FILES);
     let facts = json!({"system": "Linux", "architecture": "riscv64", "cacheable": true});
     for (host, delegate, says) in [
         ("here", "here", "recorded"),
@@ -264,16 +333,155 @@ fn an_answer_is_found_between_other_lines_and_anything_else_is_a_failure_that_sh
         ("", 126, "ansible_remote_tmp"),
     ] {
         let site = Site::new(format!("#!/bin/sh\nprintf '{printed}'\nexit {code}\n").as_bytes());
-        let result = site.task("webfleet.apache.tuning", &json!({"mpm": "event"}), &["--check"]);
-        assert!(message(&result).contains(says), "{printed}: {result}");
-        if says != "fine" {
-            assert_eq!(result["rc"], code, "{printed}: {result}");
-            assert!(
-                result.get("module_stdout").is_some() && result.get("module_stderr").is_some(),
-                "{result}"
-            );
+        // Copied; brought there and kept; kept already.
+        for more in [&["--check"][..], &[], &[]] {
+            let result = site.task("webfleet.apache.tuning", &json!({"mpm": "event"}), more);
+            assert!(message(&result).contains(says), "{printed}: {result}");
+            if says != "fine" {
+                assert_eq!(result["rc"], code, "{printed}: {result}");
+                assert!(
+                    result.get("module_stdout").is_some() && result.get("module_stderr").is_some(),
+                    "{result}"
+                );
+            }
         }
     }
+}
+
+/// The checksums of the programs that the host keeps.
+fn kept(site: &Site) -> Vec<String> {
+    if site.kept().join("bin").is_dir() { listing(&site.kept().join("bin")) } else { Vec::new() }
+}
+
+/// How many sessions with the host a task took, each a command or a file sent, and its result.
+fn sessions(site: &Site, more: &[&str]) -> (usize, Value) {
+    let mut command = site.command("ansible");
+    let arguments = r#"{"mpm": "event"}"#;
+    command.args(["localhost", "-m", "webfleet.apache.tuning", "-a", arguments, "-vvv"]).args(more);
+    let output = command.output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let sessions = shown.lines().filter(|line| line.contains("> EXEC ") || line.contains("> PUT ")).count();
+    (sessions, result(&output))
+}
+
+#[test]
+fn a_host_keeps_the_program_and_is_then_asked_in_one_session() {
+    let site = Site::new(RECORDER.as_bytes());
+    let (first, result) = sessions(&site, &[]);
+    let names = kept(&site);
+    assert_eq!(names.len(), 1);
+    let program = site.kept().join("bin").join(&names[0]);
+    assert_eq!(fs::read(&program).unwrap(), RECORDER.as_bytes());
+    for path in [site.kept(), site.kept().join("bin"), program.clone()] {
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700, "{}", path.display());
+    }
+    assert_eq!(result["program"], program.to_str().unwrap());
+    assert!(first > 1, "{first}");
+
+    for more in [&[][..], &["--check"]] {
+        let (then, result) = sessions(&site, more);
+        assert_eq!((then, &result["program"]), (1, &json!(program.to_str().unwrap())));
+        assert_eq!(given(&result)["_ansible_check_mode"], !more.is_empty());
+    }
+}
+
+#[test]
+fn check_mode_keeps_nothing_on_the_host() {
+    let site = Site::new(RECORDER.as_bytes());
+    let (_, result) = sessions(&site, &["--check"]);
+    assert_eq!(given(&result)["mpm"], "event");
+    assert!(!site.kept().exists());
+}
+
+#[test]
+fn a_damaged_program_is_brought_again() {
+    for damage in ["", "half", "#!/bin/sh\necho no JSON\n", "#!/no/such/interpreter\n"] {
+        let site = Site::new(RECORDER.as_bytes());
+        sessions(&site, &[]);
+        let program = site.kept().join("bin").join(&kept(&site)[0]);
+        fs::write(&program, damage).unwrap();
+        let (_, result) = sessions(&site, &[]);
+        assert_eq!(given(&result)["mpm"], "event", "{damage:?}");
+        assert_eq!(fs::read(&program).unwrap(), RECORDER.as_bytes(), "{damage:?}");
+    }
+}
+
+#[test]
+fn another_version_takes_the_place_of_the_old_one() {
+    let site = Site::new(RECORDER.as_bytes());
+    sessions(&site, &[]);
+    let old = kept(&site);
+    // Left by a run that was killed while it copied; no process has that number.
+    fs::write(site.kept().join("bin/.new.4194305"), "half").unwrap();
+    site.program(env::consts::ARCH, RECORDER.replace("recorded", "recorded anew").as_bytes());
+    let (_, result) = sessions(&site, &[]);
+    assert_eq!(message(&result), "recorded anew");
+    let new = kept(&site);
+    assert!(new.len() == 1 && new != old, "{old:?} {new:?}");
+}
+
+#[test]
+fn a_directory_that_others_can_write_to_is_not_trusted() {
+    for plant in ["world", "group", "link", "file"] {
+        let site = Site::new(RECORDER.as_bytes());
+        let elsewhere = site.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        let open = |mode| {
+            fs::create_dir(site.kept()).unwrap();
+            fs::set_permissions(site.kept(), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        match plant {
+            "world" => open(0o757),
+            "group" => open(0o775),
+            "link" => std::os::unix::fs::symlink(&elsewhere, site.kept()).unwrap(),
+            _ => fs::write(site.kept(), "").unwrap(),
+        }
+        let (_, result) = sessions(&site, &[]);
+        assert_eq!(given(&result)["mpm"], "event", "{plant}");
+        let remote = site.path().join("remote");
+        assert!(
+            result["program"].as_str().unwrap().starts_with(remote.to_str().unwrap()),
+            "{plant}: {result}"
+        );
+        assert_eq!((kept(&site), listing(&elsewhere)), (vec![], vec![]), "{plant}");
+    }
+}
+
+#[test]
+fn a_program_that_was_exchanged_on_its_way_is_neither_kept_nor_run() {
+    let site = Site::new(RECORDER.as_bytes());
+    // The user who logs in owns the directory that it travels through.
+    let exchanged = site.file("exchanged", "#!/bin/sh\necho exchanged\n");
+    let command = format!(
+        "from ansible_collections.webfleet.apache.plugins.plugin_utils import program\n\
+         print(program.keep_command('{}', program.checksum(program.path_for('Linux', '{}'))))",
+        exchanged.display(),
+        env::consts::ARCH
+    );
+    let script = good(site.command("python").env("PYTHONPATH", site.path()).args(["-c", &command]));
+    let output = Command::new("unshare").args(["--map-root-user", "sh", "-c", &script]).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout), (Some(123), vec![]));
+    assert_eq!(kept(&site), Vec::<String>::new());
+    assert!(site.kept().join("bin").is_dir(), "the script did not come that far");
+}
+
+#[test]
+fn a_user_other_than_root_gets_the_program_each_time() {
+    let mut site = Site::new(RECORDER.as_bytes());
+    site.user = User::Nobody;
+    let (_, result) = sessions(&site, &[]);
+    assert_eq!(given(&result)["mpm"], "event");
+    assert!(!site.kept().exists());
+}
+
+#[test]
+fn who_keeps_remote_files_finds_what_was_sent() {
+    let site = Site::new(RECORDER.as_bytes());
+    site.file("ansible.cfg", KEEP_REMOTE_FILES);
+    sessions(&site, &[]);
+    let sent = listing(&site.path().join("remote"));
+    assert!(sent.iter().any(|file| file.ends_with("/args")), "{sent:?}");
+    assert!(sent.iter().any(|file| file.ends_with("/apache-tuning")), "{sent:?}");
 }
 
 #[test]
@@ -286,4 +494,170 @@ fn what_the_task_was_given_never_stands_in_the_message() {
     let (good, shown) = site.plays(&[("localhost", tasks)], &[]);
     assert!(!good && shown.contains("censored"), "{shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn the_archive_installs_into_an_empty_place_and_works_there() {
+    let site = Site::new(RECORDER.as_bytes());
+    // What must not travel: left-overs of running and of building.
+    fs::create_dir_all(site.collection().join("plugins/action/__pycache__")).unwrap();
+    fs::write(site.collection().join("plugins/action/__pycache__/tuning.pyc"), "").unwrap();
+    fs::write(site.collection().join("webfleet-apache-0.0.9.tar.gz"), "").unwrap();
+    good(site.command("ansible-galaxy").args(["collection", "build"]).arg(site.collection()));
+    let archive = site.path().join(concat!("webfleet-apache-", env!("CARGO_PKG_VERSION"), ".tar.gz"));
+
+    let fresh = Site::empty();
+    let install = ["collection", "install", "--offline", "-p", "."];
+    good(fresh.command("ansible-galaxy").args(install).arg(archive));
+    let mut wanted = listing(&site.collection());
+    wanted.retain(|file| !file.contains("__pycache__") && !file.ends_with(".tar.gz") && file != "galaxy.yml");
+    wanted.extend(["FILES.json".to_owned(), "MANIFEST.json".to_owned()]);
+    wanted.sort();
+    assert_eq!(listing(&fresh.collection()), wanted);
+
+    for (kind, name) in [("module", "tuning"), ("module", "tuning_info"), ("role", "tuning")]
+        .map(|(k, n)| (k, format!("webfleet.apache.{n}")))
+    {
+        let listed = good(fresh.command("ansible-doc").args(["-t", kind, "-l", "webfleet.apache"]));
+        assert!(listed.contains(&name), "{kind} {name}: {listed}");
+        good(fresh.command("ansible-doc").args(["-t", kind, &name]));
+    }
+    for playbook in ["tune", "preview", "rollout"] {
+        good(
+            fresh
+                .command("ansible-playbook")
+                .args([&format!("webfleet.apache.{playbook}"), "--syntax-check"]),
+        );
+    }
+    let result = fresh.task("webfleet.apache.tuning", &json!({"mpm": "event"}), &["--check"]);
+    assert_eq!(given(&result)["mpm"], "event");
+}
+
+#[test]
+fn the_role_hands_on_what_is_set_and_nothing_else() {
+    let site = Site::new(RECORDER.as_bytes());
+    let variables = json!({
+        "apache_tuning_mpm": "event",
+        "apache_tuning_settings": {"server_limit": 17},
+        "apache_tuning_config_test": false,
+    });
+    let tasks = json!([
+        {"ansible.builtin.include_role": {"name": "webfleet.apache.tuning"}, "vars": variables},
+        {"ansible.builtin.copy": {"content": "{{ apache_tuning_result.given }}", "dest": site.path().join("given")},
+         "check_mode": false},
+    ]);
+    let (good, shown) = site.plays(&[("localhost", tasks)], &["--check"]);
+    assert!(good, "{shown}");
+    let given: Value = serde_json::from_slice(&fs::read(site.path().join("given")).unwrap()).unwrap();
+    let mut given = given.as_object().unwrap().clone();
+    given.retain(|key, _| !key.starts_with("_ansible_"));
+    let wanted = json!({
+        "state": "present",
+        "mpm": "event",
+        "settings": {"server_limit": 17},
+        "activation": "auto",
+        "config_test": false,
+    });
+    assert_eq!(Value::Object(given), wanted);
+}
+
+#[test]
+fn the_role_refuses_a_wrong_variable_before_it_asks_the_host() {
+    let site = Site::new(RECORDER.as_bytes());
+    let wrong = json!({"apache_tuning_mpm": "evnet", "apache_tuning_health": {"status": 200}});
+    let tasks = json!([{"ansible.builtin.include_role": {"name": "webfleet.apache.tuning"}, "vars": wrong}]);
+    let (good, shown) = site.plays(&[("localhost", tasks)], &["--check"]);
+    assert!(!good && shown.contains("event, worker, prefork") && shown.contains("url"), "{shown}");
+}
+
+#[test]
+fn the_role_s_handlers_do_what_the_answer_says() {
+    for (changed, restart, reload, wanted) in [
+        (true, true, false, Some("Restart Apache")),
+        (true, false, true, Some("Reload Apache")),
+        // A restart takes up all that a reload would.
+        (true, true, true, Some("Restart Apache")),
+        (true, false, false, None),
+        // An earlier run left it to a handler that never ran.
+        (false, true, false, Some("Restart Apache")),
+        (false, false, false, None),
+    ] {
+        let answer =
+            json!({"changed": changed, "msg": "", "restart_required": restart, "reload_required": reload});
+        let site = Site::new(format!("#!/bin/sh\necho '{answer}'\n").as_bytes());
+        let role = json!([{"ansible.builtin.include_role": {"name": "webfleet.apache.tuning"}}]);
+        // In check mode no service is touched; whether this machine has one does not matter here.
+        let more = ["--check", "-e", "apache_tuning_service=apache2"];
+        let (_, shown) = site.plays(&[("localhost", role)], &more);
+        let ran: Vec<&str> = shown
+            .split("RUNNING HANDLER [webfleet.apache.tuning : ")
+            .skip(1)
+            .filter(|part| !part.lines().nth(1).unwrap_or_default().starts_with("skipping"))
+            .map(|part| part.split(']').next().unwrap())
+            .collect();
+        assert_eq!(ran, wanted.into_iter().collect::<Vec<_>>(), "{answer}: {shown}");
+    }
+}
+
+#[test]
+fn a_preview_changes_nothing_whatever_the_command_line_says() {
+    let site = Site::new(RECORDER.as_bytes());
+    let output = good(site.command("ansible-playbook").args([
+        "webfleet.apache.preview",
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "-v",
+    ]));
+    assert!(
+        output.contains(r#"\"_ansible_check_mode\": true"#) && output.contains(r#"\"_ansible_diff\": true"#),
+        "{output}"
+    );
+}
+
+#[test]
+fn a_rollout_stops_at_the_first_host_that_does_not_serve() {
+    // The program fails on the host named second, which is alone in its batch.
+    let site = Site::new(
+        br#"#!/bin/sh
+case $MARK in
+  two) echo '{"failed": true, "changed": false, "msg": "all changes were undone"}' ;;
+  *) echo '{"changed": true, "msg": "fine", "restart_required": false, "reload_required": false}' ;;
+esac
+"#,
+    );
+    site.file("inventory.yml", &json!({"all": {"hosts": {"one": {}, "two": {}, "three": {}}}}).to_string());
+    let play = site.collection().join("playbooks/rollout.yml");
+    let text = fs::read_to_string(&play).unwrap();
+    let marked = text.replace(
+        "  gather_facts: false\n",
+        "  gather_facts: false\n  environment: {MARK: '{{ inventory_hostname }}'}\n",
+    );
+    assert_ne!(text, marked);
+    fs::write(&play, marked).unwrap();
+    let variables = json!({"apache_tuning_health": {"url": "http://localhost/"}, "apache_tuning_batches": 1});
+    let run = |variables: &Value| {
+        let mut command = site.command("ansible-playbook");
+        command.args([
+            "webfleet.apache.rollout",
+            "-i",
+            "inventory.yml",
+            "-c",
+            "local",
+            "-e",
+            &variables.to_string(),
+        ]);
+        command.args(["-e", "ansible_become=false"]);
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    };
+    let shown = run(&variables);
+    assert!(shown.contains("all changes were undone"), "{shown}");
+    assert!(shown.contains("changed: [one]") && !shown.contains("[three]"), "{shown}");
+
+    let shown = run(&json!({"apache_tuning_batches": 1}));
+    assert!(
+        shown.contains("apache_tuning_health is not set") && !shown.contains("changed: [one]"),
+        "{shown}"
+    );
 }

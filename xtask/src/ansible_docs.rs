@@ -1,4 +1,5 @@
-//! The documentation of the modules as Ansible reads it: `ansible/plugins/modules/*.py`.
+//! The documentation of the modules as Ansible reads it, `ansible/plugins/modules/*.py`, and the specification of the
+//! role's variables.
 //!
 //! What a person must write (what it is for, examples, one whole result) stands in `xtask/ansible/`; the
 //! parameters and the keys of the result come from the published schemas, and so from the Rust types themselves.
@@ -7,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Columns at which running text is folded.
 const WIDTH: usize = 110;
@@ -23,6 +24,9 @@ const MODULES: &[Module] = &[
     Module { name: "tuning", parameters: "params", result: Some("result") },
     Module { name: "tuning_info", parameters: "info", result: None },
 ];
+
+/// Before the name of each variable of the role.
+const ROLE_PREFIX: &str = "apache_tuning_";
 
 /// When a key of the result is there, where that is not always.
 const RETURNED: &[(&str, &str)] = &[
@@ -50,22 +54,43 @@ __metaclass__ = type
 ///
 /// # Errors
 /// Those of reading and writing; a schema in words that this generator does not know.
-pub fn write(root: &Path) -> io::Result<()> {
+pub(crate) fn write(root: &Path) -> io::Result<()> {
     for (path, text) in files(root)? {
         fs::write(path, text)?;
     }
     Ok(())
 }
 
-/// Returns the modules' files: path and content.
+/// Returns the generated files: path and content.
 fn files(root: &Path) -> io::Result<Vec<(PathBuf, String)>> {
-    MODULES
-        .iter()
-        .map(|module| {
-            let path = root.join(format!("ansible/plugins/modules/{}.py", module.name));
-            Ok((path, text(root, module)?))
-        })
-        .collect()
+    let mut files = vec![(root.join("ansible/roles/tuning/meta/argument_specs.yml"), role()?)];
+    for module in MODULES {
+        let path = root.join(format!("ansible/plugins/modules/{}.py", module.name));
+        files.push((path, text(root, module)?));
+    }
+    Ok(files)
+}
+
+/// Returns the specification of the role's variables: the parameters of the module, each under its long name.
+fn role() -> io::Result<String> {
+    let Value::Object(parameters) = options(&schema("params")?, "options")? else { return Ok(String::new()) };
+    let mut variables: Map<String, Value> =
+        parameters.into_iter().map(|(name, option)| (format!("{ROLE_PREFIX}{name}"), option)).collect();
+    let service = json!({
+        "description": ["The name of Apache's service, for the handlers. Default: by the family of the distribution."],
+        "type": "str",
+    });
+    variables.insert(format!("{ROLE_PREFIX}service"), service);
+    let specification = json!({"argument_specs": {"main": {
+        "short_description": "Set Apache's MPM, KeepAlive and mod_evasive",
+        "description": [
+            "Each parameter of the module C(webfleet.apache.tuning) as a variable; what is not set is not handed on."
+        ],
+        "options": variables,
+    }}});
+    let mut text = "---\n# Written by `cargo xtask docs`.\n".to_owned();
+    yaml(&specification, 0, &mut text);
+    Ok(text)
 }
 
 /// Returns one module's file.
@@ -76,7 +101,7 @@ fn text(root: &Path, module: &Module) -> io::Result<String> {
     };
     let mut documentation = written("documentation.yml")?;
     documentation.push_str("options:\n");
-    yaml(&options(&schema(module.parameters)?)?, 1, &mut documentation);
+    yaml(&options(&schema(module.parameters)?, "suboptions")?, 1, &mut documentation);
 
     let returned = match module.result {
         Some(name) => {
@@ -113,8 +138,8 @@ fn schema(name: &str) -> io::Result<Value> {
         .ok_or_else(|| io::Error::other(format!("no schema {name}")))
 }
 
-/// Returns the `options` (or `suboptions`) of a schema of an object.
-fn options(schema: &Value) -> io::Result<Value> {
+/// Returns the options of a schema of an object; options of options stand under `inner_name`.
+fn options(schema: &Value, inner_name: &str) -> io::Result<Value> {
     let mut all = Map::new();
     for (name, property) in properties(schema) {
         let mut option = Map::new();
@@ -133,7 +158,7 @@ fn options(schema: &Value) -> io::Result<Value> {
             option.insert("elements".to_owned(), kind(name, inner)?);
         }
         if inner.get("properties").is_some() {
-            option.insert("suboptions".to_owned(), options(inner)?);
+            option.insert(inner_name.to_owned(), options(inner, inner_name)?);
         }
         all.insert(name.clone(), option.into());
     }
@@ -333,7 +358,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use serde_json::json;
 
     fn root() -> &'static Path {
         Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -348,6 +372,16 @@ mod tests {
     }
 
     #[test]
+    fn the_role_hands_every_parameter_on() {
+        let tasks = fs::read_to_string(root().join("ansible/roles/tuning/tasks/main.yml")).unwrap();
+        let schema = schema("params").unwrap();
+        for (name, _) in properties(&schema) {
+            let line = format!("    {name}: \"{{{{ apache_tuning_{name} ");
+            assert!(tasks.contains(&line), "roles/tuning/tasks/main.yml has no line `{line}`");
+        }
+    }
+
+    #[test]
     fn a_parameter_becomes_an_option() {
         let schema = json!({"required": ["n"], "properties": {
             "n": {"type": "integer", "minimum": 1, "maximum": 9, "description": "How many `x`\nthere are."},
@@ -356,7 +390,7 @@ mod tests {
             "list": {"type": "array", "items": {"type": "string"}, "default": [], "description": "Some."},
         }});
         let mut text = String::new();
-        yaml(&options(&schema).unwrap(), 0, &mut text);
+        yaml(&options(&schema, "suboptions").unwrap(), 0, &mut text);
         let wanted = "\
 n:
   description:
@@ -388,7 +422,7 @@ list:
     #[test]
     fn a_parameter_without_a_doc_comment_is_refused() {
         let schema = json!({"properties": {"n": {"type": "integer"}}});
-        assert!(options(&schema).unwrap_err().to_string().contains("`n` has no doc comment"));
+        assert!(options(&schema, "suboptions").unwrap_err().to_string().contains("`n` has no doc comment"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 
 from collections.abc import Mapping, Set
 
@@ -23,6 +24,58 @@ ALIASES = {'amd64': 'x86_64', 'arm64': 'aarch64'}
 
 # What a machine name may look like: it becomes a part of a file name here and of a command there.
 MACHINE = re.compile(r'^[a-z0-9_]+$')
+
+
+# Where a host keeps its program, under its checksum. Only root may write there: what root executes must not lie where
+# the user who logs in could exchange it.
+KEPT = '/var/lib/apache-tuning'
+
+# How the scripts below end where they did not come to the program. The program itself ends with 0 or 1.
+MISSING = 120
+NOT_ROOT = 121
+NO_MACHINE = 122
+NOT_KEPT = 123
+
+# Runs the kept program on what stands on descriptor 0. Otherwise reads that to its end, so that nobody who feeds it
+# meets a closed pipe, and says which machine this is.
+RUN = """
+m="$(uname -sm)";
+case "$m" in {cases} *) p= ;; esac;
+if [ -n "$p" ] && [ -x "{kept}/bin/$p" ]; then exec "{kept}/bin/$p" -; fi;
+cat >/dev/null;
+echo "$m";
+[ -n "$p" ] || exit {no_machine};
+[ "$(id -u)" = 0 ] || exit {not_root};
+exit {missing}
+"""
+
+# Keeps a program that lies in a directory of somebody else, then runs it as above: copied to where only root can
+# write, checked there, put in place in one step. Other versions are taken away, and what a killed run left.
+KEEP = """
+p="{kept}/bin/{checksum}";
+n="{kept}/bin/.new.$$";
+(
+  umask 077;
+  for d in "{kept}" "{kept}/bin"; do
+    [ -d "$d" ] || mkdir "$d";
+    set -- $(ls -ldn "$d");
+    case "$1,$3" in d????-??-*,0) ;; *) exit 1 ;; esac;
+  done;
+  cp {source} "$n" && chmod 0700 "$n" && [ "$(sha256sum <"$n")" = "{checksum}  -" ] && mv -f "$n" "$p";
+  e=$?;
+  rm -f "$n";
+  for o in "{kept}/bin"/*; do [ "$o" = "$p" ] || rm -f "$o"; done;
+  for o in "{kept}/bin"/.new.*; do kill -0 "${{o##*.}}" 2>/dev/null || rm -f "$o"; done;
+  exit $e
+) && exec "$p" -;
+cat >/dev/null;
+exit {not_kept}
+"""
+
+# Succeeds where the kept program is what it was.
+CHECK = """
+[ "$(sha256sum <"{kept}/bin/{checksum}")" = "{checksum}  -" ]
+"""
 
 
 class NoProgram(Exception):
@@ -66,6 +119,33 @@ def checksum(path):
     """Returns the SHA-256 of a file in hexadecimal digits."""
     with open(path, 'rb') as file:
         return hashlib.sha256(file.read()).hexdigest()
+
+
+def run_command():
+    """Returns the shell command that runs the kept program, whichever is the one for the host."""
+    cases = ' '.join(
+        '"Linux %s") p=%s ;;' % (name, checksum(os.path.join(BIN, PREFIX + name))) for name in available()
+    )
+    return _sh(RUN, cases=cases)
+
+
+def keep_command(source, digest):
+    """Returns the shell command that keeps the program at the path ``source`` of the host and runs it."""
+    return _sh(KEEP, source=shlex.quote(source), checksum=digest)
+
+
+def check_command(digest):
+    """Returns the shell command that succeeds where the kept program is whole."""
+    return _sh(CHECK, checksum=digest)
+
+
+def _sh(script, **values):
+    """Returns a script as one simple command of one line, before which an environment can stand in any shell."""
+    script = ' '.join(line.strip() for line in script.strip().splitlines())
+    script = script.format(
+        kept=KEPT, missing=MISSING, not_root=NOT_ROOT, no_machine=NO_MACHINE, not_kept=NOT_KEPT, **values
+    )
+    return '/bin/sh -c ' + shlex.quote(script)
 
 
 def encode(arguments):
