@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::operate::{self, Mode};
 use crate::params::{self, Asked, Params};
 use crate::report::Report;
-use crate::{ansible, rules};
+use crate::{ansible, apply, plan, rules};
 
 /// One subcommand: its name, what follows it, what it does, and its function.
 struct Command {
@@ -32,7 +32,19 @@ const COMMANDS: &[Command] = &[
         about: "the plan: findings, diff, effective settings before and after; nothing is touched",
         run: preview,
     },
-    Command { name: "apply", usage: "DESIRED.json [--root DIR]", about: "the same, done", run: apply },
+    Command { name: "apply", usage: "DESIRED.json [--root DIR]", about: "the same, done", run: apply_ },
+    Command {
+        name: "rollback",
+        usage: "[ID] [--root DIR]",
+        about: "undo the newest transaction, or all back to before ID",
+        run: rollback,
+    },
+    Command {
+        name: "history",
+        usage: "[--root DIR]",
+        about: "what can be undone, newest first",
+        run: history,
+    },
     Command {
         name: "rules",
         usage: "[ID] [--pending]",
@@ -48,7 +60,7 @@ const COMMANDS: &[Command] = &[
 ];
 
 /// Subcommands that a later version brings, so that a call is told so.
-const LATER: &[&str] = &["info", "size", "rollback", "history", "fleet"];
+const LATER: &[&str] = &["info", "size", "fleet"];
 
 /// What a command printed and how it ends.
 struct Outcome {
@@ -239,13 +251,65 @@ fn preview(parser: lexopt::Parser) -> Result<Outcome, Failure> {
     Ok(told(&report, &desired))
 }
 
-fn apply(parser: lexopt::Parser) -> Result<Outcome, Failure> {
+fn apply_(parser: lexopt::Parser) -> Result<Outcome, Failure> {
     let desired = Desired::parse(parser, false)?;
     let report = match desired.params()? {
         Ok(params) => operate::tuning(&params, Mode { check: false, diff: true }),
         Err(report) => report,
     };
     Ok(told(&report, &desired))
+}
+
+fn rollback(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
+    let mut wanted = json!({"state": "rolled_back"});
+    let mut desired = Desired::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("root") => wanted["root"] = absolute(&parser.value()?)?,
+            Long("json") => desired.json = true,
+            Value(id) if wanted.get("transaction").is_none() => {
+                wanted["transaction"] = json!(id.to_string_lossy())
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let report = match typed(wanted.to_string().as_bytes()) {
+        Ok(params) => operate::tuning(&params, Mode { check: false, diff: true }),
+        Err(report) => report,
+    };
+    Ok(told(&report, &desired))
+}
+
+fn history(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
+    let (mut root, mut as_json) = (json!("/"), false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("root") => root = absolute(&parser.value()?)?,
+            Long("json") => as_json = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let root = root.as_str().unwrap_or("/");
+    let mut generations =
+        apply::history(Path::new(root)).map_err(|error| Failure::Failed(error.to_string()))?;
+    generations.reverse();
+    if as_json {
+        let list: Vec<Json> = generations
+            .iter()
+            .map(|one| {
+                json!({"id": one.id, "changes": plan::entries(&one.changes), "undoes": one.undoes, "undone_by": one.undone_by})
+            })
+            .collect();
+        return done(format!("{:#}\n", Json::Array(list)));
+    }
+    done(text::history(&generations))
+}
+
+/// Returns a directory of the command line as an absolute path.
+fn absolute(root: &OsStr) -> Result<Json, Failure> {
+    let root = fs::canonicalize(root)
+        .map_err(|error| Failure::Failed(format!("--root {}: {error}", root.to_string_lossy())))?;
+    Ok(json!(root.to_string_lossy()))
 }
 
 /// Prints a report as the options want it.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::apply::{self, ApplyError, Lock};
+use crate::apply::{self, ApplyError, Lock, Rollback};
 use crate::distro::{self, Site};
 use crate::facts::disk::Disk;
 use crate::facts::version::httpd_version;
@@ -16,6 +16,7 @@ use crate::facts::{Known, gather, process};
 use crate::features::evasive::{self, Build};
 use crate::httpd::binary::{self, Httpd, Tested};
 use crate::httpd::effective::{self, Value};
+use crate::httpd::envvars;
 use crate::httpd::normalise::{Written, normalise};
 use crate::httpd::read::{self, Configuration, Scope, Start};
 use crate::httpd::{Mpm, Version, directives};
@@ -64,11 +65,17 @@ impl Evaluation {
 /// A host that could not even be looked at: the result says why.
 type Stopped = Box<Report>;
 
-/// Evaluates the parameters against one view of a host. Pure but for reading through `files`.
+/// Evaluates the parameters against one view of a host. Pure but for reading through `files`. `undo` are the changes
+/// that take transactions back, for `state: rolled_back`.
 ///
 /// # Errors
 /// The failed result where the host could not be looked at.
-pub fn evaluate(files: &dyn Files, params: &Params, mode: Mode) -> Result<Evaluation, Stopped> {
+pub fn evaluate(
+    files: &dyn Files,
+    params: &Params,
+    mode: Mode,
+    undo: Option<&[Change]>,
+) -> Result<Evaluation, Stopped> {
     let facts = &params.facts;
     let site = distro::detect(
         files,
@@ -82,14 +89,17 @@ pub fn evaluate(files: &dyn Files, params: &Params, mode: Mode) -> Result<Evalua
     let start = start(files, &site, version);
     let before = read::read(files, &start);
     let before_mpms = before.mpms();
-    let mpm = target_mpm(params, &before_mpms)?;
+    let mpm = match params.state {
+        State::Present => target_mpm(params, &before_mpms)?,
+        State::Absent | State::RolledBack => only(&before_mpms).unwrap_or(Mpm::Event),
+    };
     let ground = Ground { files, site: &site, version, mpm };
     let settings: Option<Vec<(&'static str, i64)>> =
         params.settings.as_ref().map(crate::params::Settings::given);
     let planned = match params.state {
         State::Present => plan::present(&ground, params, settings.as_deref()),
         State::Absent => plan::absent(&ground),
-        State::RolledBack => Ok(Plan::default()),
+        State::RolledBack => Ok(Plan { changes: undo.unwrap_or_default().to_vec(), ..Plan::default() }),
     };
     let Plan { changes, wishes, findings: mut told } = planned.map_err(|Unreadable { path, error }| {
         stopped("SYS-002", "host", &format!("{}: {error}", path.display()))
@@ -181,8 +191,8 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
             Err(error) => return failed(Report::default(), &error.to_string()),
         }
     }
-    let mut evaluation = match evaluate(&disk, params, mode) {
-        Ok(evaluation) => evaluation,
+    let (mut evaluation, mut rollback) = match look(&disk, params, mode) {
+        Ok(seen) => seen,
         Err(report) => return *report,
     };
     if evaluation.refused() || evaluation.changes.is_empty() {
@@ -199,8 +209,8 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
             Err(error) => return failed(evaluation.report, &error.to_string()),
         }
         // Another run may have been at work until the lock was ours.
-        evaluation = match evaluate(&disk, params, mode) {
-            Ok(evaluation) => evaluation,
+        (evaluation, rollback) = match look(&disk, params, mode) {
+            Ok(seen) => seen,
             Err(report) => return *report,
         };
         if evaluation.refused() || evaluation.changes.is_empty() {
@@ -223,7 +233,10 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
         keep: params.keep as usize,
         test: (params.config_test && !staged.report.ran).then_some(&test),
     };
-    let applied = apply::apply(&evaluation.changes, &options, &lock);
+    let applied = match rollback {
+        Some(rollback) => apply::apply_rollback(rollback, &options, &lock),
+        None => apply::apply(&evaluation.changes, &options, &lock),
+    };
     let mut report = evaluation.report;
     report.config_test = staged.report;
     match applied {
@@ -236,6 +249,19 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
         }
         Err(error) => failed(report, &error.to_string()),
     }
+}
+
+/// Evaluates the host as it stands now; for `state: rolled_back` with the history's own plan.
+fn look(disk: &Disk, params: &Params, mode: Mode) -> Result<(Evaluation, Option<Rollback>), Stopped> {
+    let rollback = match params.state {
+        State::RolledBack => {
+            let planned = apply::plan_rollback(Path::new(&params.root), params.transaction.as_deref());
+            Some(planned.map_err(|error| Box::new(failed(Report::default(), &error.to_string())))?)
+        }
+        State::Present | State::Absent => None,
+    };
+    let undo = rollback.as_ref().map(|rollback| rollback.changes.as_slice());
+    Ok((evaluate(disk, params, mode, undo)?, rollback))
 }
 
 /// Takes the lock and gives back what an interrupted run left.
@@ -455,9 +481,18 @@ fn only(mpms: &[Mpm]) -> Option<Mpm> {
     }
 }
 
-/// Returns where httpd starts reading on this host.
+/// Returns where httpd starts reading on this host, with what the start script gives it.
 fn start(files: &dyn Files, site: &Site, version: Version) -> Start {
-    let _ = files;
+    let mut environment = BTreeMap::new();
+    if !site.layout.envvars.is_empty()
+        && let Ok(content) = files.read(&site.path(site.layout.envvars))
+    {
+        let mut given = BTreeMap::new();
+        if site.instance.is_some() {
+            given.insert("APACHE_CONFDIR".to_owned(), site.config_dir.to_string_lossy().into_owned());
+        }
+        environment = envvars::read(&content, &given).environment;
+    }
     Start {
         file: site.main_file(),
         server_root: site.server_root.clone(),
@@ -469,16 +504,7 @@ fn start(files: &dyn Files, site: &Site, version: Version) -> Start {
             .map(|(id, file)| ((*id).to_owned(), (*file).to_owned()))
             .collect(),
         defines: Vec::new(),
-        environment: [
-            ("APACHE_RUN_USER", "www-data"),
-            ("APACHE_RUN_GROUP", "www-data"),
-            ("APACHE_PID_FILE", "/var/run/apache2/apache2.pid"),
-            ("APACHE_RUN_DIR", "/var/run/apache2"),
-            ("APACHE_LOCK_DIR", "/var/lock/apache2"),
-            ("APACHE_LOG_DIR", "/var/log/apache2"),
-        ]
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        .into(),
+        environment,
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use imara_diff::{Algorithm, Diff, InternedInput};
 
+use crate::apply::Generation;
 use crate::report::{DiffEntry, Finding, Report, Severity};
 use crate::rules::{Input, Rule};
 
@@ -122,6 +123,31 @@ fn printable(text: &str) -> String {
         }
     }
     out
+}
+
+/// Returns the history, a transaction a line, with what it changed.
+pub(super) fn history(generations: &[Generation]) -> String {
+    if generations.is_empty() {
+        return "nothing to undo\n".to_owned();
+    }
+    let mut text = String::new();
+    for one in generations {
+        let note = match &one.undone_by {
+            Some(by) => format!("  undone by {by}"),
+            None if one.undoes.is_empty() => String::new(),
+            None => format!("  undid {}", one.undoes.join(", ")),
+        };
+        let _ = writeln!(text, "{}{note}", one.id);
+        for entry in crate::plan::entries(&one.changes) {
+            let _ = writeln!(
+                text,
+                "    {:<7} {}",
+                format!("{:?}", entry.action).to_lowercase(),
+                printable(&entry.path)
+            );
+        }
+    }
+    text
 }
 
 /// Returns one rule in full.

@@ -1,11 +1,80 @@
 //! The project's own commands: `cargo xtask demo`, `cargo xtask test` and what they are made of.
 
+// What these commands print is what they are for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 mod ansible_docs;
 mod generate;
+mod host;
 
-fn main() -> std::io::Result<()> {
-    let root = std::path::Path::new(".");
-    generate::schemas(root)?;
-    generate::rules(root)?;
-    ansible_docs::write(root)
+use std::process::ExitCode;
+
+use anyhow::Result;
+use lexopt::Arg;
+
+/// One command.
+struct Subcommand {
+    name: &'static str,
+    /// One line for the overview.
+    help: &'static str,
+    run: fn(lexopt::Parser) -> Result<ExitCode>,
+}
+
+const COMMANDS: &[Subcommand] = &[
+    Subcommand { name: "host", help: host::HELP, run: host::run },
+    Subcommand { name: "schema", help: "write schema/*.json from the Rust types", run: schema },
+    Subcommand { name: "docs", help: "write docs/rules.md and the modules' documentation in the collection", run: docs },
+];
+
+/// Wrong usage, or something of this machine is missing: nothing was tried.
+const NOT_STARTED: u8 = 2;
+
+fn main() -> ExitCode {
+    let mut arguments = lexopt::Parser::from_env();
+    let name = match arguments.next() {
+        Ok(Some(Arg::Value(name))) => name,
+        _ => return usage(),
+    };
+    let Some(command) = COMMANDS.iter().find(|command| name == command.name) else { return usage() };
+    match (command.run)(arguments) {
+        Ok(code) => code,
+        Err(error) if error.is::<lexopt::Error>() => {
+            eprintln!("cargo xtask {}: {error}", command.name);
+            ExitCode::from(NOT_STARTED)
+        }
+        Err(error) => {
+            eprintln!("cargo xtask {}: {error:#}", command.name);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() -> ExitCode {
+    println!("usage: cargo xtask COMMAND [--help]\n");
+    for command in COMMANDS {
+        println!("  {:<10} {}", command.name, command.help);
+    }
+    ExitCode::from(NOT_STARTED)
+}
+
+/// Accepts no argument at all.
+fn no_arguments(mut arguments: lexopt::Parser) -> Result<()> {
+    match arguments.next()? {
+        None => Ok(()),
+        Some(argument) => Err(argument.unexpected().into()),
+    }
+}
+
+fn schema(arguments: lexopt::Parser) -> Result<ExitCode> {
+    no_arguments(arguments)?;
+    generate::schemas(&test_hosts::folders::workspace())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn docs(arguments: lexopt::Parser) -> Result<ExitCode> {
+    no_arguments(arguments)?;
+    let root = test_hosts::folders::workspace();
+    generate::rules(&root)?;
+    ansible_docs::write(&root)?;
+    Ok(ExitCode::SUCCESS)
 }
