@@ -3,8 +3,10 @@
 pub mod cgroup;
 pub mod disk;
 pub mod gather;
+pub mod http;
 pub mod parse;
 pub mod process;
+pub mod status;
 pub mod systemd;
 pub mod version;
 
