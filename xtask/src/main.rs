@@ -6,6 +6,8 @@
 mod ansible_docs;
 mod generate;
 mod host;
+mod steps;
+mod test;
 
 use std::process::ExitCode;
 
@@ -21,9 +23,14 @@ struct Subcommand {
 }
 
 const COMMANDS: &[Subcommand] = &[
+    Subcommand { name: "test", help: test::HELP, run: test::run },
     Subcommand { name: "host", help: host::HELP, run: host::run },
     Subcommand { name: "schema", help: "write schema/*.json from the Rust types", run: schema },
-    Subcommand { name: "docs", help: "write docs/rules.md and the modules' documentation in the collection", run: docs },
+    Subcommand {
+        name: "docs",
+        help: "write docs/rules.md and the modules' documentation in the collection",
+        run: docs,
+    },
 ];
 
 /// Wrong usage, or something of this machine is missing: nothing was tried.

@@ -33,9 +33,7 @@ pub fn ensure() -> Result<PathBuf> {
         folders::remove_tree(&environment)?;
         let python = python()?;
         let words = ["-m".into(), "venv".into(), environment.clone().into()];
-        folders::run(python, words).context(
-            "a Python environment could not be made; on Debian, `apt-get install python3-venv` brings what it needs",
-        )?;
+        folders::run(python, words).context("a Python environment could not be made")?;
         let list = environment.join("requirements.in");
         fs::write(&list, REQUIREMENTS)?;
         let pip = environment.join("bin/pip");
@@ -48,8 +46,13 @@ pub fn ensure() -> Result<PathBuf> {
     Ok(environment)
 }
 
+/// Tells whether this machine has a Python from which the environment can be made.
+pub fn can_be_made() -> bool {
+    python().is_ok()
+}
+
 fn python() -> Result<&'static str> {
-    let check = "import sys; sys.exit(sys.version_info < (3, 11))";
+    let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
     let fits = |python: &&&str| {
         let ran = Command::new(python).args(["-c", check]).stderr(Stdio::null()).status();
         ran.is_ok_and(|status| status.success())
@@ -57,7 +60,8 @@ fn python() -> Result<&'static str> {
     match PYTHONS.iter().find(fits) {
         Some(python) => Ok(python),
         None => bail!(
-            "Ansible needs Python 3.11 or newer as `python3`; on Debian 12: apt-get install python3 python3-venv"
+            "Ansible needs Python 3.11 or newer as `python3`, with its modules `venv` and `ensurepip`; \
+             on Debian 12: apt-get install python3-venv"
         ),
     }
 }

@@ -5,31 +5,40 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Debian packages of this machine that a test or build step needs, and one of whose programs shows they are there.
+/// A Debian package that a test or build step needs on this machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Need {
-    /// The Debian package.
+    /// Its name.
     pub package: &'static str,
-    /// A path that exists when the package is installed.
-    pub shown_by: &'static str,
     /// What it is for, as a fragment.
     pub purpose: &'static str,
+    /// Tells whether what it brings is there, from the package or otherwise.
+    pub met: fn() -> bool,
 }
 
 /// What building and entering hosts needs of this machine.
 pub const HOST_NEEDS: &[Need] = &[
-    Need { package: "debootstrap", shown_by: "/usr/sbin/debootstrap", purpose: "builds the test hosts" },
+    Need { package: "debootstrap", purpose: "builds the test hosts", met: || there("/usr/sbin/debootstrap") },
     Need {
         package: "debian-archive-keyring",
-        shown_by: "/usr/share/keyrings/debian-archive-keyring.gpg",
         purpose: "checks what debootstrap fetches",
+        met: || there("/usr/share/keyrings/debian-archive-keyring.gpg"),
     },
-    Need { package: "openssh-client", shown_by: "/usr/bin/ssh", purpose: "takes Ansible to the test hosts" },
+    Need {
+        package: "openssh-client",
+        purpose: "takes Ansible to the test hosts",
+        met: || there("/usr/bin/ssh"),
+    },
 ];
+
+/// Tells whether a path exists.
+pub fn there(path: &str) -> bool {
+    std::path::Path::new(path).exists()
+}
 
 /// Returns the needs that are not met.
 pub fn missing(needs: &[Need]) -> Vec<Need> {
-    needs.iter().filter(|need| !std::path::Path::new(need.shown_by).exists()).copied().collect()
+    needs.iter().filter(|need| !(need.met)()).copied().collect()
 }
 
 /// Installs what is missing of `needs`; without root rights or apt-get, says what has to be installed.
@@ -62,7 +71,7 @@ pub fn provide(needs: &[Need]) -> Result<()> {
     if still.is_empty() {
         return Ok(());
     }
-    bail!("installed {}, but {} is not there", still[0].package, still[0].shown_by)
+    bail!("the package {} is installed, but what it should bring is not there", still[0].package)
 }
 
 fn apt_get(arguments: &[&str]) -> Result<()> {

@@ -19,6 +19,7 @@
 pub mod ansible;
 pub mod apt;
 pub mod folders;
+pub mod memory;
 pub mod template;
 
 mod apache;
@@ -32,3 +33,11 @@ pub use host::{Host, Ran};
 pub use listing::{Entry, Kind, Listing};
 pub use ssh::SshHost;
 pub use template::{Flavour, Release};
+
+/// Set in the environment for long runs.
+pub const LONG_VARIABLE: &str = "APACHE_TUNING_LONG";
+
+/// Returns how many random cases a test should try: `usual`, or `long` in a long run (`cargo xtask test --long`).
+pub fn cases(usual: u32, long: u32) -> u32 {
+    if std::env::var_os(LONG_VARIABLE).is_some() { long } else { usual }
+}

@@ -59,7 +59,7 @@ impl Host {
         for word in words.chain([self.root().as_os_str()]) {
             write!(proxy, " '{}'", word.to_str().context("a path is not UTF-8")?)?;
         }
-        write!(proxy, " /usr/bin/env -i PATH={PATH} /usr/sbin/sshd -i -f {SERVER_FOLDER}/sshd_config\n")?;
+        writeln!(proxy, " /usr/bin/env -i PATH={PATH} /usr/sbin/sshd -i -f {SERVER_FOLDER}/sshd_config")?;
         let proxy_path = folder.path().join("proxy");
         fs::write(&proxy_path, proxy)?;
         fs::set_permissions(&proxy_path, PermissionsExt::from_mode(0o700))?;
