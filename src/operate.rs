@@ -20,7 +20,7 @@ use crate::httpd::envvars;
 use crate::httpd::normalise::{Written, normalise};
 use crate::httpd::read::{self, Configuration, Scope, Start};
 use crate::httpd::{Mpm, Version, directives};
-use crate::params::{Params, State};
+use crate::params::{ActivationMode, Params, State};
 use crate::plan::{self, Ground, Plan, Unreadable, Wish, finding};
 use crate::preview;
 use crate::report::{
@@ -227,11 +227,16 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
         return failed(evaluation.report, "the lock was not taken; nothing was changed");
     };
     let httpd = httpd(&evaluation, root);
+    let server = server(&evaluation, params, &httpd);
     let test = || binary::report(&httpd.test());
     let options = apply::Options {
         config_dir: &evaluation.site.config_dir,
         keep: params.keep as usize,
         test: (params.config_test && !staged.report.ran).then_some(&test),
+        activation: match &server {
+            Some(server) => apply::Activate::Now(server),
+            None => apply::Activate::Later(evaluation.report.activation.needed),
+        },
     };
     let applied = match rollback {
         Some(rollback) => apply::apply_rollback(rollback, &options, &lock),
@@ -242,6 +247,7 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
     match applied {
         Ok(applied) => {
             report.transaction = Some(applied.transaction);
+            report.activation.done = applied.activated;
             if let Some(test) = applied.config_test {
                 report.config_test = test;
             }
@@ -299,6 +305,23 @@ fn httpd(evaluation: &Evaluation, root: &Path) -> Httpd {
         timeout: binary::TIMEOUT,
         helper: None,
     }
+}
+
+/// Returns the server that this run brings its change into; `None` where it is left to a handler, or the root is
+/// not this machine's.
+fn server(evaluation: &Evaluation, params: &Params, httpd: &Httpd) -> Option<apply::Server> {
+    let report = &evaluation.report;
+    if params.root != "/" || params.activation != ActivationMode::Auto {
+        return None;
+    }
+    let mut server = apply::Server::new(httpd.clone(), &evaluation.site, report.activation.needed);
+    server.listen_before.clone_from(&evaluation.before.listen);
+    server.listen_after.clone_from(&evaluation.before.listen);
+    server.mpm_before = report.mpm.before;
+    server.mpm_after = report.mpm.after;
+    server.error_log = httpd.environment.get("APACHE_LOG_DIR").map(|dir| Path::new(dir).join("error.log"));
+    server.health.clone_from(&params.health);
+    Some(server)
 }
 
 /// Runs the real configuration test on the planned files, before anything is touched.

@@ -6,8 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use apache_tuning::apply::{self, Applied, ApplyError, Cause, HostState, Lock, Options};
-use apache_tuning::report::ConfigTest;
+use apache_tuning::apply::{self, Activate, Applied, ApplyError, Cause, HostState, Lock, Options};
+use apache_tuning::report::{ConfigTest, Need};
 use apache_tuning::tree::{Change, Node};
 
 const CONFIG: &str = "/etc/apache2";
@@ -67,7 +67,7 @@ fn swap() -> Vec<Change> {
 }
 
 fn options() -> Options<'static> {
-    Options { config_dir: Path::new(CONFIG), keep: 10, test: None }
+    Options { config_dir: Path::new(CONFIG), keep: 10, test: None, activation: Activate::Later(Need::None) }
 }
 
 fn run(root: &Path, changes: &[Change], options: &Options<'_>) -> Result<Applied, ApplyError> {

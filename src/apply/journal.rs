@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, Meta, Standing};
 use super::lock::STATE;
+use super::service::Server;
+use crate::report::Need;
 use crate::tree::{Change, Node};
 
 /// The layout of a record; another number is not read.
@@ -46,9 +48,21 @@ pub(super) struct Record {
     /// Transactions that this one undoes.
     pub(super) undoes: Vec<String>,
     pub(super) phase: Phase,
-    /// Whether the server ran before, and shall run after an undo.
-    pub(super) running: bool,
+    /// The server that ran before, and shall run after an undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) live: Option<LiveServer>,
+    /// What a running server needs for this change and was not given.
+    #[serde(default)]
+    pub(super) left: Need,
     pub(super) entries: Vec<Entry>,
+}
+
+/// A server that ran when its files were changed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct LiveServer {
+    pub(super) server: Server,
+    /// Process id of its parent then.
+    pub(super) parent: u32,
 }
 
 /// One path of a transaction.
@@ -175,7 +189,8 @@ impl Record {
             made,
             undoes,
             phase: Phase::Applying,
-            running: false,
+            live: None,
+            left: Need::None,
             entries,
         }
     }

@@ -10,7 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::report::ConfigTest;
+use crate::facts::Running;
+use crate::report::{ConfigTest, Need};
 use crate::tree::{Change, Node};
 
 pub mod disk;
@@ -18,14 +19,17 @@ mod history;
 mod journal;
 mod lock;
 mod order;
+mod service;
 
 pub use self::history::{Generation, Rollback, apply_rollback, history, originals, plan_rollback};
 pub use self::lock::{Lock, STATE};
+pub use self::service::{Manager, Server};
 
 use self::disk::{Disk, ExchangeError, Meta, Standing};
 pub(crate) use self::journal::Stored;
-use self::journal::{Entry, Record};
+use self::journal::{Entry, LiveServer, Phase, Record};
 use self::order::{Stage, Step};
+use self::service::Live;
 
 /// What was being done when it failed.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +75,18 @@ pub enum Cause {
         /// What it printed.
         output: String,
     },
+    /// The running server did not come up, or did not serve, with the change.
+    #[error("the running server did not take the change up: {why}")]
+    Activation {
+        /// What the server, its manager and its log said.
+        why: String,
+    },
+    /// A run was interrupted while it brought its change into the server.
+    #[error("transaction `{transaction}` was interrupted while the server was being restarted")]
+    Interrupted {
+        /// Its id.
+        transaction: String,
+    },
     /// There is no such transaction.
     #[error("no transaction `{id}` in the history; {}", known(ids))]
     NoSuchTransaction {
@@ -90,6 +106,12 @@ pub enum HostState {
     /// All changes were undone.
     #[error("all changes were undone")]
     RolledBack,
+    /// All changes were undone, but the server does not run.
+    #[error("all changes were undone, but the server did not come back with them: {why}")]
+    ServerDown {
+        /// What the server, its manager and its log said.
+        why: String,
+    },
     /// The undo failed as well; the journal stays and the next run tries again.
     #[error("undoing it failed as well: {undo}; the next run tries again")]
     NeedsRecovery {
@@ -141,6 +163,17 @@ pub struct Options<'a> {
     pub keep: usize,
     /// The test run on the changed files; failing undoes them. `None` where the same content was tested before.
     pub test: Option<&'a dyn Fn() -> ConfigTest>,
+    /// What happens to a running server.
+    pub activation: Activate<'a>,
+}
+
+/// What happens to a running server. One that does not run is never started.
+#[derive(Debug, Clone, Copy)]
+pub enum Activate<'a> {
+    /// Nothing now; this is what it needs, for [`pending`].
+    Later(Need),
+    /// What it needs, at once; where it does not serve afterwards everything is undone and the old one started.
+    Now(&'a Server),
 }
 
 /// What was done.
@@ -150,6 +183,8 @@ pub struct Applied {
     pub transaction: String,
     /// The test on the changed files; `None` where none was asked for.
     pub config_test: Option<ConfigTest>,
+    /// Whether a running server was brought to use the change and seen to serve.
+    pub activated: bool,
 }
 
 /// What recovering found.
@@ -159,6 +194,17 @@ pub struct Recovered {
     pub transaction: String,
     /// The paths that were given back.
     pub restored: Vec<PathBuf>,
+    /// Whether it had come to its end but for its place in the history, and was not undone.
+    pub finished: bool,
+}
+
+/// A change that a running server has not taken up yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The transaction that made it.
+    pub transaction: String,
+    /// What it takes.
+    pub needed: Need,
 }
 
 /// A change and, for a file that comes back, what distinguishes it.
@@ -188,34 +234,76 @@ fn transact(
 ) -> Result<Applied, ApplyError> {
     let disk = &lock.disk;
     let mut record = prepare(disk, wanted, undoes, options.config_dir)?;
+    if let Activate::Later(need) = options.activation {
+        record.left = need;
+    }
     if let Err(error) = record.write(disk) {
         // Where the journal is in place after all, it would only undo nothing; still, it should not stay.
         let _ = Record::forget(disk);
         return Err(ApplyError::io("write the journal", &journal::journal(), error));
     }
-    let done = carry_out(disk, &record)
-        .and_then(|()| options.test.map_or(Ok(None), |test| tested(test()).map(Some)))
-        .and_then(|config_test| {
-            let path = journal::generation(&record.id);
-            record
-                .finish(disk)
-                .map_err(|error| Cause::io("put the journal into the history", &path, error))?;
-            Ok(config_test)
-        });
-    match done {
+    let mut live = None;
+    match complete(disk, &mut record, options, &mut live) {
         Ok(config_test) => {
             // The change stands; a generation too many is taken out by the next run.
             let _ = journal::prune(disk, options.keep.max(1));
-            Ok(Applied { transaction: std::mem::take(&mut record.id), config_test })
+            Ok(Applied { transaction: record.id, config_test, activated: record.phase == Phase::Activated })
         }
-        Err(cause) => {
-            let host = match undo(disk, &record) {
-                Ok(_) => HostState::RolledBack,
-                Err(undo) => HostState::NeedsRecovery { undo: Box::new(undo) },
-            };
-            Err(ApplyError { cause, host })
-        }
+        Err(cause) => Err(ApplyError { cause, host: take_back(disk, &record, live.as_ref()) }),
     }
+}
+
+/// Everything between the journal and the history. `live` is set once the server is touched.
+fn complete<'a>(
+    disk: &Disk,
+    record: &mut Record,
+    options: &Options<'a>,
+    live: &mut Option<Live<'a>>,
+) -> Result<Option<ConfigTest>, Cause> {
+    carry_out(disk, record)?;
+    let config_test = options.test.map_or(Ok(None), |test| tested(test()).map(Some))?;
+    let write = |record: &Record| {
+        record.write(disk).map_err(|error| Cause::io("write the journal", &journal::journal(), error))
+    };
+    if let Activate::Now(server) = options.activation
+        && server.need != Need::None
+    {
+        match server.live() {
+            None => record.left = server.need,
+            Some(found) => {
+                record.live = Some(LiveServer { server: server.clone(), parent: found.parent() });
+                record.phase = Phase::Activating;
+                write(record)?;
+                live.insert(found).activate().map_err(|why| Cause::Activation { why })?;
+                record.phase = Phase::Activated;
+            }
+        }
+        write(record)?;
+    }
+    let path = journal::generation(&record.id);
+    record.finish(disk).map_err(|error| Cause::io("put the journal into the history", &path, error))?;
+    Ok(config_test)
+}
+
+/// Undoes a failed transaction: the files, then the server.
+fn take_back(disk: &Disk, record: &Record, live: Option<&Live<'_>>) -> HostState {
+    let needs_recovery = |undo| HostState::NeedsRecovery { undo: Box::new(undo) };
+    if let Err(undo) = restore(disk, record) {
+        return needs_recovery(undo);
+    }
+    // Before the journal goes: a run that is killed in here leaves it to the next one.
+    let back = live.map_or(Ok(()), Live::bring_back);
+    if let Err(undo) = forget(disk) {
+        return needs_recovery(undo);
+    }
+    match back {
+        Ok(()) => HostState::RolledBack,
+        Err(why) => HostState::ServerDown { why },
+    }
+}
+
+fn forget(disk: &Disk) -> Result<(), Cause> {
+    Record::forget(disk).map_err(|error| Cause::io("remove", &journal::journal(), error))
 }
 
 /// Turns a failed test into an error. One that could not run says so in the result and is none.
@@ -472,10 +560,10 @@ fn verb(node: &Node) -> &'static str {
 }
 
 /// Gives back what stood before a record's changes, from any state in which they were interrupted. Returns the
-/// paths given back.
+/// paths given back. The journal stays.
 ///
 /// Nothing is given back over what somebody else has put there since: all such paths are named and nothing is done.
-fn undo(disk: &Disk, record: &Record) -> Result<Vec<PathBuf>, Cause> {
+fn restore(disk: &Disk, record: &Record) -> Result<Vec<PathBuf>, Cause> {
     let journal = journal::journal();
     let read = |error| Cause::io("read the journal", &journal, error);
     let changes = record.changes().map_err(read)?;
@@ -502,7 +590,6 @@ fn undo(disk: &Disk, record: &Record) -> Result<Vec<PathBuf>, Cause> {
     for dir in record.made.iter().rev() {
         disk.remove_dir(dir).map_err(|error| Cause::io("remove the directory", dir, error))?;
     }
-    Record::forget(disk).map_err(|error| Cause::io("remove", &journal, error))?;
     Ok(back.into_iter().map(|change| change.path).collect())
 }
 
@@ -545,13 +632,45 @@ pub fn recover(lock: &Lock) -> Result<Option<Recovered>, ApplyError> {
     else {
         return Ok(None);
     };
-    match undo(disk, &record) {
-        Ok(restored) => Ok(Some(Recovered { transaction: record.id, restored })),
-        Err(cause) => {
-            let undo = Box::new(Cause::LeftOver { path });
-            Err(ApplyError { cause, host: HostState::NeedsRecovery { undo } })
+    let left_over = |cause| {
+        let undo = Box::new(Cause::LeftOver { path: path.clone() });
+        ApplyError { cause, host: HostState::NeedsRecovery { undo } }
+    };
+    if record.phase == Phase::Activated {
+        // The server serves with the new files: going back now would be one more interruption.
+        let place = journal::generation(&record.id);
+        record
+            .finish(disk)
+            .map_err(|error| left_over(Cause::io("put the journal into the history", &place, error)))?;
+        return Ok(Some(Recovered { transaction: record.id, restored: Vec::new(), finished: true }));
+    }
+    let restored = restore(disk, &record).map_err(left_over)?;
+    let back = match (&record.live, record.phase) {
+        (Some(live), Phase::Activating) => live.server.set_right(live.parent),
+        _ => Ok(()),
+    };
+    forget(disk).map_err(left_over)?;
+    match back {
+        Ok(()) => Ok(Some(Recovered { transaction: record.id, restored, finished: false })),
+        Err(why) => {
+            let cause = Cause::Interrupted { transaction: record.id };
+            Err(ApplyError { cause, host: HostState::ServerDown { why } })
         }
     }
+}
+
+/// Returns the newest change that was made after the running server's start and needs a stop and start. Reads
+/// only; what cannot be read counts as nothing.
+pub fn pending(root: &Path, running: &Running) -> Option<Pending> {
+    // The kernel tells the moment of a start up to one second early.
+    let started = journal::timestamp(running.started? + 1);
+    let disk = Disk::open(root).ok()?;
+    let ids = journal::ids(&disk).ok()?;
+    let later = ids.into_iter().rev().take_while(|id| id.as_str() > started.as_str());
+    later
+        .filter_map(|id| journal::done(&disk, &id).ok().flatten())
+        .find(|record| record.left == Need::Restart)
+        .map(|record| Pending { transaction: record.id, needed: record.left })
 }
 
 /// Tells, without writing anything, whether an interrupted run left its journal below `root`.

@@ -33,7 +33,7 @@ const MAX_OUTPUT: usize = 64 << 10;
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How httpd is started on a host.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Httpd {
     /// The host's root directory.
     pub root: PathBuf,
@@ -105,6 +105,7 @@ impl Httpd {
         if let Some(name) = name {
             command.arg0(name);
         }
+        command.env_clear();
         let run = run(command.arg(CONTAINED), &text, self.timeout)
             .map_err(|error| format!("could not start `{}`: {error}", self.binary.display()))?;
         match run.code {
@@ -117,6 +118,18 @@ impl Httpd {
                 Ok(tested)
             }
         }
+    }
+}
+
+impl Httpd {
+    /// Returns the variables of the start script, with what every program expects added.
+    pub(crate) fn full_environment(&self) -> BTreeMap<String, String> {
+        let mut environment = self.environment.clone();
+        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        for (name, value) in [("PATH", path), ("LANG", "C")] {
+            environment.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+        environment
     }
 }
 
@@ -180,60 +193,78 @@ pub(crate) struct Run {
     pub(crate) ended: Option<String>,
 }
 
+/// How often a child that has not closed its streams is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Runs a command to its end, or to `timeout`, with `input` on its standard input and both streams in one.
+///
+/// Its end is that of the process itself: a daemon that it leaves behind may keep the streams open for ever.
 pub(crate) fn run(command: &mut Command, input: &[u8], timeout: Duration) -> io::Result<Run> {
     let end = Instant::now() + timeout;
     let (mut reader, writer) = io::pipe()?;
-    command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer);
-    command.env_clear().current_dir("/");
+    command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer).current_dir("/");
     let mut child = command.spawn()?;
     // Our own ends of the pipe must be closed, or its end never comes.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
     if let Some(mut stdin) = child.stdin.take() {
         // A child that ends without reading says more by its output than this error could.
         let _ = stdin.write_all(input);
     }
     let mut output = Vec::new();
-    let mut buffer = [0; 4096];
+    let mut status = None;
+    let mut open = true;
     let mut late = false;
-    while !late {
-        let left = end.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).ok();
-        let mut fds = [PollFd::new(&reader, PollFlags::IN)];
-        match poll(&mut fds, left.as_ref()) {
-            Ok(0) => late = true,
-            Ok(_) => match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => {
-                    let room = MAX_OUTPUT.saturating_sub(output.len());
-                    output.extend_from_slice(&buffer[..length.min(room)]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            },
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+    while open || status.is_none() {
+        if status.is_none() {
+            status = child.try_wait()?;
+        }
+        if status.is_none() && Instant::now() >= end {
+            late = true;
+            end_group(&mut child);
+            status = Some(child.wait()?);
+        }
+        // Once it has ended, what it left in the pipe is all.
+        let wait = if status.is_some() { Duration::ZERO } else { LOOK };
+        if !open {
+            // Its streams are closed; its exit is a moment away.
+            std::thread::sleep(wait.min(Duration::from_millis(1)));
+            continue;
+        }
+        match read_some(&mut reader, wait)? {
+            Some(bytes) if bytes.is_empty() => open = false,
+            Some(bytes) => {
+                let room = MAX_OUTPUT.saturating_sub(output.len());
+                output.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+            None => open = status.is_none(),
         }
     }
-    let status = loop {
-        if late {
-            end_group(&mut child);
-            break child.wait()?;
-        }
-        // It closed its streams; what is left is its exit.
-        match child.try_wait()? {
-            Some(status) => break status,
-            None if Instant::now() >= end => late = true,
-            None => std::thread::sleep(Duration::from_millis(1)),
-        }
-    };
     let ended = if late {
         Some(format!("\nended after {} s without an answer", timeout.as_secs()))
     } else {
-        status.signal().map(|signal| format!("\nended by signal {signal}"))
+        status.and_then(|status| status.signal()).map(|signal| format!("\nended by signal {signal}"))
     };
     let output = String::from_utf8_lossy(&output).into_owned();
-    Ok(Run { code: status.code().filter(|_| !late), output, ended })
+    Ok(Run { code: status.and_then(|status| status.code()).filter(|_| !late), output, ended })
+}
+
+/// Reads what is there, waiting for it; `None` where nothing came, nothing read is the end.
+fn read_some(reader: &mut io::PipeReader, wait: Duration) -> io::Result<Option<Vec<u8>>> {
+    let wait = Timespec::try_from(wait).map_err(io::Error::other)?;
+    match poll(&mut [PollFd::new(&*reader, PollFlags::IN)], Some(&wait)) {
+        Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(None),
+        Ok(_) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut buffer = vec![0; 4096];
+    match reader.read(&mut buffer) {
+        Ok(length) => {
+            buffer.truncate(length);
+            Ok(Some(buffer))
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends a child and everything it started in its session.

@@ -1,0 +1,532 @@
+//! Bringing a change into the running server, and knowing that it serves.
+//!
+//! A change of the MPM kills the server at its next reload, whoever asks for that (a rotation of logs, a renewed
+//! certificate). So a change that needs a stop and start gets it here, at once, and is taken back where the server
+//! does not come up with it.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::distro::{self, Site};
+use crate::facts::disk::Disk as View;
+use crate::facts::{Running, process, systemd};
+use crate::httpd::Mpm;
+use crate::httpd::binary::{self, Httpd};
+use crate::params::Health;
+use crate::report::Need;
+use crate::tree::Files;
+
+/// How long a service command may take. systemd itself gives up after 90 s.
+const COMMAND: Duration = Duration::from_secs(120);
+
+/// How long the server may take until it answers after its start was accepted.
+const COMES_UP: Duration = Duration::from_secs(30);
+
+/// How long the old parent may take to go: it waits for its children for some seconds before it kills them.
+const GOES: Duration = Duration::from_secs(60);
+
+/// How long one question to the server may take.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long to sleep between two looks. Every look costs little beside what the server does meanwhile.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Lines kept of each log.
+const LAST_LINES: usize = 10;
+
+/// What starts and stops the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Manager {
+    /// `systemctl`, with the unit's name.
+    Systemd(String),
+    /// `rc-service`, with the service's name.
+    OpenRc(String),
+    /// `apachectl` or the binary's own `-k`.
+    Apachectl,
+}
+
+/// A server that may be running, how to reach it, and what it shall be after a change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Server {
+    /// How httpd is called.
+    pub httpd: Httpd,
+    /// The name of the instance, if it is not the main one.
+    pub instance: Option<String>,
+    /// The distribution's ID, as the site has it.
+    pub distribution: String,
+    /// The addresses of `Listen` before the change.
+    pub listen_before: Vec<String>,
+    /// The addresses of `Listen` after the change.
+    pub listen_after: Vec<String>,
+    /// The MPM before the change.
+    pub mpm_before: Option<Mpm>,
+    /// The MPM after the change.
+    pub mpm_after: Option<Mpm>,
+    /// The main server's error log.
+    pub error_log: Option<PathBuf>,
+    /// What to ask the server after the change. Not part of an undo.
+    #[serde(skip)]
+    pub health: Option<Health>,
+    /// What it takes to bring the change in.
+    pub need: Need,
+}
+
+/// A server found running, and how it is to be told things.
+pub(super) struct Live<'a> {
+    server: &'a Server,
+    site: Site,
+    view: View,
+    manager: Manager,
+    was: Running,
+    /// Length of the error log when it was found.
+    log_length: u64,
+}
+
+impl Server {
+    /// Returns a server of a site; the rest is filled in by the caller.
+    pub fn new(httpd: Httpd, site: &Site, need: Need) -> Self {
+        Self {
+            httpd,
+            instance: site.instance.clone(),
+            distribution: site.distribution.clone(),
+            listen_before: Vec::new(),
+            listen_after: Vec::new(),
+            mpm_before: None,
+            mpm_after: None,
+            error_log: None,
+            health: None,
+            need,
+        }
+    }
+
+    /// Finds the running server; `None` where none runs, and nothing is to be done.
+    pub(super) fn live(&self) -> Option<Live<'_>> {
+        let (view, site) = self.site()?;
+        let was = process::running(&view, &site)?;
+        let manager = manager(&view, &site, was.parent);
+        let log = self.error_log.as_deref();
+        let log_length = log.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.len());
+        Some(Live { server: self, site, view, manager, was, log_length })
+    }
+
+    fn site(&self) -> Option<(View, Site)> {
+        let view = View::new(&self.httpd.root);
+        let distribution = Some(self.distribution.as_str()).filter(|id| !id.is_empty());
+        let site = distro::detect(&view, distribution, None, self.instance.as_deref()).ok()?;
+        Some((view, site))
+    }
+
+    /// Makes sure that the server runs with the files as they are again after an interrupted change: `was` is the
+    /// parent that ran before it.
+    ///
+    /// # Errors
+    /// What it said when it did not come up.
+    pub(super) fn set_right(&self, was: u32) -> Result<(), String> {
+        let (view, site) = self.site().ok_or("the server's configuration is not found any more")?;
+        match process::running(&view, &site) {
+            // Never stopped, and it can only have been asked to reload what is gone again.
+            Some(now) if now.parent == was => match self.live() {
+                Some(live) if self.need == Need::Reload => live.reload(&self.listen_before, self.mpm_before),
+                _ => Ok(()),
+            },
+            _ => {
+                let manager =
+                    if systemd::booted(&view) { Manager::Systemd(site.unit()) } else { plain(&view, &site) };
+                let was = Running { parent: was, mpm: None, started: None };
+                let live = Live { server: self, site, view, manager, was, log_length: 0 };
+                live.restart(&self.listen_before, self.mpm_before)
+            }
+        }
+    }
+}
+
+/// Finds what started the process that runs: a server started by hand on a systemd host is not systemd's.
+fn manager(view: &dyn Files, site: &Site, parent: u32) -> Manager {
+    if systemd::booted(view) {
+        let unit = format!("/{}.service", site.unit());
+        let groups = view.read(Path::new(&format!("/proc/{parent}/cgroup"))).unwrap_or_default();
+        let in_unit = String::from_utf8_lossy(&groups).lines().any(|line| line.ends_with(&unit));
+        return if in_unit { Manager::Systemd(site.unit()) } else { Manager::Apachectl };
+    }
+    plain(view, site)
+}
+
+/// Finds what starts services on a host without systemd.
+fn plain(view: &dyn Files, site: &Site) -> Manager {
+    let script = Path::new("/etc/init.d").join(site.layout.unit);
+    if view.is_dir(Path::new("/run/openrc")) && view.is_file(&script) {
+        let name = match &site.instance {
+            Some(name) => format!("{}.{name}", site.layout.unit),
+            None => site.layout.unit.to_owned(),
+        };
+        return Manager::OpenRc(name);
+    }
+    Manager::Apachectl
+}
+
+impl Live<'_> {
+    /// Returns the parent process that was found.
+    pub(super) fn parent(&self) -> u32 {
+        self.was.parent
+    }
+
+    /// Brings the changed files into the server and sees that it serves with them.
+    ///
+    /// # Errors
+    /// What the server, the service manager and the log said.
+    pub(super) fn activate(&self) -> Result<(), String> {
+        let server = self.server;
+        match server.need {
+            Need::None => return Ok(()),
+            Need::Reload => self.reload(&server.listen_after, server.mpm_after),
+            Need::Restart => self.restart(&server.listen_after, server.mpm_after),
+        }?;
+        server.health.as_ref().map_or(Ok(()), |health| healthy(health).map_err(|why| self.with_log(why)))
+    }
+
+    /// Brings the files as they were back into the server, after [`Self::activate`] failed.
+    ///
+    /// # Errors
+    /// What the server, the service manager and the log said.
+    pub(super) fn bring_back(&self) -> Result<(), String> {
+        let server = self.server;
+        let runs = process::running(&self.view, &self.site).is_some_and(|now| now.parent == self.was.parent);
+        if runs && server.need == Need::Reload {
+            return self.reload(&server.listen_before, server.mpm_before);
+        }
+        if runs {
+            // It was not even stopped.
+            return Ok(());
+        }
+        self.restart(&server.listen_before, server.mpm_before)
+    }
+
+    /// Stops the server and starts it.
+    fn restart(&self, listen: &[String], mpm: Option<Mpm>) -> Result<(), String> {
+        let running = process::running(&self.view, &self.site).map(|running| running.parent);
+        match &self.manager {
+            Manager::Systemd(unit) => {
+                let unit = format!("{unit}.service");
+                // A unit that failed several times in a row is otherwise not started any more. Not failed: no harm.
+                let _ = self.command("systemctl", &["--no-ask-password", "reset-failed", &unit]);
+                self.command("systemctl", &["--no-ask-password", "restart", &unit])?;
+            }
+            Manager::OpenRc(service) => self.command("rc-service", &[service, "restart"])?,
+            Manager::Apachectl => {
+                if let Some(parent) = running {
+                    self.apachectl("stop")?;
+                    gone(parent).map_err(|why| self.with_log(why))?;
+                }
+                self.apachectl("start")?;
+            }
+        }
+        self.serves(running, listen, mpm)
+    }
+
+    /// Has the server read its files again. The caller has tested them.
+    fn reload(&self, listen: &[String], mpm: Option<Mpm>) -> Result<(), String> {
+        let now = process::running(&self.view, &self.site).ok_or("the server is gone")?;
+        let children = process::children(&self.view, &now);
+        match &self.manager {
+            Manager::Systemd(unit) => {
+                self.command("systemctl", &["--no-ask-password", "reload", &format!("{unit}.service")])?;
+            }
+            Manager::OpenRc(service) => self.command("rc-service", &[service, "reload"])?,
+            Manager::Apachectl => self.apachectl("graceful")?,
+        }
+        // The signal is only sent then. A parent that takes the files up starts new children; one that cannot ends.
+        let end = Instant::now() + ANSWER;
+        while Instant::now() < end {
+            let Some(now) = process::running(&self.view, &self.site) else { break };
+            if process::children(&self.view, &now).iter().any(|child| !children.contains(child)) {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
+        self.serves(None, listen, mpm)
+    }
+
+    /// Waits until a parent other than `not` is up, has the MPM mapped, and one of the addresses answers.
+    fn serves(&self, not: Option<u32>, listen: &[String], mpm: Option<Mpm>) -> Result<(), String> {
+        let end = Instant::now() + COMES_UP;
+        let mut why = String::new();
+        loop {
+            match process::running(&self.view, &self.site) {
+                None => "the server does not run".clone_into(&mut why),
+                Some(now) if Some(now.parent) == not => "the old server runs still".clone_into(&mut why),
+                Some(now) if mpm.is_some() && now.mpm.is_some() && now.mpm != mpm => {
+                    why = format!("the server runs with {}", now.mpm.map_or("none", Mpm::name));
+                }
+                Some(_) => match answers(listen) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => why = error,
+                },
+            }
+            if Instant::now() >= end {
+                return Err(self.with_log(format!("{why} after {} s", COMES_UP.as_secs())));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Runs `apachectl` where the host has one (it sets limits and makes directories), else the binary itself.
+    fn apachectl(&self, action: &str) -> Result<(), String> {
+        let httpd = &self.server.httpd;
+        let mut command = match self.view_program(&["apache2ctl", "apachectl"]).filter(|_| action == "start")
+        {
+            Some(script) if self.server.instance.is_none() => {
+                let mut command = Command::new(script);
+                command.arg(action);
+                command
+            }
+            // To stop and to reload the binary does the same, after a configuration test, without the script's cost.
+            _ => {
+                let mut command = Command::new(&httpd.binary);
+                command.args(&httpd.arguments).args(["-k", action]);
+                command
+            }
+        };
+        command.env_clear().envs(httpd.full_environment());
+        self.run(&mut command)
+    }
+
+    /// Runs a program of the system.
+    fn command(&self, name: &str, arguments: &[&str]) -> Result<(), String> {
+        let program = self.view_program(&[name]).ok_or_else(|| format!("`{name}` is not found"))?;
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(self.server.httpd.full_environment());
+        self.run(&mut command)
+    }
+
+    fn view_program(&self, names: &[&str]) -> Option<PathBuf> {
+        let dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+        let mut paths = names.iter().flat_map(|name| dirs.iter().map(move |dir| Path::new(dir).join(name)));
+        paths.find(|path| self.view.is_file(path))
+    }
+
+    fn run(&self, command: &mut Command) -> Result<(), String> {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let words = words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
+        let run = binary::run(command, b"", COMMAND).map_err(|error| format!("`{words}`: {error}"))?;
+        if run.code == Some(0) {
+            return Ok(());
+        }
+        let output = last_lines(&run.output);
+        let ended = run
+            .ended
+            .map_or_else(|| format!("exit code {}", run.code.unwrap_or(-1)), |why| why.trim().to_owned());
+        Err(self.with_log(format!("`{words}`: {ended}: {output}")))
+    }
+
+    /// Adds the last lines that the server wrote to its log since it was found.
+    fn with_log(&self, why: String) -> String {
+        let Some(path) = &self.server.error_log else { return why };
+        let read = || -> std::io::Result<String> {
+            let mut file = std::fs::File::open(path)?;
+            let length = file.metadata()?.len();
+            // A shorter one was rotated meanwhile.
+            let from = if length < self.log_length { 0 } else { self.log_length };
+            file.seek(SeekFrom::Start(from.max(length.saturating_sub(1 << 16))))?;
+            let mut text = Vec::new();
+            file.take(1 << 16).read_to_end(&mut text)?;
+            Ok(String::from_utf8_lossy(&text).into_owned())
+        };
+        match read() {
+            Ok(text) if !text.trim().is_empty() => {
+                format!("{why}; {}: {}", path.display(), last_lines(&text))
+            }
+            _ => why,
+        }
+    }
+}
+
+/// Waits until a process is gone.
+fn gone(pid: u32) -> Result<(), String> {
+    let end = Instant::now() + GOES;
+    let Some(process) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
+        return Ok(());
+    };
+    while rustix::process::test_kill_process(process).is_ok() {
+        // A zombie answers the question still, but holds no port any more.
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')) {
+            break;
+        }
+        if Instant::now() >= end {
+            return Err(format!("the old server (process {pid}) did not end within {} s", GOES.as_secs()));
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// Tells whether something on one of the addresses of `Listen` answers a request, whatever the answer.
+fn answers(listen: &[String]) -> Result<(), String> {
+    let mut why = String::new();
+    let addresses: Vec<SocketAddr> = listen.iter().filter_map(|text| listen_address(text)).collect();
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    for address in addresses {
+        match ask(address, "OPTIONS * HTTP/1.0\r\n\r\n") {
+            Ok(answer) if !answer.is_empty() => return Ok(()),
+            Ok(_) => why = format!("{address} closed the connection without an answer"),
+            Err(error) => why = format!("{address} does not answer: {error}"),
+        }
+    }
+    Err(why)
+}
+
+/// Returns where to reach what `Listen` says: `80`, `192.0.2.1:80`, `[::]:443 https`.
+fn listen_address(text: &str) -> Option<SocketAddr> {
+    let text = text.split_whitespace().next()?;
+    if let Ok(port) = text.parse() {
+        return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    if host == "*" {
+        return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address = match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) if address.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Ok(IpAddr::V6(address)) if address.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        Ok(address) => address,
+        Err(_) => (host, port).to_socket_addrs().ok()?.next()?.ip(),
+    };
+    Some(SocketAddr::new(address, port))
+}
+
+/// Sends a request and returns the beginning of the answer.
+fn ask(address: SocketAddr, request: &str) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    stream.set_write_timeout(Some(ANSWER))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = vec![0; 512];
+    let length = stream.read(&mut answer)?;
+    answer.truncate(length);
+    Ok(answer)
+}
+
+/// Asks the health address until it answers with the wanted status or its time is over.
+fn healthy(health: &Health) -> Result<(), String> {
+    let (address, request) = health_request(&health.url)?;
+    let end = Instant::now() + Duration::from_secs(health.timeout);
+    loop {
+        let why = match ask(address, &request) {
+            Ok(answer) => {
+                let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
+                let status = line.split_whitespace().nth(1).and_then(|word| word.parse::<u16>().ok());
+                if status == Some(health.status) {
+                    return Ok(());
+                }
+                format!("answers `{line}` instead of status {}", health.status)
+            }
+            Err(error) => format!("does not answer: {error}"),
+        };
+        if Instant::now() >= end {
+            return Err(format!("{} {why} after {} s", health.url, health.timeout));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Returns whom to ask what for a health address. It is a question to this host: a name that is no address is sent
+/// as the `Host` and asked on the loopback address, wherever the name leads by now.
+fn health_request(url: &str) -> Result<(SocketAddr, String), String> {
+    let wrong = || format!("`{url}` is not an address of the form http://HOST[:PORT]/PATH");
+    let rest = url.strip_prefix("http://").ok_or_else(wrong)?;
+    if rest.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        return Err(wrong());
+    }
+    let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| wrong())?),
+        _ => (authority, 80),
+    };
+    if host.is_empty() || host.contains('@') {
+        return Err(wrong());
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let ip = bare.parse::<IpAddr>().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: apache-tuning\r\nConnection: close\r\n\r\n"
+    );
+    Ok((SocketAddr::new(ip, port), request))
+}
+
+/// Returns the last lines of a text, on one line.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join(" | ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_listen_is_reached_on_this_host() {
+        for (text, address) in [
+            ("80", Some("127.0.0.1:80")),
+            ("443 https", Some("127.0.0.1:443")),
+            ("*:8080", Some("127.0.0.1:8080")),
+            ("0.0.0.0:80", Some("127.0.0.1:80")),
+            ("[::]:80", Some("[::1]:80")),
+            ("[2001:db8::1]:80", Some("[2001:db8::1]:80")),
+            ("192.0.2.7:81 http", Some("192.0.2.7:81")),
+            ("", None),
+            ("70000", None),
+            ("x", None),
+        ] {
+            assert_eq!(listen_address(text), address.map(|address| address.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_health_address_is_asked_on_this_host_under_its_own_name() {
+        for (url, address, request) in [
+            ("http://localhost/up", "127.0.0.1:80", "GET /up HTTP/1.1\r\nHost: localhost\r\n"),
+            (
+                "http://www.example.test:8080",
+                "127.0.0.1:8080",
+                "GET / HTTP/1.1\r\nHost: www.example.test:8080\r\n",
+            ),
+            ("http://[::1]:81/a?b", "[::1]:81", "GET /a?b HTTP/1.1\r\nHost: [::1]:81\r\n"),
+            ("http://[::1]", "[::1]:80", "GET / HTTP/1.1\r\nHost: [::1]\r\n"),
+            ("http://127.0.0.2?x", "127.0.0.2:80", "GET /?x HTTP/1.1\r\n"),
+        ] {
+            let (found, text) = health_request(url).unwrap();
+            assert_eq!(found, address.parse().unwrap(), "{url}");
+            assert!(text.starts_with(request) && text.ends_with("\r\n\r\n"), "{url}: {text}");
+        }
+        for url in [
+            "https://localhost/",
+            "http://",
+            "http:///x",
+            "http://a:b/",
+            "http://u@h/",
+            "http://h/ x",
+            "http://h/\r\nX: y",
+        ] {
+            assert!(health_request(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn only_the_last_lines_of_a_log_are_told() {
+        let text: String = (0..30).map(|n| format!("line {n}\n\n")).collect();
+        let told = last_lines(&text);
+        assert!(told.starts_with("line 20 | ") && told.ends_with("line 29"), "{told}");
+    }
+}
