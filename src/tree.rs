@@ -279,7 +279,27 @@ impl Files for Draft<'_> {
         Err(io::Error::from_raw_os_error(rustix::io::Errno::LOOP.raw_os_error()))
     }
 
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        if self.nodes.is_empty() {
+            return self.base.kind(path);
+        }
+        // Directories' links are remembered by their key, so this is one look for each link and not for each
+        // component of the path.
+        let mut at = path.to_owned();
+        for _ in 0..=MAX_LINKS {
+            let key = self.key(&at);
+            match self.link_kind(&key)? {
+                Kind::Link => at = key.parent().unwrap_or(Path::new("/")).join(self.read_link(&key)?),
+                kind => return Ok(kind),
+            }
+        }
+        Err(io::Error::from_raw_os_error(rustix::io::Errno::LOOP.raw_os_error()))
+    }
+
     fn link_kind(&self, path: &Path) -> io::Result<Kind> {
+        if self.nodes.is_empty() {
+            return self.base.link_kind(path);
+        }
         let key = self.key(path);
         match self.nodes.get(&key) {
             Some(Node::Absent) => Ok(Kind::Absent),
@@ -293,6 +313,9 @@ impl Files for Draft<'_> {
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        if self.nodes.is_empty() {
+            return self.base.read_link(path);
+        }
         let key = self.key(path);
         match self.nodes.get(&key) {
             Some(Node::Link(target)) => Ok(target.clone()),
@@ -302,6 +325,9 @@ impl Files for Draft<'_> {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        if self.nodes.is_empty() {
+            return self.base.list(dir);
+        }
         let real = self.key(&dir.join("x")).parent().unwrap_or(Path::new("/")).to_owned();
         let mut names = match self.base.list(&real) {
             Ok(names) => names,

@@ -471,6 +471,13 @@ pub(super) fn look(files: &dyn Files, target: &Path, link: &Path) -> Result<Link
     if !exists(files, link)? {
         return Ok(Link::Dangling(text));
     }
+    // Nearly every link is as a2enmod made it, in a directory that is none itself: no need to walk both ways.
+    if let (Some(dir), Some(config)) = (link.parent(), link.parent().and_then(Path::parent))
+        && text.strip_prefix("..").is_ok_and(|rest| target.strip_prefix(config) == Ok(rest))
+        && files.link_kind(dir).is_ok_and(|kind| kind == tree::Kind::Dir)
+    {
+        return Ok(Link::Right);
+    }
     let end = tree::resolve(files, link).map_err(failed)?;
     // Where the available file is missing or leads in a circle, no link ends there.
     Ok(if tree::resolve(files, target).is_ok_and(|right| right == end) {

@@ -570,6 +570,16 @@ fn every_marker_of_the_name_goes_and_its_neighbours_stay() {
 }
 
 #[test]
+fn a_link_is_judged_by_where_it_ends_when_its_directory_is_a_link() {
+    let tree = host(&[])
+        .link("/etc/apache2/mods-enabled", "/srv/enabled")
+        .link("/srv/enabled/headers.load", "../mods-available/headers.load")
+        .file("/srv/mods-available/headers.load", "");
+    let state = farm().state(&tree, Kind::Module, "headers").unwrap();
+    assert!(matches!(state, State::ForeignLink { .. }), "{state:?}");
+}
+
+#[test]
 fn each_state_has_its_name() {
     let path = |file: &str| PathBuf::from(format!("/etc/apache2/mods-enabled/{file}"));
     let tree = host(&["maint:mpm_event", "maint:headers"])
