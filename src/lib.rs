@@ -32,7 +32,6 @@ pub mod modules;
 pub mod tree;
 
 pub mod capacity;
-pub mod desired;
 pub mod features;
 pub mod operate;
 pub mod plan;

@@ -26,6 +26,19 @@ pub enum Kind {
     Other,
 }
 
+/// Who may do what with a file, and when it last changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// The permission bits.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// The last change of the content, in seconds since the epoch.
+    pub modified: i64,
+}
+
 /// A read-only view of a host's files.
 ///
 /// Errors are the operating system's; a missing path is `Kind::Absent`, not an error, wherever a kind is asked.
@@ -54,6 +67,12 @@ pub trait Files {
     /// Says that these files will be read soon and in this order, so that a slow view can begin.
     fn prefetch(&self, paths: &[PathBuf]) {
         let _ = paths;
+    }
+
+    /// Returns who may do what with `path`, links followed; `None` where this view does not know.
+    fn status(&self, path: &Path) -> Option<Status> {
+        let _ = path;
+        None
     }
 
     /// Tells whether a regular file, links followed, stands at `path`; unreadable counts as not.
@@ -322,6 +341,10 @@ impl Files for Draft<'_> {
             Some(_) => Err(io::Error::from(io::ErrorKind::InvalidInput)),
             None => self.base.read_link(&key),
         }
+    }
+
+    fn status(&self, path: &Path) -> Option<Status> {
+        self.base.status(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {

@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::tree::{Files, Kind, bytes, resolve};
+use crate::tree::{Files, Kind, Status, bytes, resolve};
 
 /// The largest file that is read. httpd refuses a single line beyond 16 MiB; no configuration comes near this.
 const MOST: u64 = 64 * 1024 * 1024;
@@ -88,6 +88,11 @@ impl Files for Disk {
             .collect::<io::Result<_>>()?;
         names.sort_unstable_by(|a, b| bytes(a).cmp(bytes(b)));
         Ok(names)
+    }
+
+    fn status(&self, path: &Path) -> Option<Status> {
+        let meta = fs::metadata(self.place(path, true).ok()?).ok()?;
+        Some(Status { mode: meta.mode(), uid: meta.uid(), gid: meta.gid(), modified: meta.mtime() })
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {

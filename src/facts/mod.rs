@@ -1,5 +1,6 @@
 //! The host as plain data: the machine's limits, the running server, where each value was read.
 
+pub mod access;
 pub mod cgroup;
 pub mod disk;
 pub mod gather;

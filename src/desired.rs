@@ -1,1 +1,0 @@
-//! Parameters and the host put together: what shall be, complete.

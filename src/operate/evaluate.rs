@@ -1,0 +1,636 @@
+//! The pure part of a run: one view of a host and the parameters, to everything that needs no process and no change.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Mode, Stopped, refusal, stopped};
+use crate::capacity::{self, Demand, MemoryNeed, Server};
+use crate::distro::{self, ModuleSwitch, Site};
+use crate::facts::version::httpd_version;
+use crate::facts::{Known, Machine, Measured, Running, access, gather, process};
+use crate::features::evasive::{self, Build, Generation};
+use crate::httpd::effective::{self, Value};
+use crate::httpd::envvars;
+use crate::httpd::normalise::{Written, normalise};
+use crate::httpd::read::{self, Configuration, Scope, Start};
+use crate::httpd::{Mpm, Version, directives};
+use crate::params::{Facts, Params, State};
+use crate::plan::{self, Ground, Plan, Unreadable, Wish, finding};
+use crate::report::{Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity};
+use crate::rules;
+use crate::tree::{Change, Draft, Files, Kind, Node, resolve};
+
+/// What is read of a host, whatever is asked of it.
+#[derive(Debug)]
+pub struct Host {
+    /// Where things are.
+    pub site: Site,
+    /// httpd's version, where it could be read.
+    pub version: Option<Known<Version>>,
+    /// Where httpd starts reading.
+    pub start: Start,
+    /// Lines of the file of variables that only a shell could evaluate.
+    constructs: Vec<(PathBuf, envvars::Construct)>,
+    /// The configuration as it is.
+    pub configuration: Configuration,
+    /// The server that runs now.
+    pub running: Option<Running>,
+    /// The machine's limits.
+    pub machine: Machine,
+}
+
+impl Host {
+    /// Looks at a host. With another root directory than its own, the machine and what runs on it are not this one's.
+    ///
+    /// # Errors
+    /// The failed result where the host's Apache could not be found.
+    pub fn look(
+        files: &dyn Files,
+        facts: &Facts,
+        instance: Option<&str>,
+        of_machine: bool,
+    ) -> Result<Self, Stopped> {
+        let site = distro::detect(
+            files,
+            facts.distribution.as_deref(),
+            facts.distribution_version.as_deref(),
+            instance,
+        )
+        .map_err(|error| stopped("SYS-001", "facts.distribution", &error.to_string()))?;
+        let version = httpd_version(files, &site, facts.httpd_version.as_deref());
+        let (start, constructs) =
+            start(files, &site, version.as_ref().map_or(Version::NEWEST_KNOWN, |known| known.value));
+        let configuration = read::read(files, &start);
+        let running = if of_machine { process::running(files, &site) } else { None };
+        let machine = gather::machine_of(files, &site, facts, of_machine, running.as_ref());
+        Ok(Self { site, version, start, constructs, configuration, running, machine })
+    }
+
+    /// Returns httpd's version, or the newest known where it could not be read.
+    pub fn version(&self) -> Version {
+        self.start.version
+    }
+
+    /// Returns the one MPM that is configured.
+    pub fn mpm(&self) -> Option<Mpm> {
+        only(&self.configuration.mpms())
+    }
+
+    /// Returns the settings in force before any change.
+    pub fn values(&self) -> Vec<Value> {
+        self.mpm().map_or_else(Vec::new, |mpm| effective::effective(&self.configuration, mpm, self.version()))
+    }
+
+    /// Returns what is worth saying about the host as it was read.
+    fn told(&self) -> Vec<Finding> {
+        let mut told = Vec::new();
+        version_unknown(self.version.as_ref(), &mut told);
+        told.extend(self.constructs.iter().map(|(file, construct)| {
+            finding(
+                "GRM-018",
+                Severity::Info,
+                ("envvars", &construct.text),
+                format!(
+                    "{}:{} is more than an assignment and was not evaluated: {}",
+                    file.display(),
+                    construct.line,
+                    construct.text
+                ),
+                "a value that hangs on it may be read otherwise than httpd reads it".to_owned(),
+            )
+        }));
+        told
+    }
+}
+
+/// All that is known and planned about one host, before anything is touched.
+#[derive(Debug)]
+pub struct Evaluation {
+    /// What was read of the host.
+    pub host: Host,
+    /// What is to be done.
+    pub changes: Vec<Change>,
+    /// The codes of the messages that httpd will print about numbers it changes.
+    pub foreseen: Vec<&'static str>,
+    /// The result so far: everything that does not need a process or a change.
+    pub report: Report,
+}
+
+impl Evaluation {
+    /// Tells whether a finding of severity error stands that is not waived.
+    pub fn refused(&self) -> bool {
+        self.report.failed
+    }
+}
+
+/// Evaluates the parameters against one view of a host. Pure but for reading through `files`. `undo` are the changes
+/// that take transactions back, for `state: rolled_back`.
+///
+/// # Errors
+/// The failed result where the host could not be looked at.
+pub fn evaluate(
+    files: &dyn Files,
+    params: &Params,
+    mode: Mode,
+    undo: Option<&[Change]>,
+) -> Result<Evaluation, Stopped> {
+    let host = Host::look(files, &params.facts, params.instance.as_deref(), params.root == "/")?;
+    let version = host.version();
+    let mpm = match params.state {
+        State::Present => target_mpm(params, &host.configuration.mpms())?,
+        State::Absent | State::RolledBack => host.mpm().unwrap_or(Mpm::Event),
+    };
+    let mut told = host.told();
+    let measured = measured(files, params, &host);
+    // The parameters' validation has refused texts that are no amount.
+    let memory = MemoryNeed::new(params.memory.as_ref(), measured.as_ref()).unwrap_or_default();
+    let settings = match wanted(params, mpm, &host, &memory) {
+        Ok(settings) => settings,
+        Err(refused) => {
+            told.push(*refused);
+            None
+        }
+    };
+    let ground = Ground { files, site: &host.site, version, mpm };
+    let planned = match params.state {
+        State::Present => plan::present(&ground, params, settings.as_deref()),
+        State::Absent => plan::absent(&ground),
+        State::RolledBack => Ok(Plan { changes: undo.unwrap_or_default().to_vec(), ..Plan::default() }),
+    };
+    let Plan { changes, wishes, findings } = planned.map_err(|Unreadable { path, error }| {
+        stopped("SYS-002", "host", &format!("{}: {error}", path.display()))
+    })?;
+    told.extend(findings);
+
+    let draft = Draft::with(files, &changes);
+    let after_read;
+    let after = if changes.is_empty() {
+        &host.configuration
+    } else {
+        after_read = read::read(&draft, &host.start);
+        &after_read
+    };
+    let after_mpm = only(&after.mpms()).unwrap_or(mpm);
+    let values_before = host.values();
+    let values = effective::effective(after, after_mpm, version);
+    let (overridden, overrides) = overridden(&draft, after, &wishes, &values);
+    told.extend(overrides);
+
+    let (need, reasons) = need(&changes, host.mpm(), after_mpm, &values_before, &values);
+    let in_force = normalise(after_mpm, version, &in_force(&values));
+    let written = written(settings.as_deref(), &values);
+    let normal = normalise(after_mpm, version, &written);
+    let build = evasive_build(files, &host.site);
+    let context = rules::Context {
+        params,
+        mpm: after_mpm,
+        layout: host.site.layout,
+        version,
+        machine: &host.machine,
+        host: rules::Host {
+            distribution: Some((&host.site.distribution, &host.site.distribution_version)),
+            log_dir: log_dir(files, params, &host.site),
+            mpm_available: mpm_available(files, &host.site, mpm),
+            mail_program: mail_program(files, params, build.as_ref()),
+            start_script_files: None,
+            measured_worker: measured
+                .as_ref()
+                .map(|seen| Known { value: seen.per_worker, source: "the running server".to_owned() }),
+        },
+        evasive: build.as_ref(),
+        written: &written,
+        normal: &normal,
+        before: &host.configuration,
+        after,
+        running: host.running.as_ref(),
+        need,
+        changes: &changes,
+        audit: false,
+    };
+    let findings = together(rules::check(&context), told, &params.waive);
+
+    let mut report = Report {
+        changed: !changes.is_empty(),
+        warnings: texts(&findings),
+        changes: plan::entries(&changes),
+        effective: entries(&values),
+        overridden,
+        activation: Activation { needed: need, done: false, reasons },
+        capacity: capacity::assess(&Server::of(after_mpm, version, after), &in_force, &host.machine, &memory),
+        ..Report::default()
+    };
+    report.mpm.running = host.running.as_ref().and_then(|running| running.mpm);
+    report.mpm.before = host.mpm();
+    report.mpm.after = only(&after.mpms());
+    if mode.diff {
+        report.diff = Some(differences(&changes, &values_before, &values));
+    }
+    let errors: Vec<&Finding> =
+        findings.iter().filter(|finding| finding.severity == Severity::Error && !finding.waived).collect();
+    if let Some(first) = errors.first() {
+        report.failed = true;
+        report.changed = false;
+        report.msg = refusal(first, errors.len());
+    }
+    report.findings = findings;
+    let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();
+    Ok(Evaluation { host, changes, foreseen, report })
+}
+
+/// Puts what the rules say and what was found on the way together: nothing twice, errors first.
+fn together(mut findings: Vec<Finding>, told: Vec<Finding>, waive: &[String]) -> Vec<Finding> {
+    findings.retain(|finding| !told.iter().any(|other| other.rule == finding.rule));
+    findings.extend(told);
+    for finding in &mut findings {
+        finding.waived = finding.waived || waive.iter().any(|id| id.eq_ignore_ascii_case(&finding.rule));
+    }
+    findings.sort_by_key(|finding| finding.severity);
+    findings
+}
+
+/// Returns the MPM's numbers that are wanted: given, or worked out from a load. `None` leaves them alone.
+fn wanted(
+    params: &Params,
+    mpm: Mpm,
+    host: &Host,
+    memory: &MemoryNeed,
+) -> Result<Option<Vec<(&'static str, i64)>>, Box<Finding>> {
+    let given = params.settings.as_ref().map(crate::params::Settings::given);
+    let Some(load) = &params.capacity else { return Ok(given) };
+    let demand = Demand { connections: load.connections, active: load.active };
+    let server = Server::of(mpm, host.version(), &host.configuration);
+    match capacity::size(demand, server, &host.machine, memory) {
+        Ok(proposal) => {
+            let mut settings = proposal.settings().given();
+            settings.extend(given.into_iter().flatten());
+            Ok(Some(settings))
+        }
+        Err(refusal) => Err(Box::new(finding(
+            "CAP-001",
+            Severity::Error,
+            ("capacity.connections", &load.connections.to_string()),
+            refusal.message,
+            refusal.hint,
+        ))),
+    }
+}
+
+/// Measures the running server, where the task asks for that.
+fn measured(files: &dyn Files, params: &Params, host: &Host) -> Option<Measured> {
+    let asked = params.memory.as_ref().and_then(|memory| memory.per_worker.as_deref());
+    if asked != Some("measured") {
+        return None;
+    }
+    let threads = host
+        .values()
+        .iter()
+        .find(|value| value.directive == "ThreadsPerChild")
+        .and_then(|value| value.used.parse().ok());
+    process::measure(files, host.running.as_ref()?, threads)
+}
+
+/// Looks at the directory that `DOSLogDir` will name.
+fn log_dir(files: &dyn Files, params: &Params, site: &Site) -> Option<rules::LogDir> {
+    let wanted = params.evasive.as_ref()?.log_dir.as_deref()?;
+    let path = site.server_root.join(wanted);
+    if matches!(files.kind(&path), Ok(Kind::Absent)) {
+        return Some(rules::LogDir { exists: false, web_user_writes: false, world_writes: false });
+    }
+    let status = files.status(&path)?;
+    Some(rules::LogDir {
+        exists: files.is_dir(&path),
+        web_user_writes: access::may_write(files, site.layout.user, &status),
+        world_writes: status.mode & 0o002 != 0,
+    })
+}
+
+/// Tells whether the program of an MPM is there; `None` where this tree holds no programs at all.
+fn mpm_available(files: &dyn Files, site: &Site, mpm: Mpm) -> Option<bool> {
+    if site.layout.modules != ModuleSwitch::LinkFarm {
+        return None;
+    }
+    let load = files.read(&site.path(&format!("mods-available/{}.load", mpm.debian()))).ok()?;
+    let text = String::from_utf8_lossy(&load);
+    let program = text.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        words.next()?.eq_ignore_ascii_case("LoadModule").then_some(())?;
+        words.nth(1)
+    })?;
+    let path = site.server_root.join(program.trim_matches('"'));
+    files.is_dir(path.parent()?).then(|| files.is_file(&path))
+}
+
+/// Tells whether the program that mod_evasive mails with is there.
+fn mail_program(files: &dyn Files, params: &Params, build: Option<&Build>) -> Option<bool> {
+    params.evasive.as_ref()?.email_notify.as_ref()?;
+    let program = match build?.generation {
+        Generation::One => "/usr/bin/mail",
+        Generation::Two => "/bin/mail",
+    };
+    Some(files.is_file(Path::new(program)))
+}
+
+/// Returns the MPM asked for, else the one that is configured.
+fn target_mpm(params: &Params, configured: &[Mpm]) -> Result<Mpm, Stopped> {
+    if let Some(mpm) = params.mpm {
+        return Ok(mpm);
+    }
+    only(configured).ok_or_else(|| {
+        let found = if configured.is_empty() {
+            "no MPM is loaded".to_owned()
+        } else {
+            let names: Vec<&str> = configured.iter().map(|mpm| mpm.name()).collect();
+            format!("more than one MPM is loaded: {}", names.join(", "))
+        };
+        stopped(
+            "MPM-001",
+            "mpm",
+            &format!("{found}, so httpd does not start; say which one is wanted with mpm"),
+        )
+    })
+}
+
+/// Returns the only element.
+fn only(mpms: &[Mpm]) -> Option<Mpm> {
+    match mpms {
+        [mpm] => Some(*mpm),
+        _ => None,
+    }
+}
+
+/// Returns where httpd starts reading on this host, with what the start script gives it, and what of that script
+/// was not evaluated.
+fn start(files: &dyn Files, site: &Site, version: Version) -> (Start, Vec<(PathBuf, envvars::Construct)>) {
+    let mut environment = BTreeMap::new();
+    let mut constructs = Vec::new();
+    let file = site.path(site.layout.envvars);
+    if !site.layout.envvars.is_empty()
+        && let Ok(content) = files.read(&file)
+    {
+        let mut given = BTreeMap::new();
+        if site.instance.is_some() {
+            given.insert("APACHE_CONFDIR".to_owned(), site.config_dir.to_string_lossy().into_owned());
+        }
+        let read = envvars::read(&content, &given);
+        environment = read.environment;
+        constructs = read.constructs.into_iter().map(|construct| (file.clone(), construct)).collect();
+    }
+    let built_in = site.layout.built_in.iter().map(|(id, file)| ((*id).to_owned(), (*file).to_owned()));
+    let start = Start {
+        file: site.main_file(),
+        server_root: site.server_root.clone(),
+        version,
+        built_in: built_in.collect(),
+        defines: Vec::new(),
+        environment,
+    };
+    (start, constructs)
+}
+
+/// Returns the MPM's directives that the rules judge: the wanted ones, else those in force.
+fn written(settings: Option<&[(&'static str, i64)]>, values: &[Value]) -> Written {
+    match settings {
+        Some(settings) => settings.iter().map(|(name, value)| (*name, value.to_string())).collect(),
+        None => in_force(values),
+    }
+}
+
+/// Returns the MPM's directives that lines of the configuration set.
+fn in_force(values: &[Value]) -> Written {
+    values
+        .iter()
+        .filter(|value| {
+            value.set_at.is_some()
+                && directives::find(value.directive.as_bytes())
+                    .is_some_and(|row| row.group == directives::Group::Mpm)
+        })
+        .map(|value| (value.directive, value.value.clone()))
+        .collect()
+}
+
+/// Returns the build of mod_evasive that this host has.
+fn evasive_build(files: &dyn Files, site: &Site) -> Option<Build> {
+    let load = files.read(&site.path(site.layout.evasive_load)).ok()?;
+    evasive::build(files, &load, &site.server_root)
+}
+
+/// Says that the version could not be read, once.
+fn version_unknown(version: Option<&Known<Version>>, findings: &mut Vec<Finding>) {
+    if version.is_none() {
+        findings.push(finding(
+            "HOST-005",
+            Severity::Info,
+            ("facts.httpd_version", ""),
+            format!(
+                "httpd's version could be read neither from its binary nor from the package database; {} is assumed",
+                Version::NEWEST_KNOWN
+            ),
+            "give facts.httpd_version".to_owned(),
+        ));
+    }
+}
+
+/// Finds the wishes that something else on the host overrides.
+fn overridden(
+    files: &dyn Files,
+    after: &Configuration,
+    wishes: &[Wish],
+    values: &[Value],
+) -> (Vec<Overridden>, Vec<Finding>) {
+    let mut list = Vec::new();
+    let mut findings = Vec::new();
+    for wish in wishes.iter().filter(|wish| wish.directive != "DOSWhitelist") {
+        let Some(value) = values.iter().find(|value| value.directive == wish.directive) else { continue };
+        if same(&value.value, &wish.value) {
+            continue;
+        }
+        let (file, line) = value.set_at.clone().unwrap_or_default();
+        if resolve(files, &file).is_ok_and(|real| real == wish.file) {
+            continue;
+        }
+        let (message, hint) = if value.set_at.is_some() {
+            (
+                format!(
+                    "{} {} at {}:{line} is read later and wins over {}",
+                    wish.directive,
+                    value.value,
+                    file.display(),
+                    wish.value
+                ),
+                "remove that line, or ask for its value".to_owned(),
+            )
+        } else {
+            (
+                format!(
+                    "{} is written to {}, but httpd does not read it there and uses {}",
+                    wish.directive,
+                    wish.file.display(),
+                    value.value
+                ),
+                "let the main configuration file include it as the distribution's does".to_owned(),
+            )
+        };
+        list.push(Overridden {
+            setting: wish.directive.to_owned(),
+            wanted: wish.value.clone(),
+            effective: value.value.clone(),
+            file: file.to_string_lossy().into_owned(),
+            line,
+            scope: "main".to_owned(),
+        });
+        let mut told = finding("OVR-001", Severity::Error, (&wish.parameter, &wish.value), message, hint);
+        told.effective = Some(value.value.clone());
+        findings.push(told);
+    }
+    for line in &after.lines {
+        let Scope::Vhost(index) = line.scope else { continue };
+        let Some(wish) = wishes.iter().find(|wish| wish.directive == line.directive) else { continue };
+        let value = line.words.first().map_or("", String::as_str);
+        if wish.directive == "DOSWhitelist" || same(value, &wish.value) {
+            continue;
+        }
+        let host = after.vhosts.get(index as usize);
+        let name = host
+            .map_or_else(String::new, |host| host.name.clone().unwrap_or_else(|| host.addresses.join(" ")));
+        let file: PathBuf = after.path(line.file).to_owned();
+        let mut told = finding(
+            "OVR-002",
+            Severity::Warning,
+            (&wish.parameter, &wish.value),
+            format!(
+                "the virtual host {name} has its own {} {value} ({}:{})",
+                line.directive,
+                file.display(),
+                line.line
+            ),
+            "remove that line if the virtual host shall follow the main server".to_owned(),
+        );
+        told.effective = Some(value.to_owned());
+        findings.push(told);
+        list.push(Overridden {
+            setting: line.directive.to_owned(),
+            wanted: wish.value.clone(),
+            effective: value.to_owned(),
+            file: file.to_string_lossy().into_owned(),
+            line: line.line,
+            scope: name,
+        });
+    }
+    (list, findings)
+}
+
+/// Tells whether two texts of a value mean the same to httpd: flags in any case, `5` and `5s`.
+fn same(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || a.strip_suffix('s') == Some(b) || b.strip_suffix('s') == Some(a)
+}
+
+/// Directives that only a stop and start brings into a running server.
+const RESTART: [&str; 6] = [
+    "ServerLimit",
+    "ThreadLimit",
+    "ListenBacklog",
+    "SendBufferSize",
+    "ReceiveBufferSize",
+    "ListenCoresBucketsRatio",
+];
+
+/// Decides what a running server needs to take the change up, and why.
+fn need(
+    changes: &[Change],
+    before: Option<Mpm>,
+    after: Mpm,
+    values_before: &[Value],
+    values: &[Value],
+) -> (Need, Vec<String>) {
+    let mut reasons = Vec::new();
+    if before.is_some_and(|before| before != after) {
+        reasons.push(format!(
+            "the MPM changes from {} to {after}: a reload would end the server",
+            before.map_or("none", Mpm::name)
+        ));
+    } else {
+        for name in RESTART {
+            let used = |values: &[Value]| {
+                values.iter().find(|value| value.directive == name).map(|value| value.used.clone())
+            };
+            let (old, new) = (used(values_before), used(values));
+            if old != new {
+                reasons.push(format!(
+                    "{name} changes from {} to {}: a reload keeps the old one",
+                    old.unwrap_or_else(|| "unset".to_owned()),
+                    new.unwrap_or_else(|| "unset".to_owned())
+                ));
+            }
+        }
+    }
+    if !reasons.is_empty() {
+        return (Need::Restart, reasons);
+    }
+    let read = changes.iter().any(|change| {
+        !plan::is_own_state(&change.path) && plan::kind(change) != crate::report::ChangeKind::Marker
+    });
+    if read {
+        (Need::Reload, vec!["files that httpd reads change".to_owned()])
+    } else {
+        (Need::None, Vec::new())
+    }
+}
+
+/// Returns the warnings as text.
+fn texts(findings: &[Finding]) -> Vec<String> {
+    findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Warning && !finding.waived)
+        .map(|finding| format!("{}: {}; {}", finding.rule, finding.message, finding.hint))
+        .collect()
+}
+
+/// Returns the effective settings as the result has them.
+fn entries(values: &[Value]) -> BTreeMap<String, EffectiveEntry> {
+    values
+        .iter()
+        .map(|value| {
+            let entry = EffectiveEntry {
+                value: value.value.clone(),
+                used: value.used.clone(),
+                file: value.set_at.as_ref().map(|(file, _)| file.to_string_lossy().into_owned()),
+                line: value.set_at.as_ref().map(|(_, line)| *line),
+            };
+            (value.directive.to_owned(), entry)
+        })
+        .collect()
+}
+
+/// Returns one difference for each file or link that changes, then one of the effective settings.
+fn differences(changes: &[Change], before: &[Value], after: &[Value]) -> Vec<DiffEntry> {
+    let mut list: Vec<DiffEntry> = changes
+        .iter()
+        .filter(|change| {
+            !plan::is_own_state(&change.path) && plan::kind(change) != crate::report::ChangeKind::Marker
+        })
+        .map(|change| {
+            let path = change.path.to_string_lossy().into_owned();
+            let header =
+                |node: &Node| if *node == Node::Absent { format!("{path} (absent)") } else { path.clone() };
+            DiffEntry {
+                before_header: header(&change.before),
+                after_header: header(&change.after),
+                before: plan::shown(&change.before),
+                after: plan::shown(&change.after),
+            }
+        })
+        .collect();
+    let text = |values: &[Value]| {
+        values.iter().map(|value| format!("{} {}\n", value.directive, value.used)).collect::<String>()
+    };
+    let (before, after) = (text(before), text(after));
+    if before != after {
+        list.push(DiffEntry {
+            before_header: "effective settings".to_owned(),
+            after_header: "effective settings".to_owned(),
+            before,
+            after,
+        });
+    }
+    list
+}

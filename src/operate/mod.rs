@@ -1,0 +1,329 @@
+//! What both fronts do: gather, plan, judge, test, apply, report.
+//!
+//! [`evaluate()`] is the whole pure part over one view of the host. A real run evaluates without the lock first: where
+//! nothing is to be done, nothing at all is written and no process is started. Only a run that has something to do
+//! takes the lock, recovers what an interrupted run left, and evaluates again.
+
+mod evaluate;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use evaluate::{Evaluation, Host, evaluate};
+
+use crate::apply::{self, ApplyError, Lock, Rollback};
+use crate::facts::disk::Disk;
+use crate::httpd::binary::{self, Httpd, Tested};
+use crate::params::{ActivationMode, Params, State};
+use crate::plan::finding;
+use crate::preview;
+use crate::report::{ConfigTest, Finding, Need, Report, Severity};
+
+/// How a run was asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mode {
+    /// Only foretell.
+    pub check: bool,
+    /// Return the differences.
+    pub diff: bool,
+}
+
+/// A host that could not even be looked at: the result says why.
+pub type Stopped = Box<Report>;
+
+/// Does what `state` asks for, or only foretells it, and reports.
+pub fn tuning(params: &Params, mode: Mode) -> Report {
+    let root = Path::new(&params.root);
+    let disk = Disk::new(root);
+    let mut lock = None;
+    // A journal means that another run is at work or died at it: what stands on disk is between two states.
+    if !mode.check && apply::is_interrupted(root) {
+        match locked(params, root) {
+            Ok(taken) => lock = Some(taken),
+            Err(error) => return failed(Report::default(), &error.to_string()),
+        }
+    }
+    let (mut evaluation, mut rollback) = match look(&disk, params, mode) {
+        Ok(seen) => seen,
+        Err(report) => return *report,
+    };
+    if evaluation.refused() || evaluation.changes.is_empty() {
+        return settled(evaluation, mode);
+    }
+    let mut staged = config_test(&evaluation, params, root);
+    if mode.check || evaluation.refused_by(&staged) {
+        return tested(evaluation, staged, mode);
+    }
+    if lock.is_none() {
+        let tested_changes = evaluation.changes;
+        match locked(params, root) {
+            Ok(taken) => lock = Some(taken),
+            Err(error) => return failed(evaluation.report, &error.to_string()),
+        }
+        // Another run may have been at work until the lock was ours.
+        (evaluation, rollback) = match look(&disk, params, mode) {
+            Ok(seen) => seen,
+            Err(report) => return *report,
+        };
+        if evaluation.refused() || evaluation.changes.is_empty() {
+            return settled(evaluation, mode);
+        }
+        if evaluation.changes != tested_changes {
+            staged = config_test(&evaluation, params, root);
+            if evaluation.refused_by(&staged) {
+                return tested(evaluation, staged, mode);
+            }
+        }
+    }
+    let Some(lock) = lock else {
+        return failed(evaluation.report, "the lock was not taken; nothing was changed");
+    };
+    let httpd = httpd(&evaluation, root);
+    let server = server(&evaluation, params, &httpd);
+    let test = || binary::report(&httpd.test());
+    let options = apply::Options {
+        config_dir: &evaluation.host.site.config_dir,
+        keep: params.keep as usize,
+        test: (params.config_test && !staged.report.ran).then_some(&test),
+        activation: match &server {
+            Some(server) => apply::Activate::Now(server),
+            None => apply::Activate::Later(evaluation.report.activation.needed),
+        },
+    };
+    let applied = match rollback {
+        Some(rollback) => apply::apply_rollback(rollback, &options, &lock),
+        None => apply::apply(&evaluation.changes, &options, &lock),
+    };
+    let mut report = evaluation.report;
+    report.config_test = staged.report;
+    match applied {
+        Ok(applied) => {
+            report.transaction = Some(applied.transaction);
+            report.activation.done = applied.activated;
+            if let Some(test) = applied.config_test {
+                report.config_test = test;
+            }
+            conclude(report, mode)
+        }
+        Err(error) => failed(report, &error.to_string()),
+    }
+}
+
+/// Evaluates the host as it stands now; for `state: rolled_back` with the history's own plan.
+fn look(disk: &Disk, params: &Params, mode: Mode) -> Result<(Evaluation, Option<Rollback>), Stopped> {
+    let rollback = match params.state {
+        State::RolledBack => {
+            let planned = apply::plan_rollback(Path::new(&params.root), params.transaction.as_deref());
+            Some(planned.map_err(|error| Box::new(failed(Report::default(), &error.to_string())))?)
+        }
+        State::Present | State::Absent => None,
+    };
+    let undo = rollback.as_ref().map(|rollback| rollback.changes.as_slice());
+    Ok((evaluate(disk, params, mode, undo)?, rollback))
+}
+
+/// Takes the lock and gives back what an interrupted run left.
+fn locked(params: &Params, root: &Path) -> Result<Lock, ApplyError> {
+    let lock = Lock::take(root, Duration::from_secs(params.lock_timeout))?;
+    apply::recover(&lock)?;
+    Ok(lock)
+}
+
+/// The staged configuration test and what it means.
+struct Staged {
+    report: ConfigTest,
+    /// Why the change is refused.
+    refusal: Option<Finding>,
+}
+
+impl Evaluation {
+    /// Tells whether the configuration test stands against the change.
+    fn refused_by(&self, staged: &Staged) -> bool {
+        staged.refusal.as_ref().is_some_and(|finding| !finding.waived)
+    }
+}
+
+/// Returns how the real httpd is started on this host.
+fn httpd(evaluation: &Evaluation, root: &Path) -> Httpd {
+    let arguments = match evaluation.host.site.instance {
+        Some(_) => vec!["-d".to_owned(), evaluation.host.site.config_dir.to_string_lossy().into_owned()],
+        None => Vec::new(),
+    };
+    Httpd {
+        root: root.to_owned(),
+        binary: PathBuf::from(evaluation.host.site.layout.binary),
+        arguments,
+        environment: evaluation.host.start.environment.clone(),
+        timeout: binary::TIMEOUT,
+        helper: None,
+    }
+}
+
+/// Returns the server that this run brings its change into; `None` where it is left to a handler, or the root is
+/// not this machine's.
+fn server(evaluation: &Evaluation, params: &Params, httpd: &Httpd) -> Option<apply::Server> {
+    let report = &evaluation.report;
+    if params.root != "/" || params.activation != ActivationMode::Auto {
+        return None;
+    }
+    let mut server = apply::Server::new(httpd.clone(), &evaluation.host.site, report.activation.needed);
+    server.listen_before.clone_from(&evaluation.host.configuration.listen);
+    server.listen_after.clone_from(&evaluation.host.configuration.listen);
+    server.mpm_before = report.mpm.before;
+    server.mpm_after = report.mpm.after;
+    server.error_log = httpd.environment.get("APACHE_LOG_DIR").map(|dir| Path::new(dir).join("error.log"));
+    server.health.clone_from(&params.health);
+    Some(server)
+}
+
+/// Runs the real configuration test on the planned files, before anything is touched.
+fn config_test(evaluation: &Evaluation, params: &Params, root: &Path) -> Staged {
+    if !params.config_test {
+        let reason = Some("config_test is false".to_owned());
+        return Staged { report: ConfigTest { reason, ..ConfigTest::default() }, refusal: None };
+    }
+    let httpd = httpd(evaluation, root);
+    let result = preview::staged_test(&httpd, &evaluation.changes);
+    let report = binary::report(&result);
+    let mut refusal = match result {
+        Ok(tested) if !tested.ok => Some(broken(&httpd, &tested)),
+        Ok(tested) => unforeseen(evaluation, &tested),
+        Err(_) => None,
+    };
+    if let Some(finding) = &mut refusal {
+        finding.waived = params.waive.iter().any(|id| id.eq_ignore_ascii_case(&finding.rule));
+    }
+    Staged { report, refusal }
+}
+
+/// Makes the finding of a refused configuration, and tells a configuration apart that was broken before.
+fn broken(httpd: &Httpd, tested: &Tested) -> Finding {
+    let said = |tested: &Tested| tested.output.trim().to_owned();
+    match httpd.test() {
+        Ok(before) if !before.ok => {
+            let place = before
+                .place
+                .as_ref()
+                .map_or_else(String::new, |(file, line)| format!(" at {}:{line}", file.display()));
+            finding(
+                "TST-002",
+                Severity::Error,
+                ("config_test", ""),
+                format!(
+                    "the configuration was broken before{place}, and this change does not mend it: {}",
+                    said(&before)
+                ),
+                "mend that line first".to_owned(),
+            )
+        }
+        _ => finding(
+            "TST-003",
+            Severity::Error,
+            ("config_test", ""),
+            format!("httpd refuses the planned configuration: {}", said(tested)),
+            "see what it says; the host is as it was".to_owned(),
+        ),
+    }
+}
+
+/// Makes a finding of a message about a changed number that no rule foretold: then the rules are not to be trusted
+/// with this host.
+fn unforeseen(evaluation: &Evaluation, tested: &Tested) -> Option<Finding> {
+    let code = tested
+        .codes
+        .iter()
+        .find(|code| is_correction(code) && !evaluation.foreseen.iter().any(|known| known == code))?;
+    let line = tested.output.lines().find(|line| line.contains(code.as_str())).unwrap_or(code).trim();
+    let mut told = finding(
+        "TST-004",
+        Severity::Error,
+        ("config_test", ""),
+        format!("httpd would change a number that was not foreseen: {line}"),
+        "look for the line that sets it".to_owned(),
+    );
+    told.httpd = Some(code.clone());
+    Some(told)
+}
+
+/// Tells whether a message code is one of those by which the MPMs say that they change a number.
+fn is_correction(code: &str) -> bool {
+    let number: Option<u32> = code.strip_prefix("AH").and_then(|digits| digits.parse().ok());
+    number.is_some_and(|number| matches!(number, 175..=187 | 300..=323 | 497..=520))
+}
+
+/// Reports an evaluation that needs nothing done, or is refused.
+fn settled(evaluation: Evaluation, mode: Mode) -> Report {
+    let mut report = evaluation.report;
+    let reason = if report.failed { "the change is refused" } else { "nothing changes" };
+    report.config_test.reason = Some(reason.to_owned());
+    if report.failed { report } else { conclude(report, mode) }
+}
+
+/// Reports an evaluation that was tested and goes no further.
+fn tested(evaluation: Evaluation, staged: Staged, mode: Mode) -> Report {
+    let refused = evaluation.refused_by(&staged);
+    let mut report = evaluation.report;
+    report.config_test = staged.report;
+    if let Some(finding) = staged.refusal {
+        if refused {
+            report.failed = true;
+            report.changed = false;
+            report.msg = refusal(&finding, 1);
+        }
+        report.findings.insert(0, finding);
+    }
+    if report.failed { report } else { conclude(report, mode) }
+}
+
+/// Reports a failure while something was being done.
+fn failed(mut report: Report, message: &str) -> Report {
+    report.failed = true;
+    report.changed = false;
+    message.clone_into(&mut report.msg);
+    report
+}
+
+/// Completes the report of a run without failure.
+fn conclude(mut report: Report, mode: Mode) -> Report {
+    let open = !report.activation.done;
+    report.restart_required = open && report.activation.needed == Need::Restart;
+    report.reload_required = open && report.activation.needed == Need::Reload;
+    report.msg = verdict(&report, mode.check);
+    report
+}
+
+/// Returns the sentence that a run without failure ends with.
+fn verdict(report: &Report, check: bool) -> String {
+    if !report.changed {
+        return "unchanged: the host is as asked".to_owned();
+    }
+    let count = report.changes.len();
+    let verb = if check { "would change" } else { "changed" };
+    let what = if count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
+    let tail = match (report.activation.needed, report.activation.done) {
+        (Need::None, _) => String::new(),
+        (_, true) => "; the running server uses the new configuration".to_owned(),
+        (Need::Reload, false) => "; a running server needs a reload".to_owned(),
+        (Need::Restart, false) => {
+            "; a running server needs a stop and start, a reload would not do".to_owned()
+        }
+    };
+    format!("{verb} {what}{tail}")
+}
+
+/// Returns the message of a refusal: the first error and how many there are.
+fn refusal(first: &Finding, count: usize) -> String {
+    let more = match count {
+        1 => String::new(),
+        2 => " (and 1 more error)".to_owned(),
+        _ => format!(" (and {} more errors)", count - 1),
+    };
+    format!("{}: {}; {}{more}; nothing was changed", first.rule, first.message, first.hint)
+}
+
+/// Makes the failed result of a host that could not be looked at.
+fn stopped(rule: &str, setting: &str, message: &str) -> Stopped {
+    let (message, hint) = message.rsplit_once("; ").unwrap_or((message, "mend this and run again"));
+    let finding = finding(rule, Severity::Error, (setting, ""), message.to_owned(), hint.to_owned());
+    Box::new(Report { failed: true, msg: refusal(&finding, 1), findings: vec![finding], ..Report::default() })
+}
