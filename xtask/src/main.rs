@@ -4,6 +4,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod ansible_docs;
+mod demo;
+mod fixture;
 mod generate;
 mod host;
 mod steps;
@@ -23,8 +25,10 @@ struct Subcommand {
 }
 
 const COMMANDS: &[Subcommand] = &[
+    Subcommand { name: "demo", help: demo::HELP, run: demo::run },
     Subcommand { name: "test", help: test::HELP, run: test::run },
     Subcommand { name: "host", help: host::HELP, run: host::run },
+    Subcommand { name: "fixture", help: fixture::HELP, run: fixture::run },
     Subcommand { name: "schema", help: "write schema/*.json from the Rust types", run: schema },
     Subcommand {
         name: "docs",
