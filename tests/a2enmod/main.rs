@@ -14,6 +14,7 @@ use apache_tuning::facts::disk::Disk;
 use apache_tuning::httpd::Mpm;
 use apache_tuning::modules::{Action, Done, Farm, Kind, Options, Problem, ToolRun};
 use apache_tuning::tree::Draft;
+use test_hosts::Release;
 
 use host::{Host, drafted};
 use script::{Call, Compiled, Said};
@@ -265,7 +266,7 @@ fn reported(out: &str) -> Vec<String> {
 
 #[test]
 fn links_markers_and_refusals_are_the_script_s_on_random_hosts() {
-    let script = script::find();
+    let scripts = Release::ALL.map(script::of);
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let only = number("A2ENMOD_SEED");
     let hosts = number("A2ENMOD_HOSTS").unwrap_or(HOSTS);
@@ -274,14 +275,16 @@ fn links_markers_and_refusals_are_the_script_s_on_random_hosts() {
     let worker = || {
         let place = host::place();
         let dir = place.path().join("host");
-        let mut perl = Compiled::new(&script);
+        let mut perls = scripts.each_ref().map(|script| Compiled::new(script));
         let mut tally = Tally::new();
-        let mut run = |dir: &Path, call: &Call| perl.run(dir, call);
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= end {
                 return tally;
             }
+            // Each release's script in turn.
+            let perl = &mut perls[usize::try_from(seed).unwrap() % Release::ALL.len()];
+            let mut run = |dir: &Path, call: &Call| perl.run(dir, call);
             let (host, calls) = host::random(seed);
             match compare(&dir, &host, &calls, &mut tally, &mut run) {
                 Verdict::Same => {}
@@ -328,7 +331,7 @@ fn links_markers_and_refusals_are_the_script_s_on_random_hosts() {
 #[test]
 fn a_declared_word_that_is_no_name_is_purged_in_silence_as_the_script_does() {
     let place = host::place();
-    let mut perl = Compiled::new(&script::find());
+    let mut perl = Compiled::new(&script::of(Release::Bookworm));
     let host = Host::default().module("a", "# Depends: \u{fc}");
     for options in [PLAIN, Options { force: false, purge: true }] {
         let calls = [Call::new(Action::Enable, Kind::Module, options, &["a"])];
@@ -341,7 +344,7 @@ fn a_declared_word_that_is_no_name_is_purged_in_silence_as_the_script_does() {
 #[test]
 fn dependents_come_in_the_order_of_the_script_s_wildcard() {
     let place = host::place();
-    let mut perl = Compiled::new(&script::find());
+    let mut perl = Compiled::new(&script::of(Release::Bookworm));
     let mut host = Host::default().module("base", "");
     for name in ["a", "B", "b1", "C", "a-b", "a_b", "a.b", "A", "aa", "b"] {
         host = host.module(name, "# Depends: base").enabled(name);
@@ -357,7 +360,7 @@ fn dependents_come_in_the_order_of_the_script_s_wildcard() {
 
 #[test]
 fn a_script_run_as_a_program_does_the_same() {
-    let script = script::find();
+    let script = script::of(Release::Bookworm);
     let place = host::place();
     let dir = place.path().join("host");
     // Where CGI is asked for, the answer hangs on the machine's own Apache.
@@ -393,7 +396,7 @@ impl Pair {
 
     /// Returns what the script leaves of the host, and its exit status for each call.
     fn script(&self, calls: &[(Action, &[&str])]) -> (Host, String) {
-        let (script, dir) = (script::find(), self.dir().join("script"));
+        let (script, dir) = (script::of(Release::Bookworm), self.dir().join("script"));
         self.before.write(&dir).unwrap();
         let call = |(action, names): &(Action, &[&str])| Call::new(*action, Kind::Module, PLAIN, names);
         let ends: Vec<String> =
@@ -551,7 +554,8 @@ fn the_script_expands_wildcards_and_strips_suffixes_and_the_program_takes_names(
 #[test]
 fn the_script_follows_a_circle_for_ever_and_the_program_refuses_it() {
     let pair = Pair::new(Host::default().module("a", "# Depends: b").module("b", "# Depends: a"));
-    let rounds = script::rounds(&script::find(), &pair.dir().join("script"), &pair.before, "a", 300);
+    let rounds =
+        script::rounds(&script::of(Release::Bookworm), &pair.dir().join("script"), &pair.before, "a", 300);
     assert_eq!(rounds, 300);
     let problems = pair.refused(|farm, draft| farm.enable(draft, Kind::Module, "a"));
     assert!(matches!(problems[0], Problem::Circle { .. }), "{problems:?}");

@@ -1,6 +1,5 @@
 //! Debian's own a2enmod, on a directory of its own.
 
-use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -8,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::host::Host;
 use apache_tuning::modules::{Action, Kind, Options};
+use test_hosts::{Flavour, Release, template};
 
 /// One call of the script.
 #[derive(Debug, Clone)]
@@ -49,8 +49,8 @@ pub(crate) struct Said {
     pub(crate) err: String,
 }
 
-/// Returns the script: of this machine, or of a Debian root that was built for tests.
-pub(crate) fn find() -> PathBuf {
+/// Returns the script as a release of Debian ships it, from a host that is built once for all tests.
+pub(crate) fn of(release: Release) -> PathBuf {
     for (program, package) in [("perl", "perl-base"), ("find", "findutils")] {
         let version = Command::new(program).arg("--version").stdout(Stdio::null()).status();
         assert!(
@@ -58,26 +58,8 @@ pub(crate) fn find() -> PathBuf {
             "this test runs Debian's a2enmod, which needs `{program}`: `apt-get install {package}`"
         );
     }
-    let target = env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
-    let hosts = env::var_os("APACHE_TUNING_HOSTS").map_or_else(|| target.join("hosts"), PathBuf::from);
-    let mut roots = vec![PathBuf::from("/")];
-    for release in folders(&hosts) {
-        roots.extend(folders(&release));
-        roots.push(release);
-    }
-    roots.into_iter().map(|root| root.join("usr/sbin/a2enmod")).find(|script| script.is_file()).expect(
-        "this test runs Debian's a2enmod, which is neither on this machine nor in a root below target/hosts: run \
-         `cargo xtask test`, which builds one, or `apt-get install apache2`",
-    )
-}
-
-/// Returns the folders in `folder`, sorted.
-fn folders(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
-    folders.sort();
-    folders
+    let host = template::ensure(release, Flavour::Event).unwrap_or_else(|error| panic!("{error:#}"));
+    host.join("usr/sbin/a2enmod")
 }
 
 /// Returns the command that runs the script as a program of its own, nothing changed in it.
