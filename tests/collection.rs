@@ -179,11 +179,11 @@ fn listing(directory: &Path) -> Vec<String> {
     files
 }
 
-/// The directory of Ansible's programs.
+/// The directory of Ansible's programs. `APACHE_TUNING_ANSIBLE` names another Python environment, to try the
+/// collection with another release.
 fn ansible() -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ansible/bin");
-    assert!(path.join("ansible").exists(), "no Ansible in {}: run `cargo xtask test` once", path.display());
-    path
+    let environment = env::var_os("APACHE_TUNING_ANSIBLE");
+    environment.map_or_else(|| test_hosts::ansible::ensure().unwrap(), PathBuf::from).join("bin")
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -463,6 +463,19 @@ fn a_program_that_was_exchanged_on_its_way_is_neither_kept_nor_run() {
     assert_eq!((output.status.code(), output.stdout), (Some(123), vec![]));
     assert_eq!(kept(&site), Vec::<String>::new());
     assert!(site.kept().join("bin").is_dir(), "the script did not come that far");
+}
+
+#[test]
+fn the_real_program_answers_whether_it_is_copied_brought_or_kept() {
+    let site = Site::new(&fs::read(env!("CARGO_BIN_EXE_apache-tuning")).unwrap());
+    let asked = json!({"mmp": "event", "settings": {"threads_per_child": "64x"}});
+    for more in [&["--check"][..], &[], &[]] {
+        let result = site.task("webfleet.apache.tuning", &asked, more);
+        let paths: Vec<&Value> =
+            result["errors"].as_array().unwrap().iter().map(|error| &error["path"]).collect();
+        assert_eq!(paths, ["settings.threads_per_child", "mmp"]);
+    }
+    assert_eq!(kept(&site).len(), 1);
 }
 
 #[test]
