@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::operate::{self, Mode};
@@ -16,19 +17,16 @@ const MOST: u64 = 16 * 1024 * 1024;
 /// Runs the module on the parameters in a file, or on descriptor 0 for `-`. Returns the result's JSON and whether it
 /// failed. Nothing else is ever printed.
 pub fn run(argument: &Path) -> (String, bool) {
-    let report = match input(argument) {
+    match input(argument) {
         Ok(input) => answer(&input),
-        Err(error) => Report {
-            failed: true,
-            msg: format!(
+        Err(error) => {
+            let msg = format!(
                 "the parameters could not be read from {}: {error}; give a readable file",
                 argument.display()
-            ),
-            ..Report::default()
-        },
-    };
-    let failed = report.failed;
-    (json(&report), failed)
+            );
+            (json(&Report { failed: true, msg, ..Report::default() }), true)
+        }
+    }
 }
 
 /// Reads the whole input before anything else is done: Ansible may remove the file while the module runs.
@@ -47,19 +45,19 @@ fn input(argument: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Does what the parameters ask for.
-fn answer(input: &[u8]) -> Report {
+fn answer(input: &[u8]) -> (String, bool) {
     match params::parse(input) {
-        Err(refused) => structural(refused),
+        Err(refused) => (json(&structural(refused)), true),
         Ok((Asked::Tuning(params), context)) => {
             let mode = Mode { check: context.check_mode, diff: context.diff };
             let mut report = operate::tuning(&params, mode);
-            if context.invocation {
-                report.invocation = invocation(input);
-            }
-            report
+            report.invocation = context.invocation.then(|| invocation(input)).flatten();
+            (json(&report), report.failed)
         }
-        Ok((Asked::Info(_), _)) => {
-            Report { failed: true, msg: "tuning_info is not supported yet".to_owned(), ..Report::default() }
+        Ok((Asked::Info(params), context)) => {
+            let mut report = operate::info(&params);
+            report.invocation = context.invocation.then(|| invocation(input)).flatten();
+            (json(&report), report.failed)
         }
     }
 }
@@ -78,7 +76,7 @@ pub fn structural(refused: Refused) -> Report {
 }
 
 /// Writes a result as one line of JSON.
-pub fn json(report: &Report) -> String {
+pub fn json<T: Serialize>(report: &T) -> String {
     serde_json::to_string(report)
         .unwrap_or_else(|error| format!("{{\"changed\": false, \"failed\": true, \"msg\": \"{error}\"}}"))
 }

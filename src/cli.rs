@@ -11,9 +11,13 @@ use std::process::ExitCode;
 use lexopt::prelude::*;
 use serde_json::{Value as Json, json};
 
+use crate::capacity::{self, Demand, MemoryNeed, Server};
+use crate::facts::{Known, Machine};
+use crate::httpd::{Mpm, Version};
 use crate::operate::{self, Mode};
 use crate::params::{self, Asked, Params};
 use crate::report::Report;
+use crate::units::Bytes;
 use crate::{ansible, apply, plan, rules};
 
 /// One subcommand: its name, what follows it, what it does, and its function.
@@ -33,6 +37,18 @@ const COMMANDS: &[Command] = &[
         run: preview,
     },
     Command { name: "apply", usage: "DESIRED.json [--root DIR]", about: "the same, done", run: apply_ },
+    Command {
+        name: "info",
+        usage: "[--root DIR] [--facts FILE]",
+        about: "what is configured, what runs, what it can carry and what limits it",
+        run: info,
+    },
+    Command {
+        name: "size",
+        usage: "--connections N [--active N] [--mpm M] [--memory 8G] [--per-worker 10M] [--reserve 512M] [--cpus N]",
+        about: "sizes for a load and why, without a host",
+        run: size,
+    },
     Command {
         name: "rollback",
         usage: "[ID] [--root DIR]",
@@ -60,7 +76,7 @@ const COMMANDS: &[Command] = &[
 ];
 
 /// Subcommands that a later version brings, so that a call is told so.
-const LATER: &[&str] = &["info", "size", "fleet"];
+const LATER: &[&str] = &["fleet"];
 
 /// What a command printed and how it ends.
 struct Outcome {
@@ -260,6 +276,94 @@ fn apply_(parser: lexopt::Parser) -> Result<Outcome, Failure> {
     Ok(told(&report, &desired))
 }
 
+fn info(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
+    let mut wanted = json!({"_ansible_module_name": "tuning_info"});
+    let mut as_json = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("root") => wanted["root"] = absolute(&parser.value()?)?,
+            Long("facts") => {
+                let file = PathBuf::from(parser.value()?);
+                wanted["facts"] = serde_json::from_slice(&read(&file)?)
+                    .map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
+            }
+            Long("json") => as_json = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let params = match params::parse(wanted.to_string().as_bytes()) {
+        Ok((Asked::Info(params), _)) => params,
+        Ok(_) => return Err(Failure::Failed("these are not parameters of info".to_owned())),
+        Err(refused) => return Err(Failure::Failed(ansible::structural(refused).msg)),
+    };
+    let report = operate::info(&params);
+    let code = u8::from(report.failed);
+    let text = if as_json { format!("{}\n", ansible::json(&report)) } else { text::info(&report, colour()) };
+    Ok(Outcome { text, code })
+}
+
+fn size(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
+    let (mut connections, mut active, mut mpm, mut as_json) = (None, None, Mpm::Event, false);
+    let mut asked = params::Memory::default();
+    let mut machine = Machine::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("connections") => connections = Some(parser.value()?.parse()?),
+            Long("active") => active = Some(parser.value()?.parse()?),
+            Long("mpm") => {
+                let name = parser.value()?.to_string_lossy().into_owned();
+                mpm = Mpm::of_name(&name).ok_or_else(|| {
+                    Failure::Usage(format!("there is no MPM `{name}`; it is event, worker or prefork"))
+                })?;
+            }
+            Long("memory") => {
+                machine.memory = Some(told_known("memory", amount("memory", &parser.value()?)?))
+            }
+            Long("cpus") => machine.cpus = Some(told_known("cpus", parser.value()?.parse()?)),
+            Long("per-worker") => {
+                let value = parser.value()?;
+                amount("per-worker", &value)?;
+                asked.per_worker = Some(value.to_string_lossy().into_owned());
+            }
+            Long("reserve") => {
+                let value = parser.value()?;
+                amount("reserve", &value)?;
+                asked.reserve = Some(value.to_string_lossy().into_owned());
+            }
+            Long("json") => as_json = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let connections: u64 = connections
+        .ok_or_else(|| Failure::Usage("--connections is missing: how many at once?".to_owned()))?;
+    if connections == 0 || active.is_some_and(|active: u64| active == 0 || active > connections) {
+        return Err(Failure::Usage("--connections is at least 1, --active between 1 and that".to_owned()));
+    }
+    let memory = MemoryNeed::new(Some(&asked), None).unwrap_or_default();
+    let server = Server::new(mpm, Version::NEWEST_KNOWN);
+    match capacity::size(Demand { connections, active }, server, &machine, &memory) {
+        Ok(proposal) if as_json => done(format!("{}\n", ansible::json(&proposal))),
+        Ok(proposal) => done(capacity::text(&proposal)),
+        Err(refusal) => {
+            let text = if as_json { ansible::json(&*refusal) } else { capacity::refusal_text(&refusal) };
+            Ok(Outcome { text: format!("{}\n", text.trim_end()), code: 1 })
+        }
+    }
+}
+
+/// Returns an amount of memory of the command line.
+fn amount(option: &str, value: &OsStr) -> Result<Bytes, Failure> {
+    let text = value.to_string_lossy();
+    Bytes::parse(&text)
+        .filter(|bytes| bytes.0 > 0)
+        .ok_or_else(|| Failure::Usage(format!("--{option} takes an amount such as 10M or 8G, not `{text}`")))
+}
+
+/// Returns a value as told by an option.
+fn told_known<T>(option: &str, value: T) -> Known<T> {
+    Known { value, source: format!("--{option}") }
+}
+
 fn rollback(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
     let mut wanted = json!({"state": "rolled_back"});
     let mut desired = Desired::default();
@@ -392,6 +496,7 @@ fn schema(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
         Some("params") => include_str!("../schema/params.json"),
         Some("result") => include_str!("../schema/result.json"),
         Some("info") => include_str!("../schema/info.json"),
+        Some("info-result") => include_str!("../schema/info-result.json"),
         Some("facts") => include_str!("../schema/facts.json"),
         Some(other) => return Err(Failure::Usage(format!("there is no schema `{other}`"))),
         None => return Err(Failure::Usage("say which schema".to_owned())),

@@ -224,6 +224,16 @@ pub struct ParameterError {
     pub message: String,
 }
 
+/// A change on disk that the running server has not taken up. JSON: `{"needed": "restart", "reasons": ["..."]}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PendingActivation {
+    /// What it takes.
+    pub needed: Need,
+    /// Why, one sentence each.
+    pub reasons: Vec<String>,
+}
+
 /// The result of the `tuning` module, whole: lists are empty, not absent, where they do not apply.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -258,12 +268,99 @@ pub struct Report {
     pub restart_required: bool,
     /// For handlers: a reload is needed and was not done.
     pub reload_required: bool,
+    /// An earlier change that the running server has not taken up; null where there is none.
+    pub pending_activation: Option<PendingActivation>,
     /// What the settings can carry.
     pub capacity: CapacityReport,
     /// The real configuration test.
     pub config_test: ConfigTest,
     /// The id in the history; null where nothing was changed.
     pub transaction: Option<String>,
+    /// The parameters, where Ansible asks for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<Value>,
+}
+
+/// The multi-processing modules, as `tuning_info` tells them. JSON: `{"configured": "event", "running": "event"}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InfoMpm {
+    /// The one configured; null where none or several are.
+    pub configured: Option<Mpm>,
+    /// The one mapped in the running parent; null where nothing runs or it cannot be told.
+    pub running: Option<Mpm>,
+}
+
+/// Memory of the running server in MiB, rounded up. JSON: `{"processes", "rss_mb", "pss_mb", "per_process_mb",
+/// "per_worker_mb"}`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InfoMemory {
+    /// Serving processes, the parent not counted.
+    pub processes: u64,
+    /// Resident memory of all added up; shared pages count in each.
+    pub rss_mb: u64,
+    /// Proportional memory of all added up: what the server really takes.
+    pub pss_mb: u64,
+    /// What one more process costs without its workers, in MiB with one decimal.
+    pub per_process_mb: f64,
+    /// What one more worker costs, in MiB with one decimal.
+    pub per_worker_mb: f64,
+}
+
+/// A limit and where it was read. JSON: `{"value": 4096, "source": "/proc/sys/net/core/somaxconn"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InfoLimit {
+    /// The value; null is "no limit".
+    pub value: Option<u64>,
+    /// Where it was read.
+    pub source: String,
+}
+
+/// The result of the `tuning_info` module, whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InfoReport {
+    /// Always false: nothing is ever changed.
+    pub changed: bool,
+    /// True on failure, absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
+    /// One sentence for a person.
+    pub msg: String,
+    /// Structural errors of the parameters, all at once.
+    pub errors: Vec<ParameterError>,
+    /// What the rules say of the host as it is, errors first.
+    pub findings: Vec<Finding>,
+    /// The warnings among them as text.
+    pub warnings: Vec<String>,
+    /// httpd's version; null where it could not be read.
+    pub httpd_version: Option<String>,
+    /// The multi-processing modules.
+    pub mpm: InfoMpm,
+    /// The directives of the main server, by name.
+    pub effective: BTreeMap<String, EffectiveEntry>,
+    /// Identifiers of the loaded modules, in load order.
+    pub modules: Vec<String>,
+    /// Memory of the running server; null where nothing runs or it cannot be seen.
+    pub memory: Option<InfoMemory>,
+    /// What mod_status tells; null where it does not answer.
+    pub status: Option<crate::facts::status::Status>,
+    /// Why mod_status was not asked or did not answer; null where it did.
+    pub status_reason: Option<String>,
+    /// Messages about limits at the end of the error log.
+    pub log: Vec<crate::facts::status::LogMessage>,
+    /// The limits of the machine and the service that could be read.
+    pub limits: BTreeMap<String, InfoLimit>,
+    /// What the current settings can carry.
+    pub capacity: CapacityReport,
+    /// A change on disk that the running server has not taken up; null where there is none.
+    pub pending_activation: Option<PendingActivation>,
+    /// Lines elsewhere that win over ours.
+    pub overridden: Vec<Overridden>,
+    /// Settings for the load that the current ones are meant for, ready to paste; null where nothing is to better.
+    pub recommendation: Option<Value>,
     /// The parameters, where Ansible asks for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invocation: Option<Value>,

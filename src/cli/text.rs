@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use imara_diff::{Algorithm, Diff, InternedInput};
 
 use crate::apply::Generation;
-use crate::report::{DiffEntry, Finding, Report, Severity};
+use crate::capacity::capacity_text;
+use crate::report::{DiffEntry, Finding, InfoReport, Report, Severity};
 use crate::rules::{Input, Rule};
 
 /// Control sequences, or none of them.
@@ -123,6 +124,49 @@ fn printable(text: &str) -> String {
         }
     }
     out
+}
+
+/// Returns a look at a host as text: the verdict, the findings, the effective settings, what they carry.
+pub(super) fn info(report: &InfoReport, colour: bool) -> String {
+    let paint = Paint(colour);
+    let mut text = String::new();
+    for finding in &report.findings {
+        text.push_str(&one(finding, &paint));
+    }
+    if !report.findings.is_empty() {
+        text.push('\n');
+    }
+    for (name, entry) in &report.effective {
+        let place = match (&entry.file, entry.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}"),
+            _ => "httpd's default".to_owned(),
+        };
+        let used = if entry.used == entry.value {
+            entry.used.clone()
+        } else {
+            format!("{} (used: {})", entry.value, entry.used)
+        };
+        let _ = writeln!(text, "{name:<26} {:<12} {}", printable(&used), paint.dim(&printable(&place)));
+    }
+    text.push('\n');
+    text.push_str(&capacity_text(&report.capacity));
+    if let Some(memory) = &report.memory {
+        let _ = writeln!(
+            text,
+            "{} processes take {} MiB (PSS); one more costs {} MiB and {} MiB a worker",
+            memory.processes, memory.pss_mb, memory.per_process_mb, memory.per_worker_mb
+        );
+    }
+    for message in &report.log {
+        let _ = writeln!(text, "{} {}x in the error log: {}", message.code, message.count, message.meaning);
+    }
+    if let Some(recommendation) = &report.recommendation {
+        let _ = writeln!(text, "\nrecommended: {recommendation}");
+    }
+    let verdict = printable(&report.msg);
+    let verdict = if report.failed { paint.red(&verdict) } else { verdict };
+    let _ = writeln!(text, "{}", paint.bold(&verdict));
+    text
 }
 
 /// Returns the history, a transaction a line, with what it changed.

@@ -82,7 +82,7 @@ impl Host {
     }
 
     /// Returns what is worth saying about the host as it was read.
-    fn told(&self) -> Vec<Finding> {
+    pub(super) fn told(&self) -> Vec<Finding> {
         let mut told = Vec::new();
         version_unknown(self.version.as_ref(), &mut told);
         told.extend(self.constructs.iter().map(|(file, construct)| {
@@ -216,13 +216,7 @@ pub fn evaluate(
         effective: entries(&values),
         overridden,
         activation: Activation { needed: need, done: false, reasons },
-        capacity: capacity::assess(
-            &Server::of(after_mpm, version, after),
-            &in_force,
-            params.capacity.as_ref().map(|load| load.connections),
-            &host.machine,
-            &memory,
-        ),
+        capacity: capacity::assess(&Server::of(after_mpm, version, after), &in_force, &host.machine, &memory),
         ..Report::default()
     };
     report.mpm.running = host.running.as_ref().and_then(|running| running.mpm);
@@ -402,7 +396,7 @@ fn written(settings: Option<&[(&'static str, i64)]>, values: &[Value]) -> Writte
 }
 
 /// Returns the MPM's directives that lines of the configuration set.
-fn in_force(values: &[Value]) -> Written {
+pub(super) fn in_force(values: &[Value]) -> Written {
     values
         .iter()
         .filter(|value| {
@@ -415,7 +409,7 @@ fn in_force(values: &[Value]) -> Written {
 }
 
 /// Returns the build of mod_evasive that this host has.
-fn evasive_build(files: &dyn Files, site: &Site) -> Option<Build> {
+pub(super) fn evasive_build(files: &dyn Files, site: &Site) -> Option<Build> {
     let load = files.read(&site.path(site.layout.evasive_load)).ok()?;
     evasive::build(files, &load, &site.server_root)
 }
@@ -583,7 +577,7 @@ fn need(
 }
 
 /// Returns the warnings as text.
-fn texts(findings: &[Finding]) -> Vec<String> {
+pub(super) fn texts(findings: &[Finding]) -> Vec<String> {
     findings
         .iter()
         .filter(|finding| finding.severity == Severity::Warning && !finding.waived)
@@ -592,7 +586,7 @@ fn texts(findings: &[Finding]) -> Vec<String> {
 }
 
 /// Returns the effective settings as the result has them.
-fn entries(values: &[Value]) -> BTreeMap<String, EffectiveEntry> {
+pub(super) fn entries(values: &[Value]) -> BTreeMap<String, EffectiveEntry> {
     values
         .iter()
         .map(|value| {

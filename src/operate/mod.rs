@@ -5,11 +5,13 @@
 //! takes the lock, recovers what an interrupted run left, and evaluates again.
 
 mod evaluate;
+mod info;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use evaluate::{Evaluation, Host, evaluate};
+pub use info::info;
 
 use crate::apply::{self, ApplyError, Lock, Rollback};
 use crate::facts::disk::Disk;
@@ -17,7 +19,7 @@ use crate::httpd::binary::{self, Httpd, Tested};
 use crate::params::{ActivationMode, Params, State};
 use crate::plan::finding;
 use crate::preview;
-use crate::report::{ConfigTest, Finding, Need, Report, Severity};
+use crate::report::{ConfigTest, Finding, Need, PendingActivation, Report, Severity};
 
 /// How a run was asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -119,7 +121,69 @@ fn look(disk: &Disk, params: &Params, mode: Mode) -> Result<(Evaluation, Option<
         State::Present | State::Absent => None,
     };
     let undo = rollback.as_ref().map(|rollback| rollback.changes.as_slice());
-    Ok((evaluate(disk, params, mode, undo)?, rollback))
+    let mut evaluation = evaluate(disk, params, mode, undo)?;
+    remember_activation(&mut evaluation, params);
+    Ok((evaluation, rollback))
+}
+
+/// Adds what the running server has still to take up of earlier changes: whatever else changes, it then takes a stop
+/// and start, because a reload would end the server or keep old limits.
+fn remember_activation(evaluation: &mut Evaluation, params: &Params) {
+    let pending = pending(&evaluation.host, Path::new(&params.root));
+    let report = &mut evaluation.report;
+    if let Some(pending) = &pending {
+        report.activation.needed = report.activation.needed.max(pending.needed);
+        report.activation.reasons.extend(pending.reasons.iter().cloned());
+        let told = not_taken_up(pending);
+        report.warnings.push(format!("{}: {}; {}", told.rule, told.message, told.hint));
+        report.findings.push(told);
+    }
+    report.pending_activation = pending;
+    let deferred = params.activation == ActivationMode::Defer && !evaluation.changes.is_empty();
+    if deferred && evaluation.host.running.is_some() && report.activation.needed == Need::Restart {
+        let told = finding(
+            "ACT-002",
+            Severity::Warning,
+            ("activation", "defer"),
+            "until the server is stopped and started, the next reload (logrotate, certificate renewal) ends it or \
+             applies only part of the change"
+                .to_owned(),
+            "notify a handler that restarts it by restart_required, or let activation be auto".to_owned(),
+        );
+        report.warnings.push(format!("{}: {}; {}", told.rule, told.message, told.hint));
+        report.findings.push(told);
+    }
+}
+
+/// Returns what the running server has still to take up; reads only.
+fn pending(host: &Host, root: &Path) -> Option<PendingActivation> {
+    let running = host.running.as_ref()?;
+    let mut reasons = Vec::new();
+    if let (Some(now), Some(configured)) = (running.mpm, host.mpm())
+        && now != configured
+    {
+        reasons.push(format!(
+            "the server runs with the {now} MPM while {configured} is configured: the next reload ends it"
+        ));
+    }
+    if let Some(earlier) = apply::pending(root, running) {
+        reasons.push(format!(
+            "the server has not been stopped and started since transaction {}",
+            earlier.transaction
+        ));
+    }
+    (!reasons.is_empty()).then_some(PendingActivation { needed: Need::Restart, reasons })
+}
+
+/// Makes the finding of a change that the running server has not taken up.
+fn not_taken_up(pending: &PendingActivation) -> Finding {
+    finding(
+        "ACT-001",
+        Severity::Warning,
+        ("activation", "pending"),
+        pending.reasons.join("; "),
+        "stop and start the server at a time of your choosing, before something reloads it".to_owned(),
+    )
 }
 
 /// Takes the lock and gives back what an interrupted run left.

@@ -135,7 +135,7 @@ pub struct Capacity {
     /// Connections to hold at once, from 1.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100_000_000)))]
     pub connections: u64,
-    /// How many of them are served at one moment; event only. Default: all of them.
+    /// How many of them are served at one moment; event only. Default: one in sixteen, and at least 100.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100_000_000)))]
     pub active: Option<u64>,
 }
@@ -314,6 +314,33 @@ pub struct Params {
     /// (memory, limits) then come from `facts` alone.
     #[serde(default = "defaults::root")]
     pub root: String,
+}
+
+impl Params {
+    /// Returns parameters that ask for nothing, with these facts: what a look at a host is judged with.
+    pub fn of_facts(facts: Facts) -> Self {
+        Self {
+            state: State::Present,
+            transaction: None,
+            mpm: None,
+            settings: None,
+            capacity: None,
+            memory: None,
+            keepalive: None,
+            evasive: None,
+            mod_php: ModPhp::Refuse,
+            placement: Placement::Distribution,
+            activation: ActivationMode::Auto,
+            health: None,
+            config_test: true,
+            waive: Vec::new(),
+            keep: defaults::keep(),
+            lock_timeout: defaults::lock_timeout(),
+            instance: None,
+            facts,
+            root: defaults::root(),
+        }
+    }
 }
 
 /// All that can be asked of `tuning_info`.

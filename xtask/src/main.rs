@@ -5,7 +5,6 @@
 
 mod ansible_docs;
 mod demo;
-mod differential;
 mod fixture;
 mod generate;
 mod host;
@@ -30,7 +29,6 @@ const COMMANDS: &[Subcommand] = &[
     Subcommand { name: "test", help: test::HELP, run: test::run },
     Subcommand { name: "host", help: host::HELP, run: host::run },
     Subcommand { name: "fixture", help: fixture::HELP, run: fixture::run },
-    Subcommand { name: "differential", help: differential::HELP, run: differential::run },
     Subcommand { name: "schema", help: "write schema/*.json from the Rust types", run: schema },
     Subcommand {
         name: "docs",
@@ -65,7 +63,7 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     println!("usage: cargo xtask COMMAND [--help]\n");
     for command in COMMANDS {
-        println!("  {:<12} {}", command.name, command.help);
+        println!("  {:<10} {}", command.name, command.help);
     }
     ExitCode::from(NOT_STARTED)
 }

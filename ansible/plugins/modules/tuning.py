@@ -173,7 +173,7 @@ options:
         required: true
       active:
         description:
-          - 'How many of them are served at one moment; event only. Default: all of them.'
+          - 'How many of them are served at one moment; event only. Default: one in sixteen, and at least 100.'
           - From 1 to 100000000.
         type: int
   memory:
@@ -792,6 +792,27 @@ reload_required:
   returned: always
   type: bool
   sample: false
+pending_activation:
+  description:
+    - An earlier change that the running server has not taken up; null where there is none.
+  returned: always
+  type: dict
+  contains:
+    needed:
+      description:
+        - What it takes.
+        - 'C(none): Nothing.'
+        - 'C(reload): A graceful reload.'
+        - 'C(restart): Stop and start: a reload would ignore part of it, or kill the server.'
+      returned: always
+      type: str
+    reasons:
+      description:
+        - Why, one sentence each.
+      returned: always
+      type: list
+      elements: str
+  sample: null
 capacity:
   description:
     - What the settings can carry.

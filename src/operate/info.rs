@@ -1,0 +1,267 @@
+//! `tuning_info`: everything that can be said of a host without changing it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::evaluate::{Host, entries, evasive_build, in_force, texts};
+use super::{not_taken_up, pending};
+use crate::capacity::{self, Demand, MemoryNeed, Server};
+use crate::facts::disk::{Disk, under};
+use crate::facts::{Known, Measured, process, status};
+use crate::httpd::Mpm;
+use crate::httpd::effective::Value;
+use crate::httpd::normalise::normalise;
+use crate::httpd::read::Scope;
+use crate::params::{InfoParams, Params};
+use crate::plan;
+use crate::report::{InfoLimit, InfoMemory, InfoReport, Need, Overridden, Severity};
+use crate::rules;
+use crate::tree::{Files, resolve};
+use crate::units::Bytes;
+
+/// How long mod_status may take to answer.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Looks at a host and reports. Reads only.
+pub fn info(params: &InfoParams) -> InfoReport {
+    let root = Path::new(&params.root);
+    let disk = Disk::new(root);
+    let of_machine = params.root == "/";
+    let host = match Host::look(&disk, &params.facts, None, of_machine) {
+        Ok(host) => host,
+        Err(stopped) => {
+            return InfoReport {
+                failed: true,
+                msg: stopped.msg,
+                findings: stopped.findings,
+                ..InfoReport::default()
+            };
+        }
+    };
+    let values = host.values();
+    let measured = host
+        .running
+        .as_ref()
+        .and_then(|running| process::measure(&disk, running, number(&values, "ThreadsPerChild")));
+    let mut report = InfoReport {
+        httpd_version: host.version.as_ref().map(|known| known.value.to_string()),
+        effective: entries(&values),
+        modules: host.configuration.modules.iter().map(|module| module.identifier.clone()).collect(),
+        memory: measured.as_ref().map(memory),
+        limits: limits(&host),
+        overridden: overridden(&disk, &host),
+        pending_activation: pending(&host, root),
+        ..InfoReport::default()
+    };
+    report.mpm.configured = host.mpm();
+    report.mpm.running = host.running.as_ref().and_then(|running| running.mpm);
+    judge(&disk, params, &host, &values, measured.as_ref(), &mut report);
+    if of_machine {
+        ask_status(params, &host, &mut report);
+    } else {
+        report.status_reason = Some("another root directory serves nothing".to_owned());
+    }
+    report.log = log(root, &host);
+    report.warnings = texts(&report.findings);
+    report.msg = summary(&report);
+    report
+}
+
+/// Returns the sentence that sums a host up.
+fn summary(report: &InfoReport) -> String {
+    let Some(mpm) = report.mpm.configured else {
+        return "no single MPM is configured: httpd does not start like this".to_owned();
+    };
+    let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let connections =
+        report.capacity.connections.map_or_else(String::new, |most| format!(", at most {most} connections"));
+    let found = match errors {
+        0 => "no errors found".to_owned(),
+        1 => "1 error found".to_owned(),
+        _ => format!("{errors} errors found"),
+    };
+    format!("{mpm}{connections}; {found}")
+}
+
+/// Lets the rules judge the host as it is, and works out what it carries.
+fn judge(
+    files: &dyn Files,
+    params: &InfoParams,
+    host: &Host,
+    values: &[Value],
+    measured: Option<&Measured>,
+    report: &mut InfoReport,
+) {
+    let mpm = host.mpm().unwrap_or(Mpm::Event);
+    let written = in_force(values);
+    let normal = normalise(mpm, host.version(), &written);
+    let build = evasive_build(files, &host.site);
+    let asked = Params::of_facts(params.facts.clone());
+    let context = rules::Context {
+        params: &asked,
+        mpm,
+        layout: host.site.layout,
+        version: host.version(),
+        machine: &host.machine,
+        host: rules::Host {
+            distribution: Some((&host.site.distribution, &host.site.distribution_version)),
+            measured_worker: measured
+                .map(|seen| Known { value: seen.per_worker, source: "the running server".to_owned() }),
+            ..rules::Host::default()
+        },
+        evasive: build.as_ref(),
+        written: &written,
+        normal: &normal,
+        before: &host.configuration,
+        after: &host.configuration,
+        running: host.running.as_ref(),
+        need: Need::None,
+        changes: &[],
+        audit: true,
+    };
+    report.findings = rules::check(&context);
+    report.findings.extend(host.told());
+    report.findings.extend(report.pending_activation.as_ref().map(not_taken_up));
+    report.findings.sort_by_key(|finding| finding.severity);
+    if host.mpm().is_none() {
+        return;
+    }
+    let server = Server::of(mpm, host.version(), &host.configuration);
+    let memory = match measured {
+        Some(_) => {
+            let asked = crate::params::Memory { per_worker: Some("measured".to_owned()), reserve: None };
+            MemoryNeed::new(Some(&asked), measured).unwrap_or_default()
+        }
+        None => MemoryNeed::default(),
+    };
+    report.capacity = capacity::assess(&server, &normal, &host.machine, &memory);
+    recommend(host, server, &memory, report);
+}
+
+/// Proposes sizes for the connections that the current settings are meant to hold, where something is wrong with them.
+fn recommend(host: &Host, server: Server, memory: &MemoryNeed, report: &mut InfoReport) {
+    let exceeds = capacity::exceeded(&report.capacity).next().is_some();
+    let wrong = report.findings.iter().any(|finding| finding.severity == Severity::Error);
+    let Some(connections) = report.capacity.connections.filter(|_| exceeds || wrong) else { return };
+    let demand = |connections| Demand { connections, active: None };
+    let proposal = match capacity::size(demand(connections), server, &host.machine, memory) {
+        Ok(proposal) => proposal,
+        Err(refusal) if refusal.largest > 0 => {
+            match capacity::size(demand(refusal.largest), server, &host.machine, memory) {
+                Ok(proposal) => proposal,
+                Err(_) => return,
+            }
+        }
+        Err(_) => return,
+    };
+    let settings: BTreeMap<&str, u64> =
+        proposal.settings.iter().map(|choice| (choice.setting, choice.value)).collect();
+    report.recommendation =
+        Some(json!({"mpm": proposal.mpm, "connections": proposal.connections, "settings": settings}));
+}
+
+/// Returns the number that httpd uses for a directive.
+fn number(values: &[Value], directive: &str) -> Option<u64> {
+    values.iter().find(|value| value.directive == directive)?.used.parse().ok()
+}
+
+/// Returns the measured memory as the result has it.
+fn memory(measured: &Measured) -> InfoMemory {
+    InfoMemory {
+        processes: measured.processes,
+        rss_mb: measured.rss.mib(),
+        pss_mb: measured.pss.mib(),
+        per_process_mb: tenths(measured.per_process),
+        per_worker_mb: tenths(measured.per_worker),
+    }
+}
+
+/// Returns mebibytes with one decimal.
+fn tenths(bytes: Bytes) -> f64 {
+    let tenths = (bytes.0.saturating_mul(10) + Bytes::MIB / 2) / Bytes::MIB;
+    f64::from(u32::try_from(tenths).unwrap_or(u32::MAX)) / 10.0
+}
+
+/// Returns the limits that could be read.
+fn limits(host: &Host) -> BTreeMap<String, InfoLimit> {
+    let machine = &host.machine;
+    let mut limits = BTreeMap::new();
+    if let Some(memory) = &machine.memory {
+        let limit = InfoLimit { value: Some(memory.value.mib()), source: memory.source.clone() };
+        limits.insert("memory_mb".to_owned(), limit);
+    }
+    let numbers = [
+        ("cpus", &machine.cpus),
+        ("cpu_quota_thousandths", &machine.cpu_quota),
+        ("open_files", &machine.open_files),
+        ("tasks_max", &machine.tasks_max),
+        ("threads_max", &machine.threads_max),
+        ("pid_max", &machine.pid_max),
+        ("somaxconn", &machine.somaxconn),
+    ];
+    for (name, known) in numbers {
+        if let Some(known) = known {
+            let value = (known.value != u64::MAX).then_some(known.value);
+            limits.insert(name.to_owned(), InfoLimit { value, source: known.source.clone() });
+        }
+    }
+    limits
+}
+
+/// Finds lines in the files that this tool writes which another line wins over.
+fn overridden(files: &dyn Files, host: &Host) -> Vec<Overridden> {
+    let Some(mpm) = host.mpm() else { return Vec::new() };
+    let own = plan::own_files(&host.site, mpm);
+    let configuration = &host.configuration;
+    let in_own = |file| resolve(files, configuration.path(file)).is_ok_and(|real| own.contains(&real));
+    let mut list = Vec::new();
+    for line in configuration.lines.iter().filter(|line| line.scope == Scope::Main && in_own(line.file)) {
+        let Some(winner) = configuration.deciding(line.directive, Scope::Main) else { continue };
+        if line.directive == "DOSWhitelist" || winner.words == line.words || in_own(winner.file) {
+            continue;
+        }
+        list.push(Overridden {
+            setting: line.directive.to_owned(),
+            wanted: line.words.join(" "),
+            effective: winner.words.join(" "),
+            file: configuration.path(winner.file).to_string_lossy().into_owned(),
+            line: winner.line,
+            scope: "main".to_owned(),
+        });
+    }
+    list
+}
+
+/// Asks mod_status, where it is loaded and something listens.
+fn ask_status(params: &InfoParams, host: &Host, report: &mut InfoReport) {
+    let url = match &params.status_url {
+        Some(url) => url.clone(),
+        None if host.running.is_none() => {
+            report.status_reason = Some("no server runs".to_owned());
+            return;
+        }
+        None if !host.configuration.has_module("status_module") => {
+            report.status_reason = Some("mod_status is not loaded".to_owned());
+            return;
+        }
+        None => {
+            let listen = host.configuration.listen.first().map_or("80", String::as_str);
+            let port = listen.rsplit(':').next().unwrap_or("80");
+            format!("http://127.0.0.1:{port}/server-status")
+        }
+    };
+    match status::ask(&url, STATUS_TIMEOUT) {
+        Ok(status) => report.status = Some(status),
+        Err(error) => report.status_reason = Some(format!("{url}: {error}")),
+    }
+}
+
+/// Searches the end of the error log for limits that were met.
+fn log(root: &Path, host: &Host) -> Vec<status::LogMessage> {
+    let Some(dir) = host.start.environment.get("APACHE_LOG_DIR") else { return Vec::new() };
+    let path: PathBuf = under(root, &Path::new(dir).join("error.log"));
+    status::log_messages(&path).unwrap_or_default()
+}
