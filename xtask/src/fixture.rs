@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: lexopt::Parser) -> Result<ExitCode> {
     let root = template::ensure(Release::Bookworm, Flavour::Php)?;
     let to = folders::workspace().join("tests/fixtures/debian12/root");
     folders::remove_tree(&to)?;
-    let place = |path: &str| -> Result<std::path::PathBuf> {
+    let place = |path: &str| -> Result<PathBuf> {
         let target = to.join(path);
         fs::create_dir_all(target.parent().unwrap_or(&to))?;
         Ok(target)

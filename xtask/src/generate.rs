@@ -7,7 +7,7 @@ use std::{fs, io};
 ///
 /// # Errors
 /// Those of writing.
-pub fn schemas(root: &Path) -> io::Result<()> {
+pub(crate) fn schemas(root: &Path) -> io::Result<()> {
     fs::create_dir_all(root.join("schema"))?;
     for (name, schema) in apache_tuning::schema::all() {
         fs::write(root.join(format!("schema/{name}.json")), format!("{schema:#}\n"))?;
@@ -19,7 +19,7 @@ pub fn schemas(root: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of writing.
-pub fn rules(root: &Path) -> io::Result<()> {
+pub(crate) fn rules(root: &Path) -> io::Result<()> {
     fs::create_dir_all(root.join("docs"))?;
     fs::write(root.join("docs/rules.md"), apache_tuning::rules::markdown())
 }

@@ -5,6 +5,7 @@
 
 mod ansible_docs;
 mod demo;
+mod dist;
 mod fixture;
 mod generate;
 mod host;
@@ -27,6 +28,7 @@ struct Subcommand {
 const COMMANDS: &[Subcommand] = &[
     Subcommand { name: "demo", help: demo::HELP, run: demo::run },
     Subcommand { name: "test", help: test::HELP, run: test::run },
+    Subcommand { name: "dist", help: dist::HELP, run: dist::run },
     Subcommand { name: "host", help: host::HELP, run: host::run },
     Subcommand { name: "fixture", help: fixture::HELP, run: fixture::run },
     Subcommand { name: "schema", help: "write schema/*.json from the Rust types", run: schema },
@@ -42,10 +44,7 @@ const NOT_STARTED: u8 = 2;
 
 fn main() -> ExitCode {
     let mut arguments = lexopt::Parser::from_env();
-    let name = match arguments.next() {
-        Ok(Some(Arg::Value(name))) => name,
-        _ => return usage(),
-    };
+    let Ok(Some(Arg::Value(name))) = arguments.next() else { return usage() };
     let Some(command) = COMMANDS.iter().find(|command| name == command.name) else { return usage() };
     match (command.run)(arguments) {
         Ok(code) => code,
