@@ -102,6 +102,8 @@ pub struct MemoryNeed {
 pub struct ServerNeed {
     /// For each worker.
     pub per_worker: Bytes,
+    /// For each connection beside that.
+    pub per_connection: Bytes,
     /// For each process, without its workers.
     pub per_process: Bytes,
     /// Once, however many processes there are.
@@ -111,8 +113,9 @@ pub struct ServerNeed {
 }
 
 impl ServerNeed {
-    fn total(&self, processes: u64, workers: u64) -> u128 {
+    fn total(&self, processes: u64, workers: u64, connections: u64) -> u128 {
         u128::from(self.per_worker.0) * u128::from(workers)
+            + u128::from(self.per_connection.0) * u128::from(connections)
             + u128::from(self.per_process.0) * u128::from(processes)
             + u128::from(self.once.0)
     }
@@ -154,12 +157,19 @@ impl MemoryNeed {
         let mut need = Self { reserve: reserve.unwrap_or_default(), ..Self::default() };
         if let Some(per_worker) = per_worker {
             let source = "memory.per_worker".to_owned();
-            need.server = Some(ServerNeed { per_worker, per_process: Bytes(0), once: Bytes(0), source });
+            need.server = Some(ServerNeed {
+                per_worker,
+                per_connection: Bytes(0),
+                per_process: Bytes(0),
+                once: Bytes(0),
+                source,
+            });
         } else if let Some(measured) = measured.filter(|_| from_server) {
             let others = measured.others.iter().map(|one| one.memory.0).fold(0, u64::saturating_add);
             need.reserve = reserve.unwrap_or(Bytes(others));
             need.server = Some(ServerNeed {
                 per_worker: measured.per_worker,
+                per_connection: measured.per_connection,
                 per_process: measured.per_process,
                 once: measured.shared,
                 source: format!("measured in {} running processes", measured.processes),
@@ -171,8 +181,8 @@ impl MemoryNeed {
     }
 
     /// Returns the memory at full load, in bytes, everything else included; `None` where the need is not known.
-    fn total(&self, processes: u64, workers: u64) -> Option<u128> {
-        Some(self.server.as_ref()?.total(processes, workers) + u128::from(self.reserve.0))
+    fn total(&self, processes: u64, workers: u64, connections: u64) -> Option<u128> {
+        Some(self.server.as_ref()?.total(processes, workers, connections) + u128::from(self.reserve.0))
     }
 }
 
@@ -288,6 +298,8 @@ struct Draft {
     threads: u64,
     /// `AsyncRequestWorkerFactor`; 0 except under event.
     factor: u64,
+    /// The connections that it is for.
+    connections: u64,
     /// Whether the connections are more than the workers, so that the factor carries the rest.
     leaning: bool,
 }
@@ -350,7 +362,7 @@ impl<'a> Ask<'a> {
         match self.server.mpm {
             Mpm::Prefork => {
                 let processes = connections.max(FEWEST);
-                Some(Draft { processes, threads: 1, factor: 0, leaning: false })
+                Some(Draft { processes, threads: 1, factor: 0, connections, leaning: false })
                     .filter(|draft| self.fits(draft))
             }
             Mpm::Worker => preferred_threads(connections)
@@ -358,6 +370,7 @@ impl<'a> Ask<'a> {
                     processes: connections.max(FEWEST).div_ceil(threads),
                     threads,
                     factor: 0,
+                    connections,
                     leaning: false,
                 })
                 .find(|draft| self.fits(draft)),
@@ -404,7 +417,7 @@ impl<'a> Ask<'a> {
         let leaning = processes.saturating_mul(threads) < connections;
         // httpd's default costs nothing where it is more than needed.
         let factor = needed.max(normalise::ASYNC_FACTOR.unsigned_abs().min(most));
-        Some(Draft { processes, threads, factor, leaning }).filter(|draft| self.fits(draft))
+        Some(Draft { processes, threads, factor, connections, leaning }).filter(|draft| self.fits(draft))
     }
 
     /// Returns the least factor with which so many processes hold the connections, all processes having stopped
@@ -439,7 +452,7 @@ impl<'a> Ask<'a> {
         let sizes = self.sizes(draft);
         let room = slots(&self.server, draft.thread_limit(), self.host);
         sizes.is_some_and(|sizes| {
-            bounds(&self.server, &sizes, None, self.host, self.memory)
+            bounds(&self.server, &sizes, draft.connections, None, self.host, self.memory)
                 .iter()
                 .all(|bound| bound.needs <= bound.limit)
         }) && self.server_limit(draft, room).is_some()
@@ -471,7 +484,7 @@ impl<'a> Ask<'a> {
 
     /// Returns the numbers of sizes that fit, each with its reason.
     fn proposal(&self, draft: &Draft) -> Proposal {
-        let Draft { processes, threads, factor, leaning } = *draft;
+        let Draft { processes, threads, factor, leaning, .. } = *draft;
         let workers = draft.workers();
         let connections = self.demand.connections;
         let active = self.active(connections);
@@ -481,10 +494,10 @@ impl<'a> Ask<'a> {
         let spare = Spare::new(draft, mpm);
         let mut out = Choices(Vec::new());
 
-        out.add("StartServers", spare.start, if leaning {
-            "all processes at once: httpd starts more for missing idle workers only, not for many connections".to_owned()
-        } else {
-            format!("enough for the {} idle {} wanted at all times", spare.min, unit(mpm))
+        out.add("StartServers", spare.start, match (mpm, leaning) {
+            (_, true) => "all processes at once: httpd starts more for missing idle workers only, not for many connections".to_owned(),
+            (Mpm::Prefork, _) => format!("the {} idle processes wanted at all times", spare.min),
+            _ => "all processes at once: starting them one by one would take seconds while connections wait".to_owned(),
         });
         let slack = limit - processes;
         out.add("ServerLimit", limit, match (mpm, slack) {
@@ -546,7 +559,14 @@ impl<'a> Ask<'a> {
             if leaning {
                 format!("above {workers}, so that no process is ended for being idle: it holds connections")
             } else {
-                format!("the least that httpd does not raise, or twice {min}, or what StartServers starts")
+                match mpm {
+                    Mpm::Prefork => {
+                        format!("twice {min}: processes beyond are ended, and their memory is free")
+                    }
+                    _ => {
+                        format!("at least the {workers} workers, so that no process is ended for being idle")
+                    }
+                }
             },
         );
         if mpm == Mpm::Event {
@@ -564,7 +584,7 @@ impl<'a> Ask<'a> {
         let written: Written =
             out.0.iter().map(|choice| (choice.directive, choice.value.to_string())).collect();
         let normal = normalise::normalise(mpm, self.server.version, &written);
-        let capacity = assess(&self.server, &normal, self.host, self.memory);
+        let capacity = assess(&self.server, &normal, Some(connections), self.host, self.memory);
         Proposal { mpm, connections, active, settings: out.0, capacity, notes: self.notes(workers) }
     }
 
@@ -626,11 +646,12 @@ impl<'a> Ask<'a> {
             processes: connections.div_ceil(if mpm.threaded() { MOST_THREADS } else { 1 }),
             threads: if mpm.threaded() { MOST_THREADS } else { 1 },
             factor: u64::from(mpm == Mpm::Event),
+            connections,
             leaning: false,
         });
         let mut bounds = ideal
             .sizes(&draft)
-            .map(|sizes| bounds(&self.server, &sizes, None, self.host, self.memory))
+            .map(|sizes| bounds(&self.server, &sizes, draft.connections, None, self.host, self.memory))
             .unwrap_or_default();
         let room = slots(&self.server, draft.thread_limit(), self.host);
         if draft.processes >= room {
@@ -668,16 +689,22 @@ impl<'a> Ask<'a> {
         let (limit, source) = (bound.limit, &bound.source);
         match (bound.name.as_str(), &self.memory.server) {
             ("memory", Some(need)) => {
-                let total = self.memory.total(draft.processes, workers).unwrap_or_default();
+                let total =
+                    self.memory.total(draft.processes, workers, draft.connections).unwrap_or_default();
                 let processes = if need.per_process.0 > 0 {
                     format!(" + {} processes x {}", draft.processes, need.per_process)
+                } else {
+                    String::new()
+                };
+                let held = if need.per_connection.0 > 0 {
+                    format!(" + {} connections x {}", draft.connections, need.per_connection)
                 } else {
                     String::new()
                 };
                 let once = if need.once.0 > 0 { format!(" + {} once", need.once) } else { String::new() };
                 let there = self.host.memory.as_ref().map_or(Bytes(0), |known| known.value);
                 format!(
-                    "{} of memory ({workers} workers x {}{processes}{once} + {} reserved), but there are {there} ({source})",
+                    "{} of memory ({workers} workers x {}{held}{processes}{once} + {} reserved), but there are {there} ({source})",
                     Bytes(u64::try_from(total).unwrap_or(u64::MAX)),
                     need.per_worker,
                     self.memory.reserve
@@ -768,8 +795,7 @@ impl Spare {
             return Self { start: draft.processes, min, max: min + threads + 1 };
         }
         let min = (workers / 10).clamp(25, 250).min(workers / 2).max(1);
-        let start = (min.div_ceil(threads) + 1).min(draft.processes);
-        Self { start, min, max: (min * 2).max(min + threads + 1).max(start * threads) }
+        Self { start: draft.processes, min, max: workers.max(min + threads + 1) }
     }
 }
 
@@ -793,19 +819,29 @@ const SLACK_SINCE: Version = Version::v24(25);
 
 /// Returns what given values carry on a host, and each limit beside what they need of it.
 ///
-/// `connections` is the most the server can hold, with all its processes running and their workers idle; see
+/// Memory is that of `load` connections, or where no load is known of all that the server can hold.
+///
+/// `connections` of the answer is the most the server can hold, with all its processes running and their workers idle; see
 /// [`held_idle`] for what is held without any load that starts them.
-pub fn assess(server: &Server, normal: &Normal, host: &Machine, memory: &MemoryNeed) -> CapacityReport {
+pub fn assess(
+    server: &Server,
+    normal: &Normal,
+    load: Option<u64>,
+    host: &Machine,
+    memory: &MemoryNeed,
+) -> CapacityReport {
     let sizes = &normal.sizes;
     let backlog = normal.used.get("ListenBacklog").and_then(|text| text.parse().ok());
     let workers = whole(sizes.workers);
     let processes = whole(sizes.processes);
-    let bounds = bounds(server, sizes, backlog, host, memory);
+    let most = workers.saturating_mul(1 + whole(sizes.factor));
+    let held = load.map_or(most, |load| load.min(most));
+    let bounds = bounds(server, sizes, held, backlog, host, memory);
     CapacityReport {
-        connections: Some(workers.saturating_mul(1 + whole(sizes.factor))),
+        connections: Some(most),
         workers: Some(workers),
         processes: Some(processes),
-        memory_mb: memory.total(processes, workers).map(mib),
+        memory_mb: memory.total(processes, workers, held).map(mib),
         binding: tightest(&bounds).map(|bound| bound.name.clone()),
         bounds,
     }
@@ -835,6 +871,7 @@ pub fn exceeded(report: &CapacityReport) -> impl Iterator<Item = &Bound> {
 fn bounds(
     server: &Server,
     sizes: &Sizes,
+    held: u64,
     backlog: Option<u64>,
     host: &Machine,
     memory: &MemoryNeed,
@@ -856,7 +893,7 @@ fn bounds(
         .memory
         .as_ref()
         .map(|known| Known { value: known.value.0 / Bytes::MIB, source: known.source.clone() });
-    if let Some(total) = memory.total(processes, workers) {
+    if let Some(total) = memory.total(processes, workers, held) {
         add("memory", room.as_ref(), mib(total));
     }
     add("open_files", host.open_files.as_ref(), files(server, threads, whole(sizes.factor)));

@@ -139,18 +139,20 @@ fn measured_memory_counts_by_process_and_worker() {
         parent: Bytes(1 << 20),
         processes: 2,
         workers: 50,
+        connections: 30,
         rss: Bytes(0),
         pss: Bytes(0),
         private: Bytes(0),
         shared: Bytes(10 << 20),
         per_process: Bytes(4 << 20),
         per_worker: Bytes(2 << 20),
+        per_connection: Bytes(1 << 20),
         others: vec![Consumer { name: "php-fpm8.2".into(), processes: 4, memory: Bytes(300 << 20) }],
     };
     let asked = params::Memory { per_worker: Some("measured".into()), reserve: None };
     let memory = MemoryNeed::new(Some(&asked), Some(&measured)).unwrap();
     let fits = ask(Mpm::Worker, 100, None, &host(8), &memory).unwrap();
-    assert_eq!(fits.capacity.memory_mb, Some(100 * 2 + 4 * 4 + 10 + 300));
+    assert_eq!(fits.capacity.memory_mb, Some(100 * 2 + 100 + 4 * 4 + 10 + 300));
 
     let nothing = MemoryNeed::new(Some(&asked), None).unwrap();
     assert_eq!(nothing.server, None);
@@ -189,7 +191,7 @@ fn given_sizes_are_told_what_they_carry_and_what_binds() {
         threads_max: known(u64::MAX, "threads_max"),
         ..host(8)
     };
-    let report = assess(&server, &normal, &machine, &given("20M", "1G"));
+    let report = assess(&server, &normal, None, &machine, &given("20M", "1G"));
     assert_eq!((report.connections, report.workers, report.processes), (Some(450), Some(150), Some(6)));
     assert_eq!(report.memory_mb, Some(150 * 20 + 1024));
     assert_eq!(held_idle(&normal.sizes), (150, 2), "idle connections start no process");
@@ -209,7 +211,7 @@ fn given_sizes_are_told_what_they_carry_and_what_binds() {
     assert_eq!(exceeded(&report).count(), 0, "a shorter backlog is no fault");
 
     let http2 = Server { http2: Http2::AsWorkers, ..server };
-    let report = assess(&http2, &normal, &machine, &given("100M", "0"));
+    let report = assess(&http2, &normal, None, &machine, &given("100M", "0"));
     let over: Vec<_> = exceeded(&report).map(|bound| bound.name.as_str()).collect();
     assert_eq!(over, ["memory", "tasks"]);
     assert_eq!(report.binding.as_deref(), Some("memory"), "1.8 times too much, tasks 1.6 times");
@@ -256,11 +258,12 @@ prop_compose! {
 
 prop_compose! {
     fn needs()(
-        server in prop::option::weighted(0.8, (1_u64..200 << 20, 0_u64..50 << 20, 0_u64..100 << 20)),
+        server in prop::option::weighted(0.8, (1_u64..200 << 20, 0_u64..1 << 20, 0_u64..50 << 20, 0_u64..100 << 20)),
         reserve in 0_u64..4 << 30,
     ) -> MemoryNeed {
-        let server = server.map(|(worker, process, once)| ServerNeed {
+        let server = server.map(|(worker, connection, process, once)| ServerNeed {
             per_worker: Bytes(worker),
+            per_connection: Bytes(connection),
             per_process: Bytes(process),
             once: Bytes(once),
             source: "given".to_owned(),
@@ -292,7 +295,7 @@ proptest! {
                 let normal = normalise(server.mpm, server.version, &proposal.written());
                 prop_assert!(normal.corrections.is_empty(), "{:?} {:?}", normal.corrections, proposal.settings);
                 prop_assert!(normal.refusals.is_empty(), "{:?}", normal.refusals);
-                let report = assess(&server, &normal, &host, &memory);
+                let report = assess(&server, &normal, Some(demand.connections), &host, &memory);
                 prop_assert_eq!(&report, &proposal.capacity);
                 prop_assert!(report.connections.unwrap() >= demand.connections);
                 prop_assert!(report.bounds.iter().all(|bound| bound.needs <= bound.limit || bound.limit == 0), "{:?}", report.bounds);

@@ -447,7 +447,7 @@ fn memory_is_divided_into_what_is_shared_a_processs_and_a_workers() {
     assert_eq!(measured.pss, Bytes(20_000 << 10));
     assert_eq!(measured.shared, Bytes(6000 << 10));
     assert_eq!(measured.per_process, Bytes(2000 << 10));
-    assert_eq!(measured.per_worker, Bytes((5000 << 10) / 25));
+    assert_eq!((measured.per_worker, measured.connections), (Bytes((5000 << 10) / 25), 0));
     assert_eq!(
         measured.shared.0 + 2 * measured.per_process.0 + 50 * measured.per_worker.0,
         measured.pss.0,
@@ -456,6 +456,21 @@ fn memory_is_divided_into_what_is_shared_a_processs_and_a_workers() {
     let others: Vec<_> =
         measured.others.iter().map(|one| (one.name.as_str(), one.processes, one.memory.mib())).collect();
     assert_eq!(others, [("php-fpm8.2", 2, 39_000_u64.div_ceil(1024))], "what is small is left out");
+
+    // A listening socket each; 30 connections in one child and 20 in the other share the thread areas.
+    let mut files =
+        files.link("/proc/812/fd/3", "socket:[1]").link("/proc/812/fd/2", "/var/log/apache2/error.log");
+    for (pid, connections) in [(813, 30), (814, 20)] {
+        files = files
+            .link(format!("/proc/{pid}/fd/3"), "socket:[1]")
+            .link(format!("/proc/{pid}/fd/4"), "pipe:[7]");
+        for fd in 0..connections {
+            files = files.link(format!("/proc/{pid}/fd/{}", 10 + fd), format!("socket:[{pid}{fd}]"));
+        }
+    }
+    let measured = measure(&files, &found, None).unwrap();
+    assert_eq!((measured.connections, measured.workers), (50, 50));
+    assert_eq!((measured.per_worker, measured.per_connection), (Bytes(100 << 10), Bytes(100 << 10)));
 
     assert_eq!(measure(&serving("/usr/sbin/apache2"), &found, None), None, "the kernel does not show it");
 }

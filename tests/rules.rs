@@ -474,6 +474,7 @@ fn grammar() -> Vec<Case> {
             evasive(ONE, json!({"log_dir": "/var/log/\"quoted\""})),
             evasive(ONE, json!({"log_dir": "/var/log/${HOME}"})),
         ),
+        case("GRM-018", event().main(&["Timeout 5"]), event().main(&["Timeout 5 6"])),
         case("GRM-016", event(), event().error("ServerLimt is not known")),
     ])
     .collect()

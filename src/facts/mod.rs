@@ -70,6 +70,8 @@ pub struct Measured {
     pub processes: u64,
     /// Workers in all of them.
     pub workers: u64,
+    /// Connections they hold, with and without a worker.
+    pub connections: u64,
     /// Resident memory of parent and children added up: shared pages counted again in each.
     pub rss: Bytes,
     /// Proportional memory of parent and children added up: what the server really takes.
@@ -82,6 +84,8 @@ pub struct Measured {
     pub per_process: Bytes,
     /// What one more worker costs in a process that exists.
     pub per_worker: Bytes,
+    /// What one more connection costs beside that; none under prefork, where a worker is its connection.
+    pub per_connection: Bytes,
     /// Other programs that hold memory, largest first.
     pub others: Vec<Consumer>,
 }

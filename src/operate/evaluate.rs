@@ -216,7 +216,13 @@ pub fn evaluate(
         effective: entries(&values),
         overridden,
         activation: Activation { needed: need, done: false, reasons },
-        capacity: capacity::assess(&Server::of(after_mpm, version, after), &in_force, &host.machine, &memory),
+        capacity: capacity::assess(
+            &Server::of(after_mpm, version, after),
+            &in_force,
+            params.capacity.as_ref().map(|load| load.connections),
+            &host.machine,
+            &memory,
+        ),
         ..Report::default()
     };
     report.mpm.running = host.running.as_ref().and_then(|running| running.mpm);

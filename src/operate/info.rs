@@ -137,7 +137,7 @@ fn judge(
         }
         None => MemoryNeed::default(),
     };
-    report.capacity = capacity::assess(&server, &normal, &host.machine, &memory);
+    report.capacity = capacity::assess(&server, &normal, None, &host.machine, &memory);
     recommend(host, server, &memory, report);
 }
 

@@ -1,6 +1,7 @@
 //! httpd's configuration language: what reading came across, and what cannot be written in it.
 
 use super::{Found, View};
+use crate::httpd::directives::Parser;
 use crate::httpd::read::{Note, NoteKind};
 use crate::report::Severity;
 
@@ -229,6 +230,26 @@ pub(super) fn grm_017(view: &View<'_>, out: &mut Found<'_>) {
         )
     };
     noted(view, out, NoteKind::ShellConstruct, false, message, "write plain export NAME=value lines");
+}
+
+pub(super) fn grm_018(view: &View<'_>, out: &mut Found<'_>) {
+    for line in &view.after.lines {
+        let one = super::row(line.directive)
+            .is_some_and(|row| !matches!(row.parser, Parser::Flag | Parser::Iterate | Parser::Raw));
+        let comment = line.words.iter().any(|word| word.starts_with('#'));
+        let alone = line.words.len() == 1 && !line.words[0].is_empty();
+        // A comment after the value has a rule of its own.
+        if one && !alone && !(comment && line.words.len() > 1) {
+            out.about(line.directive).value(line.words.join(" ")).code("AH00526").say(
+                format!(
+                    "{}{} takes one argument that is not empty: httpd does not start",
+                    line.directive,
+                    view.at(Some(line))
+                ),
+                "write one value, in quotes if it has blanks",
+            );
+        }
+    }
 }
 
 pub(super) fn tst_001(view: &View<'_>, out: &mut Found<'_>) {

@@ -532,7 +532,7 @@ const FACTOR: &str = "AsyncRequestWorkerFactor";
 pub(super) fn arwf_001(view: &View<'_>, out: &mut Found<'_>) {
     let Some(text) = view.text(FACTOR) else { return };
     if numbers::strtod(text).is_none_or(|value| value <= 0.0) {
-        out.on(view, FACTOR).fatal().value(text).say(
+        out.on(view, FACTOR).fatal().value(text).code("AH00526").say(
             format!("{FACTOR} {text} is not a positive number: httpd does not start"),
             format!("set {} to a whole number from 1; httpd's default is 2", view.name(FACTOR)),
         );
@@ -564,7 +564,7 @@ pub(super) fn arwf_003(view: &View<'_>, out: &mut Found<'_>) {
 
 pub(super) fn arwf_004(view: &View<'_>, out: &mut Found<'_>) {
     if let Some(text) = view.text(FACTOR) {
-        out.on(view, FACTOR).fatal().value(text).say(
+        out.on(view, FACTOR).fatal().value(text).code("AH00526").say(
             format!("{FACTOR} is a directive of the event MPM; under {} httpd does not start", view.mpm),
             format!("leave {} out, or set mpm to event", view.name(FACTOR)),
         );
@@ -684,7 +684,7 @@ fn refused(view: &View<'_>, out: &mut Found<'_>, directive: &'static str, allowe
     let Some(text) = view.text(directive) else { return };
     let read = numbers::strtol(text, 10);
     if read.value < 0 || read.overflow {
-        out.on(view, directive).fatal().value(text).say(
+        out.on(view, directive).fatal().value(text).code("AH00526").say(
             format!("{directive} {text} is below zero or too large: httpd does not start"),
             format!("set {} to {allowed}", view.name(directive)),
         );

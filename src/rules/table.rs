@@ -1377,6 +1377,15 @@ pub static RULES: &[Rule] = &[
         grammar::grm_017,
     ),
     rule(
+        "GRM-018",
+        Error,
+        ALL,
+        "configuration",
+        "no value, an empty one or several for a directive that takes one; httpd refuses",
+        "httpd 2.4 server/config.c, invoke_cmd, TAKE1; AH00526",
+        grammar::grm_018,
+    ),
+    rule(
         "TST-001",
         Info,
         ALL,

@@ -38,6 +38,6 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn release(name: &str) -> Result<Release, String> {
+pub(crate) fn release(name: &str) -> Result<Release, String> {
     Release::named(name).ok_or_else(|| "there are bookworm and trixie".to_owned())
 }

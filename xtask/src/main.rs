@@ -5,6 +5,7 @@
 
 mod ansible_docs;
 mod demo;
+mod differential;
 mod dist;
 mod fixture;
 mod generate;
@@ -31,6 +32,7 @@ const COMMANDS: &[Subcommand] = &[
     Subcommand { name: "dist", help: dist::HELP, run: dist::run },
     Subcommand { name: "host", help: host::HELP, run: host::run },
     Subcommand { name: "fixture", help: fixture::HELP, run: fixture::run },
+    Subcommand { name: "differential", help: differential::HELP, run: differential::run },
     Subcommand { name: "schema", help: "write schema/*.json from the Rust types", run: schema },
     Subcommand {
         name: "docs",
@@ -62,7 +64,7 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     println!("usage: cargo xtask COMMAND [--help]\n");
     for command in COMMANDS {
-        println!("  {:<10} {}", command.name, command.help);
+        println!("  {:<12} {}", command.name, command.help);
     }
     ExitCode::from(NOT_STARTED)
 }

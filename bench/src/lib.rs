@@ -1,0 +1,4 @@
+//! Measures real servers on this machine: loads of connections, and what the server holds meanwhile.
+
+pub mod load;
+pub mod server;

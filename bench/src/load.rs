@@ -1,0 +1,232 @@
+//! A load of kept connections: opens N, keeps them, asks again on each, and counts what became of them.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+
+/// What to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Connections to open.
+    pub connections: usize,
+    /// Connections opened, and later asked again, in a second.
+    pub rate: u32,
+    /// How long an answer may take.
+    pub patience: Duration,
+    /// How long the connections are kept before each is asked again.
+    pub hold: Duration,
+}
+
+/// What became of the connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Got an answer to their first question.
+    pub served: usize,
+    /// Got none in time, or were not let in.
+    pub refused: usize,
+    /// Got an answer to their second question too: held to the end.
+    pub held: usize,
+    /// Were served first and closed by the server since.
+    pub cut: usize,
+    /// Were served first and got no second answer in time, though nobody closed them.
+    pub late: usize,
+}
+
+const QUESTION: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Where one connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Asked, no whole answer yet.
+    Asked(Instant),
+    /// Answered, kept.
+    Idle,
+    /// Closed by the server, or broken.
+    Gone,
+}
+
+struct Connection {
+    stream: TcpStream,
+    phase: Phase,
+    /// Whether the question is still to be written, once connected.
+    unsent: bool,
+    answer: Vec<u8>,
+}
+
+/// The connections of one load, and the queue of events that they share.
+pub struct Load {
+    plan: Plan,
+    queue: std::os::fd::OwnedFd,
+    connections: Vec<Connection>,
+    outcome: Outcome,
+}
+
+impl Load {
+    /// Opens all connections at the plan's rate, asks on each, and waits for the answers.
+    ///
+    /// # Errors
+    /// Those of this process: too few descriptors or ports. What the server refuses is counted, not an error.
+    pub fn open(to: SocketAddr, plan: Plan) -> io::Result<Self> {
+        let queue = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut load = Self {
+            plan,
+            queue,
+            connections: Vec::with_capacity(plan.connections),
+            outcome: Outcome::default(),
+        };
+        let started = Instant::now();
+        while load.connections.len() < plan.connections {
+            let due = due(started, plan);
+            while load.connections.len() < due {
+                load.connect(to)?;
+            }
+            load.turn(Duration::from_millis(1))?;
+        }
+        load.settle()?;
+        load.outcome.served = load.connections.iter().filter(|one| one.phase == Phase::Idle).count();
+        load.outcome.refused = plan.connections - load.outcome.served;
+        Ok(load)
+    }
+
+    /// Keeps the connections for the plan's time, asks again on each that was served, and tells what became of all.
+    ///
+    /// # Errors
+    /// Those of this process.
+    pub fn finish(mut self) -> io::Result<Outcome> {
+        let served: Vec<usize> =
+            (0..self.connections.len()).filter(|at| self.connections[*at].phase == Phase::Idle).collect();
+        let until = Instant::now() + self.plan.hold;
+        while Instant::now() < until {
+            self.turn(Duration::from_millis(20))?;
+        }
+        let started = Instant::now();
+        let mut asked = 0;
+        while asked < served.len() {
+            let due = due(started, Plan { connections: served.len(), ..self.plan });
+            for at in &served[asked..due] {
+                self.ask(*at);
+            }
+            asked = due;
+            self.turn(Duration::from_millis(1))?;
+        }
+        self.settle()?;
+        for at in served {
+            match self.connections[at].phase {
+                Phase::Idle => self.outcome.held += 1,
+                Phase::Gone => self.outcome.cut += 1,
+                Phase::Asked(_) => self.outcome.late += 1,
+            }
+        }
+        Ok(self.outcome)
+    }
+
+    fn connect(&mut self, to: SocketAddr) -> io::Result<()> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        match connect(&socket, &to) {
+            Ok(()) | Err(rustix::io::Errno::INPROGRESS | rustix::io::Errno::AGAIN) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let events =
+            epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        let id = epoll::EventData::new_u64(self.connections.len() as u64);
+        epoll::add(&self.queue, socket.as_fd(), id, events)?;
+        let phase = Phase::Asked(Instant::now());
+        self.connections.push(Connection { stream: socket.into(), phase, unsent: true, answer: Vec::new() });
+        Ok(())
+    }
+
+    fn ask(&mut self, at: usize) {
+        let one = &mut self.connections[at];
+        if one.phase == Phase::Gone {
+            return;
+        }
+        one.phase = Phase::Asked(Instant::now());
+        one.answer.clear();
+        if one.stream.write_all(QUESTION).is_err() {
+            one.phase = Phase::Gone;
+        }
+    }
+
+    /// Takes what happened, waiting at most so long for something to happen.
+    fn turn(&mut self, wait: Duration) -> io::Result<()> {
+        let mut events = Vec::with_capacity(1024);
+        let wait = rustix::event::Timespec { tv_sec: 0, tv_nsec: i64::from(wait.subsec_nanos()) };
+        match epoll::wait(&self.queue, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        for event in events {
+            let at = usize::try_from(event.data.u64()).unwrap_or(usize::MAX);
+            if let Some(one) = self.connections.get_mut(at) {
+                one.react(event.flags);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every question is answered, or out of patience.
+    fn settle(&mut self) -> io::Result<()> {
+        let patience = self.plan.patience;
+        loop {
+            let waiting = self
+                .connections
+                .iter()
+                .any(|one| matches!(one.phase, Phase::Asked(since) if since.elapsed() < patience));
+            if !waiting {
+                return Ok(());
+            }
+            self.turn(Duration::from_millis(20))?;
+        }
+    }
+}
+
+/// Returns how many connections are due since `started`.
+fn due(started: Instant, plan: Plan) -> usize {
+    let due = started.elapsed().as_micros() * u128::from(plan.rate) / 1_000_000;
+    usize::try_from(due).unwrap_or(usize::MAX).min(plan.connections)
+}
+
+impl Connection {
+    fn react(&mut self, flags: epoll::EventFlags) {
+        if self.unsent && flags.contains(epoll::EventFlags::OUT) {
+            self.unsent = false;
+            if self.stream.write_all(QUESTION).is_err() {
+                self.phase = Phase::Gone;
+            }
+        }
+        let mut block = [0; 4096];
+        loop {
+            match self.stream.read(&mut block) {
+                Ok(0) => {
+                    self.phase = Phase::Gone;
+                    break;
+                }
+                Ok(count) => self.answer.extend_from_slice(&block[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => break,
+                Err(_) => {
+                    self.phase = Phase::Gone;
+                    break;
+                }
+            }
+        }
+        if matches!(self.phase, Phase::Asked(_)) && whole(&self.answer) {
+            self.phase = Phase::Idle;
+        }
+    }
+}
+
+/// Tells whether an answer of status 200 is there as a whole.
+fn whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&answer[..end]);
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.trim().parse::<usize>().ok());
+    head.starts_with("HTTP/1.1 200") && length.is_some_and(|length| answer.len() >= end + 4 + length)
+}
