@@ -5,6 +5,7 @@ mod include;
 mod lines;
 mod macros;
 mod modules;
+mod object;
 mod paths;
 mod regex;
 mod version;

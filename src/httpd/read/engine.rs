@@ -730,9 +730,10 @@ impl<'a> Reader<'a> {
                 [b'<', b'/', inner @ ..] => {
                     let inner = &inner[..inner.len().saturating_sub(1)];
                     if !inner.eq_ignore_ascii_case(&names[start + 1..]) {
-                        let message =
-                            format!("expected </{}> but saw </{}>", lossy(&names[start + 1..]), lossy(inner));
-                        self.refuse(here, message);
+                        // httpd tells the line where the skipped block begins.
+                        let (expected, saw) = (lossy(&names[start + 1..]), lossy(inner));
+                        let line = here.line;
+                        self.refuse(place, format!("expected </{expected}> but saw </{saw}> in line {line}"));
                         return skipped;
                     }
                     names.truncate(start);
@@ -1006,7 +1007,7 @@ impl<'a> Reader<'a> {
         if missing && !elsewhere {
             self.refuse(place, format!("cannot load {written} into the server: there is no such file"));
         }
-        self.modules.load(&identifier, &written, Some(object.unwrap_or_default()));
+        self.modules.load(&identifier, &written, object.unwrap_or_default());
         self.config.modules.push(Module {
             identifier,
             path: written,

@@ -81,7 +81,10 @@ impl Source {
         loop {
             text.clear();
             if !self.macros.is_empty() || self.after_macro {
-                match self.join(text) {
+                let line = self.join(text);
+                // Behind a macro this holds for one logical line, to its end.
+                self.after_macro = false;
+                match line {
                     Next::Line { place, joined } => {
                         if joined.is_some() || (!text.is_empty() && wanted(text)) {
                             return Next::Line { place, joined };
@@ -167,7 +170,6 @@ impl Source {
             self.macros.pop();
             self.after_macro = true;
         }
-        let after_macro = std::mem::take(&mut self.after_macro);
         let rest = &self.bytes[self.position..];
         if rest.is_empty() {
             return None;
@@ -176,7 +178,7 @@ impl Source {
         let physical = &rest[..end.unwrap_or(rest.len())];
         self.line += 1;
         self.position += physical.len() + usize::from(end.is_some());
-        if after_macro && end.is_none() {
+        if self.after_macro && end.is_none() {
             return None;
         }
         text.extend_from_slice(physical);
@@ -215,7 +217,7 @@ mod tests {
         loop {
             match source.next(&mut buffer, |_| true) {
                 Next::Line { place, .. } => {
-                    lines.push((place.line, String::from_utf8_lossy(&buffer).into_owned()))
+                    lines.push((place.line, String::from_utf8_lossy(&buffer).into_owned()));
                 }
                 Next::TooLong(place) => {
                     lines.push((place.line, "too long".to_owned()));

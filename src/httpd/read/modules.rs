@@ -3,6 +3,9 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::object::Object;
 
 use crate::httpd::Mpm;
 use crate::httpd::directives::{self, Directive, Group};
@@ -91,9 +94,9 @@ struct Entry {
     /// Its source file, where it is known without looking into the `.so`.
     source: Option<String>,
     /// Absolute path of its `.so`; `None` for one that is built in.
-    object: Option<PathBuf>,
-    /// What a `.so` of unknown source answered to earlier questions.
-    content: OnceCell<Option<std::sync::Arc<[u8]>>>,
+    path: Option<PathBuf>,
+    /// Its content, once it was asked for.
+    content: OnceCell<Option<Arc<[u8]>>>,
 }
 
 /// The modules that are loaded so far.
@@ -110,16 +113,16 @@ impl Modules {
     }
 
     /// Adds a module that `LoadModule` names; `written` is its path as written.
-    pub(super) fn load(&mut self, identifier: &str, written: &str, object: Option<PathBuf>) {
-        self.push(identifier, known_source(identifier, written), object);
+    pub(super) fn load(&mut self, identifier: &str, written: &str, path: PathBuf) {
+        self.push(identifier, known_source(identifier, written), Some(path));
     }
 
-    fn push(&mut self, identifier: &str, source: Option<String>, object: Option<PathBuf>) {
+    fn push(&mut self, identifier: &str, source: Option<String>, path: Option<PathBuf>) {
         self.by_identifier.insert(identifier.to_owned(), self.entries.len());
         self.entries.push(Entry {
             identifier: identifier.to_owned(),
             source,
-            object,
+            path,
             content: OnceCell::new(),
         });
     }
@@ -132,7 +135,7 @@ impl Modules {
     /// Returns the source file of a module that is built in.
     pub(super) fn built_in_source(&self, identifier: &str) -> Option<&str> {
         let entry = &self.entries[*self.by_identifier.get(identifier)?];
-        entry.source.as_deref().filter(|_| entry.object.is_none())
+        entry.source.as_deref().filter(|_| entry.path.is_none())
     }
 
     /// Tells whether `<IfModule name>` is true: `name` is an identifier or a source file, byte for byte.
@@ -177,11 +180,9 @@ impl Modules {
         if of_module || directives::find(name.as_bytes()).is_some_and(|row| self.knows(row)) {
             return true;
         }
-        self.entries.iter().filter(|entry| entry.object.is_some()).any(|entry| {
-            entry
-                .content(files)
-                .is_some_and(|content| has_text(&content.to_ascii_lowercase(), name.as_bytes()))
-        })
+        let brings =
+            |entry: &Entry| entry.object(files).is_some_and(|object| object.has_directive(name.as_bytes()));
+        self.entries.iter().any(brings)
     }
 
     /// Tells whether the loaded modules know a directive of the table.
@@ -238,34 +239,25 @@ impl Entry {
         if self.source.is_some() {
             return false;
         }
-        if let Some(content) = self.content(files) {
-            return has_text(content, source.as_bytes());
+        if let Some(object) = self.object(files) {
+            return object.source() == Some(source.as_bytes());
         }
         let plain = self.identifier.strip_suffix("_module").map(|plain| format!("mod_{plain}.c"));
-        let object = self.object.as_ref().and_then(|object| source_of_object(&object.to_string_lossy()));
+        let object = self.path.as_ref().and_then(|path| source_of_object(&path.to_string_lossy()));
         plain.as_deref() == Some(source) || object.as_deref() == Some(source)
     }
 
-    /// Returns the `.so`, read at the first question; `None` where it cannot be read or is empty.
-    fn content(&self, files: &dyn Files) -> Option<&std::sync::Arc<[u8]>> {
-        self.content
-            .get_or_init(|| {
-                let content = files.read(self.object.as_ref()?).ok()?;
-                (!content.is_empty()).then_some(content)
-            })
-            .as_ref()
+    /// Returns what the `.so` says, read at the first question; `None` where it is no module of this name.
+    fn object(&self, files: &dyn Files) -> Option<Object<'_>> {
+        let content = self.content.get_or_init(|| files.read(self.path.as_ref()?).ok());
+        Object::open(content.as_ref()?, &self.identifier)
     }
-}
-
-/// Tells whether an object file holds this text as a C string of its own, or as the end of a path.
-fn has_text(content: &[u8], text: &[u8]) -> bool {
-    memchr::memmem::find_iter(content, text)
-        .any(|at| content.get(at + text.len()) == Some(&0) && at > 0 && matches!(content[at - 1], 0 | b'/'))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::object::sample;
     use super::*;
     use crate::tree::Memory;
 
@@ -273,7 +265,7 @@ mod tests {
         let mut modules = Modules::default();
         modules.build_in("core_module", "core.c");
         for (identifier, path) in list {
-            modules.load(identifier, path, Some(PathBuf::from(path)));
+            modules.load(identifier, path, PathBuf::from(path));
         }
         modules
     }
@@ -281,8 +273,8 @@ mod tests {
     #[test]
     fn a_guard_names_the_identifier_or_the_source_file() {
         let files = Memory::new()
-            .file("/m/mod_security2.so", b"\x7fELF\0mod_security2.c\0x")
-            .file("/m/odd.so", b"\x7fELF\0/build/src/mod_strange.c\0x")
+            .file("/m/mod_security2.so", sample::object("security2_module", "mod_security2.c", &[]))
+            .file("/m/odd.so", sample::object("odd_module", "/build/src/mod_strange.c", &[]))
             .file("/m/mod_empty.so", b"");
         let modules = loaded(&[
             ("mpm_event_module", "/m/mod_mpm_event.so"),
@@ -337,7 +329,8 @@ mod tests {
 
     #[test]
     fn directives_are_known_through_core_table_and_object_file() {
-        let files = Memory::new().file("/m/mod_proxy.so", b"\x7fELF\0ProxyPass\0<Proxy\0");
+        let files = Memory::new()
+            .file("/m/mod_proxy.so", sample::object("proxy_module", "mod_proxy.c", &["ProxyPass", "<Proxy"]));
         let modules = loaded(&[("mpm_prefork_module", "/m/none.so"), ("proxy_module", "/m/mod_proxy.so")]);
         for (name, expected) in [
             ("keepalive", true),

@@ -259,7 +259,7 @@ mod tests {
     fn values_that_double_each_other_stop() {
         let environment = BTreeMap::new();
         let mut variables = Variables::new(&[], &environment);
-        variables.define(b"a", &[b'x'; 1 << 20]);
+        variables.define(b"a", &vec![b'x'; 1 << 20]);
         let line = b"${a}".repeat(17);
         assert_eq!(variables.resolve(&line, &mut Vec::new()), None);
     }
