@@ -939,7 +939,10 @@ fn files(server: &Server, threads: u64, factor: u64) -> u64 {
 /// main thread. After a reload the processes that finish their requests come on top for that while.
 fn tasks(server: &Server, processes: u64, threads: u64) -> u64 {
     let each = match (server.mpm, server.http2) {
-        (Mpm::Prefork, _) => 1,
+        // Unsupported there, mod_http2 still starts the workers of each process: two threads, counted in /proc.
+        (Mpm::Prefork, Http2::Off) => 1,
+        (Mpm::Prefork, Http2::AsWorkers) => 2,
+        (Mpm::Prefork, Http2::Workers(more)) => more.saturating_add(1),
         (_, Http2::Off) => threads.saturating_add(2),
         (_, Http2::AsWorkers) => threads.saturating_mul(2).saturating_add(2),
         (_, Http2::Workers(more)) => threads.saturating_add(2).saturating_add(more),

@@ -193,10 +193,8 @@ pub fn evaluate(
             mpm_available: mpm_available(files, &host.site, mpm),
             mail_program: mail_program(files, params, build.as_ref()),
             start_script_files: None,
-            measured_worker: measured
-                .as_ref()
-                .map(|seen| Known { value: seen.per_worker, source: "the running server".to_owned() }),
         },
+        memory: &memory,
         evasive: build.as_ref(),
         written: &written,
         normal: &normal,

@@ -100,6 +100,13 @@ fn judge(
     let normal = normalise(mpm, host.version(), &written);
     let build = evasive_build(files, &host.site);
     let asked = Params::of_facts(params.facts.clone());
+    let memory = match measured {
+        Some(_) => {
+            let asked = crate::params::Memory { per_worker: Some("measured".to_owned()), reserve: None };
+            MemoryNeed::new(Some(&asked), measured).unwrap_or_default()
+        }
+        None => MemoryNeed::default(),
+    };
     let context = rules::Context {
         params: &asked,
         mpm,
@@ -108,10 +115,9 @@ fn judge(
         machine: &host.machine,
         host: rules::Host {
             distribution: Some((&host.site.distribution, &host.site.distribution_version)),
-            measured_worker: measured
-                .map(|seen| Known { value: seen.per_worker, source: "the running server".to_owned() }),
             ..rules::Host::default()
         },
+        memory: &memory,
         evasive: build.as_ref(),
         written: &written,
         normal: &normal,
@@ -130,13 +136,6 @@ fn judge(
         return;
     }
     let server = Server::of(mpm, host.version(), &host.configuration);
-    let memory = match measured {
-        Some(_) => {
-            let asked = crate::params::Memory { per_worker: Some("measured".to_owned()), reserve: None };
-            MemoryNeed::new(Some(&asked), measured).unwrap_or_default()
-        }
-        None => MemoryNeed::default(),
-    };
     report.capacity = capacity::assess(&server, &normal, None, &host.machine, &memory);
     recommend(host, server, &memory, report);
 }

@@ -1,17 +1,12 @@
 //! The host's limits against the sizes.
 
 use super::{Found, View};
-use crate::facts::Known;
+use crate::capacity;
 use crate::httpd::Mpm;
 use crate::httpd::directives::Group;
-use crate::httpd::numbers;
 use crate::report::Severity;
 use crate::units::Bytes;
 
-/// Descriptors that an idle child of event has, with one listening socket and one log.
-const IDLE_FILES: u64 = 9;
-/// Threads of a child beside its workers: the main one and the listener.
-const OTHER_THREADS: u64 = 2;
 /// What Debian's start script lowers the open files to unless told otherwise.
 const START_SCRIPT_FILES: u64 = 8192;
 
@@ -29,45 +24,24 @@ fn workers(view: &View<'_>) -> (String, u64) {
     (view.path("MaxRequestWorkers"), count(view.normal.sizes.workers))
 }
 
-/// Returns the tasks (processes and threads) that one child is.
-fn tasks_of_child(view: &View<'_>) -> u64 {
-    let threads = count(view.normal.sizes.threads);
-    let own = if view.mpm.threaded() { threads + OTHER_THREADS } else { 1 };
-    if !view.has("http2_module") {
-        return own;
-    }
-    let least = view.standing("H2MinWorkers").map(|text| numbers::strtol(text, 10).value).filter(|n| *n > 0);
-    own.saturating_add(least.map_or(threads, count))
-}
-
-/// Returns the tasks of the whole service at full load.
-fn tasks(view: &View<'_>) -> u64 {
-    tasks_of_child(view).saturating_mul(count(view.normal.sizes.processes)).saturating_add(1)
-}
-
 pub(super) fn fd_001(view: &View<'_>, out: &mut Found<'_>) {
-    let Some(limit) = &view.machine.open_files else { return };
+    let Some(bound) = view.exceeded("open_files") else { return };
     let sizes = view.normal.sizes;
-    let sockets = view.after.listen.len().saturating_sub(1) as u64;
-    let threads = count(sizes.threads);
-    let connections = threads.saturating_mul(count(sizes.factor).saturating_add(1));
-    let needs = connections.saturating_add(threads).saturating_add(IDLE_FILES + sockets);
-    if needs > limit.value {
-        out.about(view.path("ThreadsPerChild")).at_most(cap(view)).value(sizes.threads).code("AH02179").say(
-            format!(
-                "one process may hold {connections} connections and {threads} files, {needs} descriptors in all, but \
-                 open files are limited to {} ({}): the process ends when they run out",
-                limit.value, limit.source
-            ),
-            format!(
-                "raise LimitNOFILE of the unit {} to {} or more, or lower {} or {}",
-                view.layout.unit,
-                needs.next_power_of_two(),
-                view.name("ThreadsPerChild"),
-                view.name("AsyncRequestWorkerFactor")
-            ),
-        );
-    }
+    let connections = sizes.threads.saturating_mul(sizes.factor.saturating_add(1));
+    out.about(view.path("ThreadsPerChild")).at_most(cap(view)).value(sizes.threads).code("AH02179").say(
+        format!(
+            "one process may hold {connections} connections and {} files, {} descriptors in all, but open files are \
+             limited to {} ({}): the process ends when they run out",
+            sizes.threads, bound.needs, bound.limit, bound.source
+        ),
+        format!(
+            "raise LimitNOFILE of the unit {} to {} or more, or lower {} or {}",
+            view.layout.unit,
+            bound.needs.next_power_of_two(),
+            view.name("ThreadsPerChild"),
+            view.name("AsyncRequestWorkerFactor")
+        ),
+    );
 }
 
 pub(super) fn fd_002(view: &View<'_>, out: &mut Found<'_>) {
@@ -84,81 +58,81 @@ pub(super) fn fd_002(view: &View<'_>, out: &mut Found<'_>) {
     }
 }
 
-/// Returns what one worker needs and where that is known from.
-fn need_of_worker(view: &View<'_>) -> Option<Known<Bytes>> {
-    let asked = view.params.memory.as_ref().and_then(|memory| memory.per_worker.as_deref());
-    match asked {
-        Some("measured") | None => view.host.measured_worker.clone(),
-        Some(text) => Bytes::parse(text).map(|value| Known { value, source: "memory.per_worker".to_owned() }),
-    }
-}
-
 pub(super) fn host_001(view: &View<'_>, out: &mut Found<'_>) {
     let Some(memory) = view.machine.memory.as_ref().filter(|_| view.remarks(Group::Mpm)) else { return };
-    let reserve = view.params.memory.as_ref().and_then(|memory| memory.reserve.as_deref());
-    let reserve = reserve.and_then(Bytes::parse).map_or(0, |bytes| bytes.0);
     let (setting, workers) = workers(view);
-    let free = memory.value.0.saturating_sub(reserve);
-    let largest = Bytes(free / workers.max(1));
-    let kept =
-        if reserve > 0 { format!(" less {} kept for the rest", Bytes(reserve)) } else { String::new() };
-    let Some(each) = need_of_worker(view) else {
-        out.about(setting).at_most(Severity::Info).value(workers).say(
-            format!(
-                "{workers} workers fit into {} ({}){kept} as long as one needs no more than {largest}",
-                memory.value, memory.source
-            ),
-            "set memory.per_worker to what one needs, or to measured, and this is checked",
-        );
+    let reserve = view.memory.reserve;
+    let kept = if reserve.0 > 0 { format!(" less {reserve} kept for the rest") } else { String::new() };
+    let Some(server) = &view.memory.server else {
+        let missing = view.memory.missing.as_ref().map_or_else(String::new, |why| format!("; {why}"));
+        if let Some(largest) = capacity::largest_need(workers, view.machine, reserve) {
+            out.about(setting).at_most(Severity::Info).value(workers).say(
+                format!(
+                    "{workers} workers fit into {} ({}){kept} as long as one needs no more than {largest}{missing}",
+                    memory.value, memory.source
+                ),
+                "set memory.per_worker to what one needs, or to measured, and this is checked",
+            );
+        }
         return;
     };
-    let needs = each.value.0.saturating_mul(workers);
-    if needs > free {
-        out.about(setting).value(workers).effective(free / each.value.0.max(1)).say(
-            format!(
-                "{workers} workers of {} ({}) need {}, but there are {} ({}){kept}",
-                each.value,
-                each.source,
-                Bytes(needs),
-                memory.value,
-                memory.source
-            ),
-            format!("set {} to {} or less", view.name("MaxRequestWorkers"), free / each.value.0.max(1)),
-        );
-    }
+    let Some(bound) = view.exceeded("memory") else { return };
+    // A worker's share of its process and of the connections that wait counts with it.
+    let sizes = view.normal.sizes;
+    let threads = count(sizes.threads).max(1);
+    let each = server
+        .per_worker
+        .0
+        .saturating_add(server.per_process.0 / threads)
+        .saturating_add(server.per_connection.0.saturating_mul(count(sizes.factor).saturating_add(1)))
+        .max(1);
+    let fit = memory.value.0.saturating_sub(reserve.0).saturating_sub(server.once.0) / each;
+    out.about(setting).value(workers).effective(fit).say(
+        format!(
+            "{workers} workers of {} ({}) and all else need {} MiB, but there are {} ({})",
+            Bytes(each),
+            server.source,
+            bound.needs,
+            memory.value,
+            memory.source
+        ),
+        format!("set {} to {fit} or less", view.name("MaxRequestWorkers")),
+    );
 }
 
 /// A limit on processes and threads.
-fn limited(view: &View<'_>, out: &mut Found<'_>, limit: Option<&Known<u64>>, name: &str, raise: &str) {
-    let Some(limit) = limit else { return };
-    let (needs, child) = (tasks(view), tasks_of_child(view));
-    if needs <= limit.value {
-        return;
-    }
+fn limited(view: &View<'_>, out: &mut Found<'_>, bound: &str, name: &str, raise: &str) {
+    let Some(bound) = view.exceeded(bound) else { return };
     let sizes = view.normal.sizes;
-    let processes = limit.value.saturating_sub(1) / child.max(1);
+    // The parent is the one task beside those of the children.
+    let child = (bound.needs - 1) / count(sizes.processes).max(1);
+    let processes = bound.limit.saturating_sub(1) / child.max(1);
     let fit = processes.saturating_mul(count(sizes.threads));
     out.about(view.path("MaxRequestWorkers")).at_most(cap(view)).value(sizes.workers).effective(fit).say(
         format!(
-            "{} processes of {child} tasks and their parent are {needs} tasks, but {name} is {} ({}): {processes} \
+            "{} processes of {child} tasks and their parent are {} tasks, but {name} is {} ({}): {processes} \
              processes, {fit} workers fit",
-            sizes.processes, limit.value, limit.source
+            sizes.processes, bound.needs, bound.limit, bound.source
         ),
-        format!("{raise} to {needs} or more, or set {} to {fit} or less", view.name("MaxRequestWorkers")),
+        format!(
+            "{raise} to {} or more, or set {} to {fit} or less",
+            bound.needs,
+            view.name("MaxRequestWorkers")
+        ),
     );
 }
 
 pub(super) fn host_002(view: &View<'_>, out: &mut Found<'_>) {
     let raise = format!("raise TasksMax of the unit {}", view.layout.unit);
-    limited(view, out, view.machine.tasks_max.as_ref(), "TasksMax", &raise);
+    limited(view, out, "tasks", "TasksMax", &raise);
 }
 
 pub(super) fn host_003(view: &View<'_>, out: &mut Found<'_>) {
-    limited(view, out, view.machine.threads_max.as_ref(), "kernel.threads-max", "raise kernel.threads-max");
+    limited(view, out, "threads_max", "kernel.threads-max", "raise kernel.threads-max");
 }
 
 pub(super) fn host_004(view: &View<'_>, out: &mut Found<'_>) {
-    limited(view, out, view.machine.pid_max.as_ref(), "kernel.pid_max", "raise kernel.pid_max");
+    limited(view, out, "pid_max", "kernel.pid_max", "raise kernel.pid_max");
 }
 
 pub(super) fn host_005(view: &View<'_>, out: &mut Found<'_>) {

@@ -23,6 +23,7 @@ use std::fmt::{Display, Write as _};
 pub use sizes::scoreboard;
 pub use table::RULES;
 
+use crate::capacity::{self, MemoryNeed, Server};
 use crate::distro::Layout;
 use crate::facts::{Known, Machine, Running};
 use crate::features::evasive::Build;
@@ -31,9 +32,8 @@ use crate::httpd::normalise::{Correction, Normal, Written};
 use crate::httpd::read::{Configuration, Line, Note, NoteKind, Scope};
 use crate::httpd::{Mpm, Version};
 use crate::params::{Params, nearest};
-use crate::report::{Finding, Need, ParameterError, Severity};
+use crate::report::{Bound, Finding, Need, ParameterError, Severity};
 use crate::tree::Change;
-use crate::units::Bytes;
 
 /// One rule. Its `id` is stable: tests, documents and `waive` key on it.
 pub struct Rule {
@@ -92,8 +92,6 @@ pub struct Host<'a> {
     pub mail_program: Option<bool>,
     /// What the start script's `ulimit -n` lowers the open files to, where it has such a line.
     pub start_script_files: Option<Known<u64>>,
-    /// The memory one worker of the running server was measured to need.
-    pub measured_worker: Option<Known<Bytes>>,
 }
 
 /// All that the rules look at.
@@ -111,6 +109,8 @@ pub struct Context<'a> {
     pub machine: &'a Machine,
     /// Further facts.
     pub host: Host<'a>,
+    /// What the server and everything else need of the memory.
+    pub memory: &'a MemoryNeed,
     /// The build of mod_evasive found on the host; `None` where there is none.
     pub evasive: Option<&'a Build>,
     /// The MPM's directives that are judged: the wanted ones where `settings` or `capacity` is given (what is left
@@ -139,6 +139,8 @@ struct View<'a> {
     main: BTreeMap<&'static str, Vec<&'a Line>>,
     /// The lines of virtual hosts, in reading order.
     in_vhosts: Vec<&'a Line>,
+    /// Each limit of the host that is known, beside what the sizes need of it.
+    bounds: Vec<Bound>,
 }
 
 impl<'a> std::ops::Deref for View<'a> {
@@ -160,7 +162,15 @@ impl<'a> View<'a> {
                 Scope::Section => {}
             }
         }
-        Self { context, main, in_vhosts }
+        let server = Server::of(context.mpm, context.version, context.after);
+        let load = context.params.capacity.as_ref().map(|capacity| capacity.connections);
+        let bounds = capacity::assess(&server, context.normal, load, context.machine, context.memory).bounds;
+        Self { context, main, in_vhosts, bounds }
+    }
+
+    /// Returns the limit of this name, where the sizes go beyond it.
+    fn exceeded(&self, name: &str) -> Option<&Bound> {
+        self.bounds.iter().find(|bound| bound.name == name && bound.needs > bound.limit)
     }
 
     /// Tells whether the task manages a group.

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use apache_tuning::capacity::MemoryNeed;
 use apache_tuning::distro::LAYOUTS;
 use apache_tuning::facts::Machine;
 use apache_tuning::features::blocks::argument;
@@ -233,6 +234,7 @@ pub(crate) fn foretold(set: &Set, version: Version) -> Answer {
         version,
         machine: &Machine::default(),
         host: rules::Host::default(),
+        memory: &MemoryNeed::default(),
         evasive: None,
         written: &written,
         normal: &normal,

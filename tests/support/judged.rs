@@ -1,5 +1,6 @@
 //! Hosts for the rules, built in a few words.
 
+use apache_tuning::capacity::MemoryNeed;
 use apache_tuning::distro::LAYOUTS;
 use apache_tuning::facts::{Known, Machine, Running};
 use apache_tuning::features::evasive::{Build, Generation};
@@ -247,6 +248,7 @@ impl Host {
             version: self.version,
             machine: &self.machine,
             host: self.facts.clone(),
+            memory: &MemoryNeed::new(params.memory.as_ref(), None).unwrap(),
             evasive: self.build.as_ref(),
             written: &written,
             normal: &normal,
