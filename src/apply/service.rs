@@ -421,8 +421,11 @@ fn healthy(health: &Health) -> Result<(), String> {
     let (address, request) = health_request(&health.url)?;
     let end = Instant::now() + Duration::from_secs(health.timeout);
     loop {
+        let mut again = Duration::from_millis(100);
         let why = match ask(address, &request) {
             Ok(answer) => {
+                // mod_evasive takes two questions a second from one address, and blocks for longer what goes on asking.
+                again = Duration::from_secs(1);
                 let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
                 let status = line.split_whitespace().nth(1).and_then(|word| word.parse::<u16>().ok());
                 if status == Some(health.status) {
@@ -435,7 +438,7 @@ fn healthy(health: &Health) -> Result<(), String> {
         if Instant::now() >= end {
             return Err(format!("{} {why} after {} s", health.url, health.timeout));
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(again);
     }
 }
 

@@ -1,0 +1,266 @@
+//! The real program on real Debian hosts with a running Apache: changes arrive in the server or never were, and
+//! what is only tried out never shows.
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use test_hosts::Host;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_apache-tuning");
+
+fn with_program(host: Host) -> Host {
+    host.install_binary(PROGRAM);
+    host
+}
+
+fn tune(host: &Host, parameters: &Value) -> Value {
+    host.write("/root/parameters.json", parameters.to_string());
+    let ran = host.run(&["apache-tuning", "/root/parameters.json"]);
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
+
+/// Asks again and again, in the host, and says at its end how many answers came and how long the longest time
+/// between two of them was.
+const CLIENT: &str = r#"
+import os, socket, time
+answers, failures, longest, last = 0, 0, 0.0, None
+while not os.path.exists("/run/stop-client"):
+    try:
+        with socket.create_connection(("127.0.0.1", 80), 5) as s:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n")
+            answered = s.recv(12).startswith(b"HTTP/1.1 ")
+    except OSError:
+        answered = False
+    now = time.monotonic()
+    if answered:
+        if last is not None:
+            longest = max(longest, now - last)
+        answers, last = answers + 1, now
+    else:
+        failures += 1
+    time.sleep(0.002)
+print(answers, failures, round(longest * 1000))
+"#;
+
+fn client(host: &Host) -> Child {
+    host.command("python3").args(["-c", CLIENT]).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn end(host: &Host, mut client: Child) -> String {
+    fs::write(host.path("/run/stop-client"), "").unwrap();
+    let mut said = String::new();
+    client.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    client.wait().unwrap();
+    fs::remove_file(host.path("/run/stop-client")).unwrap();
+    said.trim().to_owned()
+}
+
+#[test]
+fn every_swap_reaches_the_running_server_and_a_reload_does_not_kill_it() {
+    let host = with_program(Host::debian12_event());
+    host.start_apache();
+    for mpm in ["worker", "event", "prefork", "worker", "prefork", "event"] {
+        let before = host.running_mpm().unwrap();
+        let client = client(&host);
+        std::thread::sleep(Duration::from_millis(100));
+        let result = tune(&host, &json!({"mpm": mpm}));
+        std::thread::sleep(Duration::from_millis(100));
+        let said = end(&host, client);
+        eprintln!("{before} to {mpm}: answers, failures, longest gap in ms: {said}");
+        assert_eq!(result["activation"]["done"], true, "{}", result["msg"]);
+        assert_eq!(result["activation"]["needed"], "restart");
+        assert_eq!(result["restart_required"], false);
+        assert_eq!(host.running_mpm().unwrap(), mpm);
+        host.run(&["apache2ctl", "graceful"]).ok();
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(host.running_mpm().unwrap(), mpm, "the reload killed it");
+        assert!(host.http("/").is_ok());
+        assert_eq!(tune(&host, &json!({"mpm": mpm}))["changed"], false);
+    }
+}
+
+#[test]
+fn a_reload_is_enough_for_what_a_reload_takes_up() {
+    let host = with_program(Host::debian12_event());
+    host.start_apache();
+    let parent = host.apache_processes().into_iter().min();
+    let result = tune(&host, &json!({"keepalive": {"enabled": false}}));
+    assert_eq!(result["activation"]["needed"], "reload", "{}", result["msg"]);
+    assert_eq!(result["activation"]["done"], true);
+    assert_eq!(host.apache_processes().into_iter().min(), parent);
+    let (_, answer) = host.http("/").unwrap();
+    assert!(!answer.contains("Keep-Alive"), "{answer}");
+}
+
+/// Breaks the start with prefork in a way that no configuration test sees: its port is taken.
+fn only_starts_without_prefork(host: &Host) -> Child {
+    host.write(
+        "/etc/apache2/conf-enabled/local.conf",
+        "<IfModule mpm_prefork_module>\nListen 81\n</IfModule>\n",
+    );
+    let line = "import socket, time; s = socket.create_server(('', 81)); print('ready', flush=True); time.sleep(600)";
+    let mut taker = host.command("python3").args(["-c", line]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut ready = [0; 6];
+    taker.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+    taker
+}
+
+#[test]
+fn a_server_that_does_not_come_up_gets_its_old_configuration_back_and_serves() {
+    let host = with_program(Host::debian12_event());
+    let mut taker = only_starts_without_prefork(&host);
+    host.start_apache();
+    let before = host.listing();
+    let result = tune(&host, &json!({"mpm": "prefork"}));
+    taker.kill().unwrap();
+    taker.wait().unwrap();
+    assert_eq!(result["failed"], true, "{}", result["msg"]);
+    assert_eq!(result["changed"], false);
+    let message = result["msg"].as_str().unwrap();
+    assert!(
+        message.contains("did not take the change up") && message.contains("all changes were undone"),
+        "{message}"
+    );
+    assert!(message.contains("Address already in use"), "{message}");
+    assert_eq!(host.running_mpm().unwrap(), "event");
+    assert!(host.http("/").is_ok());
+    let changed = host.listing().changes_since(&before);
+    let config: Vec<&String> = changed.iter().filter(|line| line.contains("/etc/apache2/mods")).collect();
+    // The folder itself was exchanged twice; what is in it is the same.
+    assert!(config.iter().all(|line| line.contains("mods-enabled")), "{changed:#?}");
+    assert_eq!(host.a2query(&["-M"]).ok(), "event");
+}
+
+#[test]
+fn a_server_that_fails_its_health_question_gets_its_old_configuration_back() {
+    let host = with_program(Host::debian12_event());
+    host.start_apache();
+    let health = json!({"url": "http://localhost/none-such", "status": 200, "timeout": 1});
+    let result = tune(&host, &json!({"mpm": "worker", "health": health}));
+    assert_eq!(result["failed"], true, "{}", result["msg"]);
+    assert!(result["msg"].as_str().unwrap().contains("404"), "{}", result["msg"]);
+    assert_eq!(host.running_mpm().unwrap(), "event");
+    let health = json!({"url": "http://localhost/none-such", "status": 404, "timeout": 5});
+    let result = tune(&host, &json!({"mpm": "worker", "health": health}));
+    assert_eq!(result["activation"]["done"], true, "{}", result["msg"]);
+}
+
+#[test]
+fn a_server_that_did_not_run_is_not_started() {
+    let host = with_program(Host::debian12_event());
+    let result = tune(&host, &json!({"mpm": "worker"}));
+    assert_eq!(result["changed"], true, "{}", result["msg"]);
+    assert_eq!(result["activation"]["done"], false);
+    assert_eq!(host.apache_processes(), Vec::<u32>::new());
+}
+
+#[test]
+fn of_twenty_runs_at_once_one_changes_and_the_others_find_it_done() {
+    let host = with_program(Host::debian12_event());
+    let parameters = json!({"mpm": "worker", "keepalive": {"timeout": 7}, "config_test": false});
+    host.write("/root/parameters.json", parameters.to_string());
+    let start = || {
+        let mut command = host.command("apache-tuning");
+        command.arg("/root/parameters.json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let runs: Vec<Child> = (0..20).map(|_| start()).collect();
+    let results: Vec<Value> = runs
+        .into_iter()
+        .map(|run| {
+            let output = run.wait_with_output().unwrap();
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+        })
+        .collect();
+    assert!(results.iter().all(|result| result.get("failed").is_none()), "{results:#?}");
+    assert_eq!(results.iter().filter(|result| result["changed"] == true).count(), 1);
+    let history = fs::read_dir(host.path("/var/lib/apache-tuning/history")).unwrap().count();
+    assert_eq!(history, 1);
+    assert_eq!(host.a2query(&["-M"]).ok(), "worker");
+    assert!(host.apache_t().success());
+}
+
+#[test]
+fn an_ordinary_user_can_look_at_a_change_and_have_it_tested() {
+    let host = Host::debian12();
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    fs::copy(PROGRAM, &program).unwrap();
+    let parameters = json!({
+        "root": host.root(), "mpm": "event", "mod_php": "disable", "_ansible_check_mode": true,
+    });
+    let file = folder.path().join("parameters.json");
+    fs::write(&file, parameters.to_string()).unwrap();
+    for (path, mode) in [(folder.path(), 0o755), (&program, 0o755), (&file, 0o644)] {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let before = host.listing();
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([&program, &file])
+        .output()
+        .unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["changed"], true, "{}", result["msg"]);
+    assert!(host.listing().changes_since(&before).is_empty());
+    let test = &result["config_test"];
+    let allowed =
+        fs::read_to_string("/proc/sys/user/max_user_namespaces").is_ok_and(|text| text.trim() != "0");
+    if allowed {
+        assert_eq!(test["ok"], true, "{}", result["msg"]);
+    } else {
+        assert_eq!(test["ran"], false, "{}", result["msg"]);
+        assert!(test["reason"].as_str().unwrap().contains("user namespace"), "{}", result["msg"]);
+    }
+}
+
+/// A mount table that others share, a root in it that is no mount point, and a look from outside while the test
+/// runs there.
+#[test]
+fn a_staged_test_in_a_shared_mount_never_shows_outside() {
+    let host = with_program(Host::debian12());
+    let parameters = json!({"mpm": "event", "mod_php": "disable", "_ansible_check_mode": true});
+    host.write("/root/parameters.json", parameters.to_string());
+    // In the server's place something that says what it sees and takes its time.
+    let server = host.path("/usr/sbin/apache2");
+    fs::remove_file(&server).unwrap();
+    fs::write(
+        &server,
+        "#!/bin/sh\ntest -e /etc/apache2/mods-enabled/mpm_event.load || exit 1\n: > /tmp/testing\nsleep 1\necho Syntax OK\n",
+    )
+    .unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(&server, fs::Permissions::from_mode(0o755)).unwrap();
+
+    let script = r#"
+        set -eu
+        mount --make-rshared /
+        mounts() { cut -d' ' -f 5- /proc/self/mountinfo | sort; }
+        mounts > "$0/tmp/before"
+        unshare --mount --propagation unchanged chroot "$0" /usr/local/bin/apache-tuning /root/parameters.json \
+            > "$0/tmp/result" &
+        for try in $(seq 500); do test -e "$0/tmp/testing" && break; sleep 0.02; done
+        test -e "$0/tmp/testing"
+        mounts > "$0/tmp/during"
+        wait $!
+        mounts > "$0/tmp/after"
+    "#;
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", script])
+        .arg(host.root())
+        .output()
+        .unwrap();
+    let result = fs::read_to_string(host.path("/tmp/result")).unwrap_or_default();
+    assert!(output.status.success(), "{output:?} {result}");
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(result["config_test"]["ok"], true, "{}", result["msg"]);
+    let read = |name: &str| host.read(Path::new("/tmp").join(name));
+    assert!(read("before").contains("shared:"));
+    assert_eq!(read("during"), read("before"));
+    assert_eq!(read("after"), read("before"));
+}
