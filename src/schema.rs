@@ -21,6 +21,10 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ),
         ("result", schema::<crate::report::Report>("result", "What webfleet.apache.tuning returns.")),
         (
+            "info-result",
+            schema::<crate::report::InfoReport>("info-result", "What webfleet.apache.tuning_info returns."),
+        ),
+        (
             "facts",
             schema::<crate::params::Facts>("facts", "Facts of a host, in place of those read from it."),
         ),

@@ -13,16 +13,16 @@ use serde_json::{Map, Value, json};
 /// Columns at which running text is folded.
 const WIDTH: usize = 110;
 
-/// A module and the names of its schemas. A result without a schema is written by hand, in `NAME.return.yml`.
+/// A module and the names of its schemas.
 struct Module {
     name: &'static str,
     parameters: &'static str,
-    result: Option<&'static str>,
+    result: &'static str,
 }
 
 const MODULES: &[Module] = &[
-    Module { name: "tuning", parameters: "params", result: Some("result") },
-    Module { name: "tuning_info", parameters: "info", result: None },
+    Module { name: "tuning", parameters: "params", result: "result" },
+    Module { name: "tuning_info", parameters: "info", result: "info-result" },
 ];
 
 /// Before the name of each variable of the role.
@@ -103,15 +103,9 @@ fn text(root: &Path, module: &Module) -> io::Result<String> {
     documentation.push_str("options:\n");
     yaml(&options(&schema(module.parameters)?, "suboptions")?, 1, &mut documentation);
 
-    let returned = match module.result {
-        Some(name) => {
-            let sample: Value = serde_json::from_str(&written("result.json")?)?;
-            let mut text = String::new();
-            yaml(&returns(&schema(name)?, Some(&sample))?, 0, &mut text);
-            text
-        }
-        None => written("return.yml")?,
-    };
+    let sample: Value = serde_json::from_str(&written("result.json")?)?;
+    let mut returned = String::new();
+    yaml(&returns(&schema(module.result)?, Some(&sample))?, 0, &mut returned);
 
     let mut text = HEAD.to_owned();
     let parts =
@@ -216,6 +210,8 @@ fn kind(name: &str, schema: &Value) -> io::Result<Value> {
         Some("boolean") => "bool",
         Some("array") => "list",
         Some("object") => "dict",
+        // Whatever JSON can say.
+        None => "raw",
         _ => {
             return Err(io::Error::other(format!(
                 "`{name}` has a type that Ansible has no word for: {schema}"

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod ansible_docs;
+mod collection;
 mod demo;
 mod differential;
 mod dist;
@@ -30,6 +31,7 @@ const COMMANDS: &[Subcommand] = &[
     Subcommand { name: "demo", help: demo::HELP, run: demo::run },
     Subcommand { name: "test", help: test::HELP, run: test::run },
     Subcommand { name: "dist", help: dist::HELP, run: dist::run },
+    Subcommand { name: "collection", help: collection::HELP, run: collection::run },
     Subcommand { name: "host", help: host::HELP, run: host::run },
     Subcommand { name: "fixture", help: fixture::HELP, run: fixture::run },
     Subcommand { name: "differential", help: differential::HELP, run: differential::run },

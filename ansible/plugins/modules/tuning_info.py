@@ -137,16 +137,447 @@ EXAMPLES = r'''
 
 RETURN = r'''
 ---
+changed:
+  description:
+    - 'Always false: nothing is ever changed.'
+  returned: always
+  type: bool
+  sample: false
+failed:
+  description:
+    - True on failure, absent otherwise.
+  returned: on failure
+  type: bool
+  sample: false
+msg:
+  description:
+    - One sentence for a person.
+  returned: always
+  type: str
+  sample: event, 400 workers; nothing waits for a restart
+errors:
+  description:
+    - Structural errors of the parameters, all at once.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    path:
+      description:
+        - The parameter's path; empty for the object as a whole.
+      returned: always
+      type: str
+    message:
+      description:
+        - What is wrong, and what is allowed.
+      returned: always
+      type: str
+  sample: []
+findings:
+  description:
+    - What the rules say of the host as it is, errors first.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    rule:
+      description:
+        - 'The id of the rule: stable, C(apache-tuning rules ID) tells its source.'
+      returned: always
+      type: str
+    severity:
+      description:
+        - How much it weighs.
+        - >-
+          C(error): httpd would refuse, die, or run with something other than asked. Fails the task unless
+          waived.
+        - 'C(warning): Works, but not as most would expect.'
+        - 'C(info): Worth saying.'
+      returned: always
+      type: str
+    setting:
+      description:
+        - The parameter's path (C(settings.server_limit)), or the directive's name where no parameter sets it.
+      returned: always
+      type: str
+    value:
+      description:
+        - The value it is about.
+      returned: always
+      type: str
+    effective:
+      description:
+        - What httpd would really use.
+      returned: always
+      type: str
+    httpd:
+      description:
+        - The code of httpd's own message, where it has one.
+      returned: always
+      type: str
+    message:
+      description:
+        - What is wrong, with the numbers.
+      returned: always
+      type: str
+    hint:
+      description:
+        - What to set instead.
+      returned: always
+      type: str
+    waived:
+      description:
+        - Whether the task's C(waive) keeps it from failing the task.
+      returned: always
+      type: bool
+  sample: []
+warnings:
+  description:
+    - The warnings among them as text.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+httpd_version:
+  description:
+    - httpd's version; null where it could not be read.
+  returned: always
+  type: str
+  sample: '2.4.62'
+mpm:
+  description:
+    - The multi-processing modules.
+  returned: always
+  type: dict
+  contains:
+    configured:
+      description:
+        - The one configured; null where none or several are.
+        - 'C(event): Threads, and one listener a process that holds idle connections without a worker.'
+        - 'C(worker): Threads, one for each connection.'
+        - 'C(prefork): One process for each connection.'
+      returned: always
+      type: str
+    running:
+      description:
+        - The one mapped in the running parent; null where nothing runs or it cannot be told.
+        - 'C(event): Threads, and one listener a process that holds idle connections without a worker.'
+        - 'C(worker): Threads, one for each connection.'
+        - 'C(prefork): One process for each connection.'
+      returned: always
+      type: str
+  sample:
+    configured: event
+    running: event
 effective:
   description:
-    - The directives of the main server by name.
-    - 'C(value) of each entry: As the winning line has it. C(used): after httpd''s own corrections. C(file), C(line): the line, null for a default.'
+    - The directives of the main server, by name.
+    - >-
+      C(value) of each entry: As the winning line has it, variables expanded and quotes off; httpd's default
+      where no line sets it.
+    - 'C(used) of each entry: After httpd''s own corrections.'
+    - 'C(file) of each entry: The file of the winning line; null for a default.'
+    - 'C(line) of each entry: The line, from 1; null for a default.'
   returned: always
   type: dict
   sample:
     MaxRequestWorkers:
-      value: '1024'
-      used: '1024'
+      value: '410'
+      used: '400'
       file: /etc/apache2/mods-enabled/mpm_event.conf
       line: 7
+modules:
+  description:
+    - Identifiers of the loaded modules, in load order.
+  returned: always
+  type: list
+  elements: str
+  sample:
+    - mpm_event_module
+    - evasive20_module
+memory:
+  description:
+    - Memory of the running server; null where nothing runs or it cannot be seen.
+  returned: always
+  type: dict
+  contains:
+    processes:
+      description:
+        - Serving processes, the parent not counted.
+      returned: always
+      type: int
+    rss_mb:
+      description:
+        - Resident memory of all added up; shared pages count in each.
+      returned: always
+      type: int
+    pss_mb:
+      description:
+        - 'Proportional memory of all added up: what the server really takes.'
+      returned: always
+      type: int
+    per_process_mb:
+      description:
+        - What one more process costs without its workers, in MiB with one decimal.
+      returned: always
+      type: float
+    per_worker_mb:
+      description:
+        - What one more worker costs, in MiB with one decimal.
+      returned: always
+      type: float
+  sample:
+    processes: 4
+    rss_mb: 120
+    pss_mb: 64
+    per_process_mb: 6.5
+    per_worker_mb: 0.4
+status:
+  description:
+    - What mod_status tells; null where it does not answer.
+  returned: always
+  type: dict
+  contains:
+    version:
+      description:
+        - The server's version and modules, C(ServerVersion).
+      returned: always
+      type: str
+    mpm:
+      description:
+        - The MPM, C(ServerMPM).
+      returned: always
+      type: str
+    uptime:
+      description:
+        - Seconds since it was started.
+      returned: always
+      type: int
+    busy_workers:
+      description:
+        - Workers that serve a request or hold a connection.
+      returned: always
+      type: int
+    idle_workers:
+      description:
+        - Workers that wait.
+      returned: always
+      type: int
+    processes:
+      description:
+        - Processes that serve or finish, C(Processes).
+      returned: always
+      type: int
+    stopping:
+      description:
+        - Processes that finish, C(Stopping).
+      returned: always
+      type: int
+    connections:
+      description:
+        - Connections of all kinds, event.
+      returned: always
+      type: int
+    writing:
+      description:
+        - Connections that wait for the client to take data, event.
+      returned: always
+      type: int
+    keep_alive:
+      description:
+        - Idle kept connections, event.
+      returned: always
+      type: int
+    closing:
+      description:
+        - Connections that are being closed, event.
+      returned: always
+      type: int
+    scoreboard:
+      description:
+        - How many slots of the scoreboard are in which state; states that no slot is in are left out.
+      returned: always
+      type: dict
+  sample: null
+status_reason:
+  description:
+    - Why mod_status was not asked or did not answer; null where it did.
+  returned: always
+  type: str
+  sample: mod_status is not loaded
+log:
+  description:
+    - Messages about limits at the end of the error log.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    code:
+      description:
+        - httpd's code.
+      returned: always
+      type: str
+    count:
+      description:
+        - How often it stands in what was read.
+      returned: always
+      type: int
+    meaning:
+      description:
+        - What it means, in this tool's words.
+      returned: always
+      type: str
+    last:
+      description:
+        - The newest line that has it, at most 300 bytes.
+      returned: always
+      type: str
+  sample: []
+limits:
+  description:
+    - The limits of the machine and the service that could be read.
+    - 'C(value) of each entry: The value; null is "no limit".'
+    - 'C(source) of each entry: Where it was read.'
+  returned: always
+  type: dict
+  sample:
+    somaxconn:
+      value: 4096
+      source: /proc/sys/net/core/somaxconn
+capacity:
+  description:
+    - What the current settings can carry.
+  returned: always
+  type: dict
+  contains:
+    connections:
+      description:
+        - Most connections held at once; null where the MPM is not known.
+      returned: always
+      type: int
+    workers:
+      description:
+        - Most requests served at once.
+      returned: always
+      type: int
+    processes:
+      description:
+        - Most server processes at full load.
+      returned: always
+      type: int
+    memory_mb:
+      description:
+        - Memory at full load in MiB; null where the need of a worker is not known.
+      returned: always
+      type: int
+    bounds:
+      description:
+        - The limits, in table order.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        name:
+          description:
+            - C(memory), C(open_files), C(tasks), C(threads_max), C(pid_max), C(somaxconn), C(scoreboard).
+          returned: always
+          type: str
+        limit:
+          description:
+            - What the host allows, in the bound's own unit (memory in MiB).
+          returned: always
+          type: int
+        needs:
+          description:
+            - What the settings need, in the same unit.
+          returned: always
+          type: int
+        source:
+          description:
+            - Where the limit was read.
+          returned: always
+          type: str
+    binding:
+      description:
+        - The name of the tightest bound that is known; null where none is.
+      returned: always
+      type: str
+  sample:
+    connections: 1200
+    workers: 400
+    processes: 16
+    memory_mb: 264
+    bounds:
+      - name: memory
+        limit: 7680
+        needs: 264
+        source: /proc/meminfo
+    binding: memory
+pending_activation:
+  description:
+    - A change on disk that the running server has not taken up; null where there is none.
+  returned: always
+  type: dict
+  contains:
+    needed:
+      description:
+        - What it takes.
+        - 'C(none): Nothing.'
+        - 'C(reload): A graceful reload.'
+        - 'C(restart): Stop and start: a reload would ignore part of it, or kill the server.'
+      returned: always
+      type: str
+    reasons:
+      description:
+        - Why, one sentence each.
+      returned: always
+      type: list
+      elements: str
+  sample: null
+overridden:
+  description:
+    - Lines elsewhere that win over ours.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    setting:
+      description:
+        - The directive.
+      returned: always
+      type: str
+    wanted:
+      description:
+        - The value asked for.
+      returned: always
+      type: str
+    effective:
+      description:
+        - The value in force.
+      returned: always
+      type: str
+    file:
+      description:
+        - The file of the line that wins.
+      returned: always
+      type: str
+    line:
+      description:
+        - Its line, from 1.
+      returned: always
+      type: int
+    scope:
+      description:
+        - C(main), or the virtual host's name and address.
+      returned: always
+      type: str
+  sample: []
+recommendation:
+  description:
+    - >-
+      Settings for the load that the current ones are meant for, ready to paste; null where nothing is to
+      better.
+  returned: always
+  type: raw
+  sample: null
 '''
