@@ -819,7 +819,8 @@ const SLACK_SINCE: Version = Version::v24(25);
 
 /// Returns what given values carry on a host, and each limit beside what they need of it.
 ///
-/// Memory is that of `load` connections, or where no load is known of all that the server can hold.
+/// Memory is that of all workers and of `load` connections, at least one for each worker. Event may accept far more
+/// while its workers are idle; what those would take is not counted.
 ///
 /// `connections` of the answer is the most the server can hold, with all its processes running and their workers idle; see
 /// [`held_idle`] for what is held without any load that starts them.
@@ -835,7 +836,7 @@ pub fn assess(
     let workers = whole(sizes.workers);
     let processes = whole(sizes.processes);
     let most = workers.saturating_mul(1 + whole(sizes.factor));
-    let held = load.map_or(most, |load| load.min(most));
+    let held = load.unwrap_or(0).clamp(workers, most);
     let bounds = bounds(server, sizes, held, backlog, host, memory);
     CapacityReport {
         connections: Some(most),

@@ -1,4 +1,5 @@
 //! Measures real servers on this machine: loads of connections, and what the server holds meanwhile.
 
 pub mod load;
+pub mod page;
 pub mod server;

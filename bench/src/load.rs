@@ -15,6 +15,8 @@ pub struct Plan {
     pub connections: usize,
     /// Connections opened, and later asked again, in a second.
     pub rate: u32,
+    /// Questions that wait for their answer at one moment; one that waits longer than [`STUCK`] counts no more.
+    pub at_once: usize,
     /// How long an answer may take.
     pub patience: Duration,
     /// How long the connections are kept before each is asked again.
@@ -35,6 +37,9 @@ pub struct Outcome {
     /// Were served first and got no second answer in time, though nobody closed them.
     pub late: usize,
 }
+
+/// After this time without an answer a question is not being served: its connection waits to be accepted.
+const STUCK: Duration = Duration::from_millis(200);
 
 const QUESTION: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -62,6 +67,8 @@ pub struct Load {
     plan: Plan,
     queue: std::os::fd::OwnedFd,
     connections: Vec<Connection>,
+    /// Those asked last, answered ones among them until they are looked at.
+    recent: Vec<usize>,
     outcome: Outcome,
 }
 
@@ -76,12 +83,13 @@ impl Load {
             plan,
             queue,
             connections: Vec::with_capacity(plan.connections),
+            recent: Vec::new(),
             outcome: Outcome::default(),
         };
         let started = Instant::now();
         while load.connections.len() < plan.connections {
             let due = due(started, plan);
-            while load.connections.len() < due {
+            while load.connections.len() < due && load.may_ask() {
                 load.connect(to)?;
             }
             load.turn(Duration::from_millis(1))?;
@@ -107,10 +115,10 @@ impl Load {
         let mut asked = 0;
         while asked < served.len() {
             let due = due(started, Plan { connections: served.len(), ..self.plan });
-            for at in &served[asked..due] {
-                self.ask(*at);
+            while asked < due && self.may_ask() {
+                self.ask(served[asked]);
+                asked += 1;
             }
-            asked = due;
             self.turn(Duration::from_millis(1))?;
         }
         self.settle()?;
@@ -122,6 +130,14 @@ impl Load {
             }
         }
         Ok(self.outcome)
+    }
+
+    /// Tells whether fewer questions than allowed are being served.
+    fn may_ask(&mut self) -> bool {
+        let connections = &self.connections;
+        self.recent
+            .retain(|at| matches!(connections[*at].phase, Phase::Asked(since) if since.elapsed() < STUCK));
+        self.recent.len() < self.plan.at_once
     }
 
     fn connect(&mut self, to: SocketAddr) -> io::Result<()> {
@@ -136,6 +152,7 @@ impl Load {
         let id = epoll::EventData::new_u64(self.connections.len() as u64);
         epoll::add(&self.queue, socket.as_fd(), id, events)?;
         let phase = Phase::Asked(Instant::now());
+        self.recent.push(self.connections.len());
         self.connections.push(Connection { stream: socket.into(), phase, unsent: true, answer: Vec::new() });
         Ok(())
     }
@@ -146,6 +163,7 @@ impl Load {
             return;
         }
         one.phase = Phase::Asked(Instant::now());
+        self.recent.push(at);
         one.answer.clear();
         if one.stream.write_all(QUESTION).is_err() {
             one.phase = Phase::Gone;

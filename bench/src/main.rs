@@ -14,7 +14,8 @@ use apache_tuning::httpd::normalise::{Written, normalise};
 use apache_tuning::httpd::{Mpm, Version};
 use apache_tuning::params;
 use apache_tuning::units::Bytes;
-use bench::load::{Load, Outcome, Plan};
+use bench::load::{Load, Plan};
+use bench::page::{self, Row};
 use bench::server::Server;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -40,17 +41,6 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// One row of the table.
-struct Row {
-    name: String,
-    asked: usize,
-    outcome: Outcome,
-    threads: u64,
-    pss: u64,
-    predicted_pss: Option<u64>,
-    predicted_connections: u64,
 }
 
 /// Debian's numbers for event and worker.
@@ -83,7 +73,6 @@ fn run(quick: bool) -> Result<bool> {
         if need.as_ref().is_none_or(|(of, _)| of != mpm) {
             let stock: Written = STOCK.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
             let (row, measured) = measure(*mpm, "stock", &stock, *connections, None)?;
-            println!("{}", line(&row));
             rows.push(row);
             need = Some((*mpm, measured));
         }
@@ -104,11 +93,19 @@ fn run(quick: bool) -> Result<bool> {
             *connections,
             need.as_ref().map(|(_, need)| need),
         )?;
-        println!("{}", line(&row));
         rows.push(row);
     }
-    println!("\n{}", table(&rows));
-    Ok(rows.iter().filter(|row| !row.name.starts_with("stock")).all(|row| row.outcome.held == row.asked))
+    println!("\n{}", page::table(&rows));
+    if !quick {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        std::fs::write(docs.join("capacity.md"), page::page(&rows, &description()))?;
+        std::fs::write(docs.join("capacity.svg"), page::plot(&rows))?;
+    }
+    let faults = page::faults(&rows);
+    for fault in &faults {
+        eprintln!("{fault}");
+    }
+    Ok(faults.is_empty())
 }
 
 /// Runs one server under one load, and returns what happened and what its processes need.
@@ -123,8 +120,13 @@ fn measure(
     let shape = capacity::Server::new(mpm, Version::NEWEST_KNOWN);
     let server = Server::start(mpm, written)?;
     std::thread::sleep(Duration::from_secs(1));
-    let plan =
-        Plan { connections, rate: 1000, patience: Duration::from_secs(5), hold: Duration::from_secs(3) };
+    let plan = Plan {
+        connections,
+        rate: 1000,
+        at_once: 40,
+        patience: Duration::from_secs(5),
+        hold: Duration::from_secs(3),
+    };
     let load = Load::open(server.address, plan)?;
     let files = Disk::new(Path::new("/"));
     let threads_each = u64::try_from(normal.sizes.threads).unwrap_or(1);
@@ -156,21 +158,6 @@ fn measure(
     Ok((row, own))
 }
 
-fn line(row: &Row) -> String {
-    let Outcome { served, refused, held, cut, late } = row.outcome;
-    let predicted = row.predicted_pss.map_or_else(|| "-".to_owned(), |mib| mib.to_string());
-    format!(
-        "| {} | {} | {served} | {refused} | {held} | {cut} | {late} | {} | {} | {predicted} | {} |",
-        row.name, row.asked, row.threads, row.pss, row.predicted_connections
-    )
-}
-
-fn table(rows: &[Row]) -> String {
-    let head = "| settings | asked | served | refused | held to the end | cut | late | threads | PSS MiB | predicted MiB | predicted connections |\n\
-        | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
-    rows.iter().fold(head.to_owned(), |table, row| table + &line(row) + "\n")
-}
-
 /// Returns this machine's limits, as the server started here meets them.
 fn machine() -> Machine {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
@@ -185,6 +172,25 @@ fn machine() -> Machine {
         somaxconn: somaxconn.map(|value| Known { value, source: "/proc/sys/net/core/somaxconn".to_owned() }),
         ..Machine::default()
     }
+}
+
+/// Returns this machine in words: processors, memory, kernel and the server's version.
+fn description() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let memory =
+        apache_tuning::facts::parse::kib_field(read("/proc/meminfo").as_bytes(), "MemTotal").unwrap_or(0);
+    let cpus = machine().cpus.map_or(1, |cpus| cpus.value);
+    let version = std::process::Command::new("/usr/sbin/apache2").arg("-v").output();
+    let version =
+        version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let version = version
+        .lines()
+        .next()
+        .and_then(|line| line.split(": ").nth(1))
+        .unwrap_or("an unknown httpd")
+        .to_owned();
+    format!("{cpus} processors, {}, Linux {}, {version}", Bytes(memory), kernel.trim())
 }
 
 /// Lets this process, and the servers it starts, open so many files.

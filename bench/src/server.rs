@@ -51,7 +51,8 @@ impl Server {
              User www-data\nGroup www-data\nMutex default:{root}\n\
              LoadModule mpm_module_placeholder x\n\
              LoadModule authz_core_module {MODULES}/mod_authz_core.so\n\
-             LoadModule dir_module {MODULES}/mod_dir.so\nDirectoryIndex index.html\n\
+             LoadModule status_module {MODULES}/mod_status.so\n<Location /server-status>\nSetHandler server-status\n\
+             </Location>\nLoadModule dir_module {MODULES}/mod_dir.so\nDirectoryIndex index.html\n\
              <Directory />\nAllowOverride None\nRequire all granted\n</Directory>\n",
             root = root.display(),
             site = site.display(),
@@ -85,7 +86,8 @@ impl Server {
     fn wait_until_it_answers(&mut self) -> Result<()> {
         let until = Instant::now() + Duration::from_secs(10);
         loop {
-            if std::net::TcpStream::connect(self.address).is_ok() {
+            // The port is open before the parent has written its process id.
+            if self.pid_file().exists() && std::net::TcpStream::connect(self.address).is_ok() {
                 return Ok(());
             }
             if self.process.try_wait()?.is_some() || Instant::now() > until {
@@ -93,6 +95,11 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Returns the file that holds the parent's process id.
+    pub fn pid_file(&self) -> std::path::PathBuf {
+        self.folder.path().join("pid")
     }
 
     /// Returns the server's error log.

@@ -136,7 +136,8 @@ fn judge(
         return;
     }
     let server = Server::of(mpm, host.version(), &host.configuration);
-    report.capacity = capacity::assess(&server, &normal, None, &host.machine, &memory);
+    let load = measured.map(|seen| seen.connections);
+    report.capacity = capacity::assess(&server, &normal, load, &host.machine, &memory);
     recommend(host, server, &memory, report);
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod ansible_docs;
+mod bench;
 mod collection;
 mod demo;
 mod differential;
@@ -32,6 +33,7 @@ const COMMANDS: &[Subcommand] = &[
     Subcommand { name: "test", help: test::HELP, run: test::run },
     Subcommand { name: "dist", help: dist::HELP, run: dist::run },
     Subcommand { name: "collection", help: collection::HELP, run: collection::run },
+    Subcommand { name: "bench", help: bench::HELP, run: bench::run },
     Subcommand { name: "host", help: host::HELP, run: host::run },
     Subcommand { name: "fixture", help: fixture::HELP, run: fixture::run },
     Subcommand { name: "differential", help: differential::HELP, run: differential::run },

@@ -1,0 +1,106 @@
+//! The real server on a loopback port: what is foretold and read about it is so.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use apache_tuning::capacity::{self, Demand, MemoryNeed};
+use apache_tuning::facts::disk::Disk;
+use apache_tuning::facts::{Machine, process, status};
+use apache_tuning::httpd::normalise::{Written, normalise};
+use apache_tuning::httpd::{Mpm, Version};
+use bench::load::{Load, Plan};
+use bench::server::Server;
+
+/// Sizes for so many connections on a machine without limits.
+fn sized(mpm: Mpm, connections: u64) -> Written {
+    let server = capacity::Server::new(mpm, Version::NEWEST_KNOWN);
+    let demand = Demand { connections, active: None };
+    capacity::size(demand, server, &Machine::default(), &MemoryNeed::default()).unwrap().written()
+}
+
+fn plan(connections: usize) -> Plan {
+    Plan {
+        connections,
+        rate: 1000,
+        at_once: 40,
+        patience: Duration::from_secs(20),
+        hold: Duration::from_millis(500),
+    }
+}
+
+#[test]
+fn fifteen_hundred_connections_are_held_by_event_and_none_is_cut() {
+    let written = sized(Mpm::Event, 1500);
+    let server = Server::start(Mpm::Event, &written).unwrap();
+    let load = Load::open(server.address, plan(1500)).unwrap();
+    let threads = server.threads();
+    let url = format!("http://{}/server-status", server.address);
+    let told = status::ask(&url, Duration::from_secs(10)).unwrap();
+    let outcome = load.finish().unwrap();
+    assert_eq!((outcome.served, outcome.held, outcome.cut), (1500, 1500, 0), "{outcome:?}\n{}", server.log());
+    assert!(threads < 200, "{threads} threads");
+    assert_eq!(told.mpm.as_deref(), Some("event"));
+    // Event adds up connections only when a listener wakes, so their number may lag; workers it knows at once.
+    let workers = told.idle_workers.unwrap() + told.busy_workers.unwrap();
+    assert_eq!(workers.to_string(), written["MaxRequestWorkers"], "{told:?}");
+    assert_eq!(
+        told.scoreboard.values().sum::<u64>() - told.scoreboard.get("open_slots").unwrap_or(&0),
+        workers
+    );
+}
+
+#[test]
+fn a_server_at_its_limit_holds_what_was_foretold() {
+    for (mpm, most) in [(Mpm::Worker, 50), (Mpm::Event, 150)] {
+        let written: Written = [
+            ("StartServers", "2"),
+            ("MaxRequestWorkers", "50"),
+            ("MinSpareThreads", "49"),
+            ("MaxSpareThreads", "80"),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+        .into();
+        let normal = normalise(mpm, Version::NEWEST_KNOWN, &written);
+        let shape = capacity::Server::new(mpm, Version::NEWEST_KNOWN);
+        let foretold = capacity::assess(&shape, &normal, None, &Machine::default(), &MemoryNeed::default());
+        assert_eq!(foretold.connections, Some(most));
+        let server = Server::start(mpm, &written).unwrap();
+        let patience = Duration::from_secs(2);
+        let load = Load::open(server.address, Plan { patience, ..plan(250) }).unwrap();
+        let seen = load.finish().unwrap().served as u64;
+        assert!(seen.abs_diff(most) * 20 <= most, "{mpm}: {seen} served, {most} foretold");
+    }
+}
+
+#[test]
+fn the_running_server_is_read_as_it_is() {
+    for mpm in Mpm::ALL {
+        let server = Server::start(mpm, &sized(mpm, 60)).unwrap();
+        let files = Disk::new(Path::new("/"));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let found =
+            process::running_from(&files, Path::new("/usr/sbin/apache2"), &server.pid_file()).unwrap();
+        assert_eq!((found.parent, found.mpm), (server.running.parent, Some(mpm)));
+        assert!(found.started.unwrap().abs_diff(now) <= 5, "{found:?} {now}");
+
+        // Children are forked one after the other.
+        std::thread::sleep(Duration::from_secs(1));
+        let normal = normalise(mpm, Version::NEWEST_KNOWN, &sized(mpm, 60));
+        let threads = u64::try_from(normal.sizes.threads).unwrap();
+        let measured = process::measure(&files, &found, None).unwrap();
+        assert_eq!(measured.processes, u64::try_from(normal.sizes.started).unwrap(), "{mpm}");
+        assert_eq!(measured.workers, measured.processes * threads, "{mpm}");
+        let parts = measured.shared.0
+            + measured.processes * measured.per_process.0
+            + measured.workers * measured.per_worker.0
+            + measured.connections * measured.per_connection.0;
+        assert!(
+            parts.abs_diff(measured.pss.0) * 50 <= measured.pss.0,
+            "{mpm}: {parts} of {}",
+            measured.pss.0
+        );
+        assert!(measured.rss >= measured.pss && measured.pss >= measured.private, "{mpm}");
+    }
+}
