@@ -378,30 +378,28 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Of the first choices that fit, takes the one with the fewest workers; of those the fewest processes.
+    /// Of the preferred sizes that fit, takes those with the fewest workers; of those the fewest processes.
     fn event_draft(&self, connections: u64) -> Option<Draft> {
-        let usual =
-            [64, 50, 40, 32, 25, 16].into_iter().chain((connections < 16).then_some(connections.max(FEWEST)));
-        let rest: Vec<u64> = (2..=MOST_THREADS).collect();
-        let usual: Vec<u64> = usual.collect();
         // Several processes let several processors accept, and lose less when one of them ends.
-        let cpus = self.cpus().clamp(1, 8).min(self.active(connections).div_ceil(16));
-        for (threads, factor, least) in
-            [(&usual, FACTORS[0], cpus), (&usual, FACTORS[0], 1), (&rest, FACTORS[1], 1)]
-        {
-            let best = threads
-                .iter()
-                .filter_map(|threads| self.event_with(connections, *threads, factor, least))
-                .min_by_key(|draft| (draft.workers(), draft.processes));
-            if best.is_some() {
-                return best;
-            }
-        }
-        None
+        let several = self.cpus().clamp(1, 4).min(self.active(connections).div_ceil(16));
+        let few = (connections < 16).then_some(connections.max(FEWEST));
+        let usual = || few.into_iter().chain(16..=MOST_THREADS);
+        let with = |threads, factor, least| self.event_with(connections, threads, factor, least);
+        let first_that_fits = |mut drafts: Vec<Draft>| {
+            drafts.sort_by_key(|draft| (draft.workers(), draft.processes));
+            drafts.into_iter().find(|draft| self.fits(draft))
+        };
+        first_that_fits(usual().filter_map(|threads| with(threads, FACTORS[0], several)).collect())
+            .or_else(|| first_that_fits(usual().filter_map(|threads| with(threads, FACTORS[0], 1)).collect()))
+            .or_else(|| {
+                first_that_fits(
+                    (2..=MOST_THREADS).filter_map(|threads| with(threads, FACTORS[1], 1)).collect(),
+                )
+            })
     }
 
-    /// Returns the fewest processes of so many threads that hold the connections with at most this factor, and
-    /// fit. More processes need more of everything else, so if the fewest do not fit none do.
+    /// Returns the fewest processes of so many threads that hold the connections with at most this factor. More
+    /// processes need more of everything else, so if the fewest do not fit none do.
     fn event_with(&self, connections: u64, threads: u64, most: u64, least: u64) -> Option<Draft> {
         let most = most.min(self.most_factor(threads)?);
         let enough = |processes: u64| {
@@ -417,7 +415,7 @@ impl<'a> Ask<'a> {
         let leaning = processes.saturating_mul(threads) < connections;
         // httpd's default costs nothing where it is more than needed.
         let factor = needed.max(normalise::ASYNC_FACTOR.unsigned_abs().min(most));
-        Some(Draft { processes, threads, factor, connections, leaning }).filter(|draft| self.fits(draft))
+        Some(Draft { processes, threads, factor, connections, leaning })
     }
 
     /// Returns the least factor with which so many processes hold the connections, all processes having stopped
@@ -428,8 +426,14 @@ impl<'a> Ask<'a> {
             return Some(1);
         }
         let active = self.active(connections);
-        // Requests do not spread evenly: a process without an idle worker closes its idle connections.
-        let idle = workers.checked_sub(active).filter(|idle| *idle >= (active / 16).max(processes + 1))?;
+        // Requests do not spread evenly, and a process without an idle worker closes all its idle connections: each
+        // keeps room for one and a half deviations above its even share.
+        let uneven = active.div_ceil(processes)
+            + active.saturating_mul(9).div_ceil(processes.saturating_mul(4)).isqrt();
+        if threads < uneven {
+            return None;
+        }
+        let idle = workers.checked_sub(active).filter(|idle| *idle > processes)?;
         Some((connections - workers).div_ceil(idle - processes))
     }
 
