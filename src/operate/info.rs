@@ -10,7 +10,7 @@ use super::evaluate::{Host, entries, evasive_build, in_force, texts};
 use super::{not_taken_up, pending};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::facts::disk::{Disk, under};
-use crate::facts::{Known, Measured, process, status};
+use crate::facts::{Measured, process, status};
 use crate::httpd::Mpm;
 use crate::httpd::effective::Value;
 use crate::httpd::normalise::normalise;

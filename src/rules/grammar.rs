@@ -2,7 +2,7 @@
 
 use super::{Found, View};
 use crate::httpd::directives::Parser;
-use crate::httpd::read::{Note, NoteKind};
+use crate::httpd::read::{Line, Note, NoteKind};
 use crate::report::Severity;
 
 /// Says one finding for each note of a kind. A note is about a line that stands, so unless httpd does not start
@@ -233,13 +233,13 @@ pub(super) fn grm_017(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn grm_018(view: &View<'_>, out: &mut Found<'_>) {
-    for line in &view.after.lines {
+    let alone = |line: &&Line| line.words.len() == 1 && !line.words[0].is_empty();
+    for line in view.after.lines.iter().filter(|line| !alone(line)) {
         let one = super::row(line.directive)
             .is_some_and(|row| !matches!(row.parser, Parser::Flag | Parser::Iterate | Parser::Raw));
-        let comment = line.words.iter().any(|word| word.starts_with('#'));
-        let alone = line.words.len() == 1 && !line.words[0].is_empty();
         // A comment after the value has a rule of its own.
-        if one && !alone && !(comment && line.words.len() > 1) {
+        let comment = line.words.len() > 1 && line.words.iter().any(|word| word.starts_with('#'));
+        if one && !comment {
             out.about(line.directive).value(line.words.join(" ")).code("AH00526").say(
                 format!(
                     "{}{} takes one argument that is not empty: httpd does not start",

@@ -1,6 +1,7 @@
 //! Persistent connections, `Timeout`, and how long a request may take to arrive.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::reqtimeout::{self, Limit, Stage};
 use super::{Found, View};
@@ -165,35 +166,40 @@ pub(super) fn ka_008(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn ka_009(view: &View<'_>, out: &mut Found<'_>) {
-    let own = |index: u32| -> Option<&str> {
-        view.after.deciding(WAIT, Scope::Vhost(index)).and_then(|line| line.words.first()).map(String::as_str)
-    };
     // Most configurations have no such line in any virtual host.
-    if in_vhosts(view, WAIT).next().is_none() {
+    let mut own: BTreeMap<u32, &str> = BTreeMap::new();
+    for (line, text) in in_vhosts(view, WAIT) {
+        if let Scope::Vhost(index) = line.scope {
+            own.insert(index, text);
+        }
+    }
+    if own.is_empty() {
         return;
     }
-    for (later, vhost) in view.after.vhosts.iter().enumerate() {
-        let first = view.after.vhosts[..later]
-            .iter()
-            .position(|other| other.addresses.iter().any(|address| vhost.addresses.contains(address)));
-        let Some(first) = first else { continue };
-        let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        if let (None, Some(used)) = (own(index(later)), own(index(first))) {
-            let told = wait(view).unwrap_or(Cow::Borrowed("5"));
-            if numbers::duration(&told, Unit::Seconds) == numbers::duration(used, Unit::Seconds) {
-                continue;
-            }
-            out.about(WAIT).value(&*told).effective(used).say(
-                format!(
-                    "the virtual host {} ({}:{}) has no {WAIT}: it tells clients {told} but uses {used}, that of the \
-                     first virtual host of its address",
-                    vhost.name.as_deref().unwrap_or("without a name"),
-                    view.after.path(vhost.file).display(),
-                    vhost.line
-                ),
-                format!("set {WAIT} in that virtual host too, or only in the main server"),
-            );
+    let told = wait(view).unwrap_or(Cow::Borrowed("5"));
+    let mut first_of: BTreeMap<&str, u32> = BTreeMap::new();
+    for (index, vhost) in (0_u32..).zip(&view.after.vhosts) {
+        let first =
+            vhost.addresses.iter().filter_map(|address| first_of.get(address.as_str())).min().copied();
+        for address in &vhost.addresses {
+            first_of.entry(address).or_insert(index);
         }
+        let Some(used) = first.and_then(|first| own.get(&first)).filter(|_| !own.contains_key(&index)) else {
+            continue;
+        };
+        if numbers::duration(&told, Unit::Seconds) == numbers::duration(used, Unit::Seconds) {
+            continue;
+        }
+        out.about(WAIT).value(&*told).effective(used).say(
+            format!(
+                "the virtual host {} ({}:{}) has no {WAIT}: it tells clients {told} but uses {used}, that of the \
+                 first virtual host of its address",
+                vhost.name.as_deref().unwrap_or("without a name"),
+                view.after.path(vhost.file).display(),
+                vhost.line
+            ),
+            format!("set {WAIT} in that virtual host too, or only in the main server"),
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Found, View, row};
 use crate::distro::ModuleSwitch;
 use crate::httpd::directives::Group;
 use crate::httpd::numbers;
-use crate::httpd::read::NoteKind;
+use crate::httpd::read::{Line, NoteKind};
 use crate::httpd::{Mpm, Version};
 use crate::params::{ActivationMode, Php};
 use crate::report::{Need, Severity};
@@ -130,7 +130,8 @@ pub(super) fn mpm_007(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn mpm_008(view: &View<'_>, out: &mut Found<'_>) {
-    for line in &view.after.lines {
+    let aliased = |line: &&Line| !line.written.eq_ignore_ascii_case(line.directive);
+    for line in view.after.lines.iter().filter(aliased) {
         let alias = row(line.directive).and_then(|row| row.alias);
         if let Some(alias) = alias.filter(|alias| alias.eq_ignore_ascii_case(&line.written)) {
             let code = match (alias, view.mpm) {
