@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -196,7 +197,6 @@ fn an_ordinary_user_can_look_at_a_change_and_have_it_tested() {
     let file = folder.path().join("parameters.json");
     fs::write(&file, parameters.to_string()).unwrap();
     for (path, mode) in [(folder.path(), 0o755), (&program, 0o755), (&file, 0o644)] {
-        use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
     let before = host.listing();
@@ -234,7 +234,6 @@ fn a_staged_test_in_a_shared_mount_never_shows_outside() {
         "#!/bin/sh\ntest -e /etc/apache2/mods-enabled/mpm_event.load || exit 1\n: > /tmp/testing\nsleep 1\necho Syntax OK\n",
     )
     .unwrap();
-    use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(&server, fs::Permissions::from_mode(0o755)).unwrap();
 
     let script = r#"
@@ -263,4 +262,40 @@ fn a_staged_test_in_a_shared_mount_never_shows_outside() {
     assert!(read("before").contains("shared:"));
     assert_eq!(read("during"), read("before"));
     assert_eq!(read("after"), read("before"));
+}
+
+#[test]
+fn a_run_killed_while_the_server_restarts_is_set_right_by_the_next_one() {
+    for (call, n, served) in [
+        // The first child is the staged test, the second stops the server, the third starts it.
+        ("clone,clone3,vfork", 2, true),
+        ("clone,clone3,vfork", 3, false),
+        // The server runs with the new files and is asked for the first time.
+        ("connect", 1, true),
+    ] {
+        let host = with_program(Host::debian12_event());
+        host.start_apache();
+        host.write("/root/parameters.json", json!({"mpm": "worker"}).to_string());
+        let output = host
+            .machine_command("strace")
+            .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
+            .args(["-e", &format!("inject={call}:signal=SIGKILL:when={n}"), "chroot"])
+            .arg(host.root())
+            .args(["/usr/local/bin/apache-tuning", "/root/parameters.json"])
+            .output()
+            .unwrap();
+        assert!(output.stdout.is_empty(), "{call} {n}: not killed: {output:?}");
+        assert!(host.apache_t().success(), "{call} {n}");
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(host.http("/").is_ok(), served, "{call} {n}: not where it was meant to be killed");
+
+        // It asks for what stands already, so that all there is to do is to set the interrupted run right.
+        let result = tune(&host, &json!({"mpm": "event"}));
+        assert_eq!(result["changed"], false, "{call} {n}: {}", result["msg"]);
+        assert_eq!(host.running_mpm().as_deref(), Some("event"), "{call} {n}");
+        assert_eq!(host.a2query(&["-M"]).ok(), "event", "{call} {n}");
+        host.run(&["apache2ctl", "graceful"]).ok();
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(host.http("/").is_ok(), "{call} {n}");
+    }
 }

@@ -81,18 +81,17 @@ pub fn plan_rollback(root: &Path, id: Option<&str>) -> Result<Rollback, ApplyErr
     let disk = open(root)?;
     let records = records(&disk)?;
     let undone = undone(&records);
-    let first = match id {
-        Some(id) => records.iter().position(|record| record.id == id).ok_or_else(|| {
+    let first = if let Some(id) = id {
+        records.iter().position(|record| record.id == id).ok_or_else(|| {
             let ids = records.iter().map(|record| record.id.clone()).collect();
             ApplyError::untouched(Cause::NoSuchTransaction { id: id.to_owned(), ids })
-        })?,
-        None => {
-            let newest = records.iter().rposition(|record| record.undoes.is_empty());
-            match newest.filter(|index| !undone.contains_key(&records[*index].id)) {
-                Some(index) => index,
-                None => return Ok(Rollback::default()),
-            }
-        }
+        })?
+    } else {
+        let newest = records.iter().rposition(|record| record.undoes.is_empty());
+        let Some(index) = newest.filter(|index| !undone.contains_key(&records[*index].id)) else {
+            return Ok(Rollback::default());
+        };
+        index
     };
     let range = records.get(first..).unwrap_or_default();
 

@@ -48,7 +48,7 @@ impl Lock {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
                 Err(Errno::WOULDBLOCK | Errno::INTR) if since.elapsed() < timeout => {
-                    std::thread::sleep(AGAIN)
+                    std::thread::sleep(AGAIN);
                 }
                 Err(Errno::WOULDBLOCK | Errno::INTR) => {
                     let holder = holder(&mut file);

@@ -320,9 +320,12 @@ fn become_httpd() -> Result<Infallible, String> {
 mod tests {
     use super::*;
 
+    /// Output, the codes in it, and the place it names.
+    type Row = (&'static str, &'static [&'static str], Option<(&'static str, u32)>);
+
     #[test]
     fn codes_and_the_place_of_an_error_are_read_from_what_httpd_prints() {
-        let table: [(&str, &[&str], Option<(&str, u32)>); 5] = [
+        let table: [Row; 5] = [
             ("Syntax OK\n", &[], None),
             (
                 "AH00526: Syntax error on line 7 of /etc/apache2/mods-enabled/mpm_event.conf:\nInvalid command 'x'\n",
