@@ -132,7 +132,9 @@ impl Server {
         match process::running(&view, &site) {
             // Never stopped, and it can only have been asked to reload what is gone again.
             Some(now) if now.parent == was => match self.live() {
-                Some(live) if self.need == Need::Reload => live.reload(&self.listen_before, self.mpm_before),
+                Some(live) if live.need() == Need::Reload => {
+                    live.reload(&self.listen_before, self.mpm_before)
+                }
                 _ => Ok(()),
             },
             _ => {
@@ -176,13 +178,21 @@ impl Live<'_> {
         self.was.parent
     }
 
+    /// Returns what it takes: a reload would end a server that runs with another MPM than is configured, whoever
+    /// configured that.
+    fn need(&self) -> Need {
+        let server = self.server;
+        let other = self.was.mpm.is_some() && server.mpm_after.is_some() && self.was.mpm != server.mpm_after;
+        if other && server.need == Need::Reload { Need::Restart } else { server.need }
+    }
+
     /// Brings the changed files into the server and sees that it serves with them.
     ///
     /// # Errors
     /// What the server, the service manager and the log said.
     pub(super) fn activate(&self) -> Result<(), String> {
         let server = self.server;
-        match server.need {
+        match self.need() {
             Need::None => return Ok(()),
             Need::Reload => self.reload(&server.listen_after, server.mpm_after),
             Need::Restart => self.restart(&server.listen_after, server.mpm_after),
@@ -197,7 +207,7 @@ impl Live<'_> {
     pub(super) fn bring_back(&self) -> Result<(), String> {
         let server = self.server;
         let runs = process::running(&self.view, &self.site).is_some_and(|now| now.parent == self.was.parent);
-        if runs && server.need == Need::Reload {
+        if runs && self.need() == Need::Reload {
             return self.reload(&server.listen_before, server.mpm_before);
         }
         if runs {

@@ -88,25 +88,28 @@ impl Httpd {
     pub(crate) fn test_with(&self, overlay: Overlay) -> Result<Tested, String> {
         let mut arguments = self.arguments.clone();
         arguments.push("-t".to_owned());
-        let mut environment = self.environment.clone();
-        for (name, value) in
-            [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C")]
-        {
-            environment.entry(name.to_owned()).or_insert_with(|| value.to_owned());
-        }
-        let order =
-            Order { root: self.root.clone(), binary: self.binary.clone(), arguments, environment, overlay };
-        let (helper, name) = match &self.helper {
-            Some(helper) => (helper.clone(), None),
-            None => myself().ok_or("this program cannot find its own file (is /proc mounted?)")?,
+        let environment = self.full_environment();
+        let plain = overlay.is_empty() && self.root == Path::new("/");
+        let (mut command, input) = match self.helper.clone().map(|helper| (helper, None)).or_else(myself) {
+            Some((helper, name)) => {
+                let (root, binary) = (self.root.clone(), self.binary.clone());
+                let order = Order { root, binary, arguments, environment, overlay };
+                let mut command = Command::new(helper);
+                if let Some(name) = name {
+                    command.arg0(name);
+                }
+                command.arg(CONTAINED).env_clear();
+                (command, serde_json::to_vec(&order).map_err(|error| error.to_string())?)
+            }
+            // Better a test that could outlive us than none.
+            None if plain => {
+                let mut command = Command::new(&self.binary);
+                command.args(arguments).env_clear().envs(environment);
+                (command, Vec::new())
+            }
+            None => return Err("this program cannot find its own file (is /proc mounted?)".to_owned()),
         };
-        let text = serde_json::to_vec(&order).map_err(|error| error.to_string())?;
-        let mut command = Command::new(helper);
-        if let Some(name) = name {
-            command.arg0(name);
-        }
-        command.env_clear();
-        let run = run(command.arg(CONTAINED), &text, self.timeout)
+        let run = run(&mut command, &input, self.timeout)
             .map_err(|error| format!("could not start `{}`: {error}", self.binary.display()))?;
         match run.code {
             Some(code) if code == i32::from(NOT_STARTED) => Err(run.output.trim().to_owned()),
