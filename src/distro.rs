@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::httpd::Mpm;
-use crate::tree::Files;
+use crate::tree::{Files, Kind};
 
 /// How a family chooses which modules are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,29 @@ pub enum ModuleSwitch {
     BuiltIn,
 }
 
+/// How httpd comes to read the own drop-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropIn {
+    /// By a link that a2enconf makes.
+    Linked,
+    /// By a pattern in the main file.
+    Included,
+    /// By a line of its own at the end of the main file.
+    Line(&'static str),
+}
+
+/// Where a second instance of the server keeps its configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instances {
+    /// In a directory: this text and the instance's name. httpd is started with `-d`.
+    Directory(&'static str),
+    /// In a main file beside the first one, with the rest shared; `{name}` stands for the name. httpd is started
+    /// with `-f`.
+    File(&'static str),
+    /// There are none that could be told.
+    None,
+}
+
 /// One family of distributions. Paths are below the configuration directory unless they start with `/`.
 #[derive(Debug)]
 pub struct Layout {
@@ -35,6 +58,9 @@ pub struct Layout {
     pub config_dir: &'static str,
     /// The main file: `apache2.conf`.
     pub main_file: &'static str,
+    /// What else is there on a host of this family and on no other with that main file; empty where the main file
+    /// alone tells.
+    pub mark: &'static str,
     /// The compiled-in ServerRoot.
     pub server_root: &'static str,
     /// The server's binary.
@@ -45,13 +71,21 @@ pub struct Layout {
     pub user: &'static str,
     /// How modules are switched.
     pub modules: ModuleSwitch,
+    /// The program of an MPM as `LoadModule` names it, `{mpm}` standing for its name; where the MPM is built in, the
+    /// server's binary for it.
+    pub mpm_program: &'static str,
+    /// What to install for an MPM, `{mpm}` standing for its name.
+    pub mpm_package: &'static str,
     /// The file that holds an MPM's numbers, `{mpm}` standing for its name.
     pub mpm_file: &'static str,
     /// Where the own drop-in is written.
     pub drop_in: &'static str,
+    /// How the drop-in comes to be read.
+    pub drop_in_by: DropIn,
     /// Where mod_evasive's settings are written.
     pub evasive_file: &'static str,
-    /// The file whose `LoadModule` line loads mod_evasive.
+    /// The file whose `LoadModule` line loads mod_evasive; where a start script loads modules, the file with the
+    /// program's settings stands for it.
     pub evasive_load: &'static str,
     /// What to install for mod_evasive.
     pub evasive_package: &'static str,
@@ -59,42 +93,100 @@ pub struct Layout {
     pub package: &'static str,
     /// The file of variables that the start script reads, or empty.
     pub envvars: &'static str,
+    /// Where further instances are.
+    pub instances: Instances,
     /// Identifier and source file of the modules built into the binary.
     pub built_in: &'static [(&'static str, &'static str)],
     /// The MPM's numbers as the distribution ships them, for giving them back.
     pub stock: fn(Mpm) -> &'static [(&'static str, &'static str)],
 }
 
-/// The families.
-pub const LAYOUTS: &[Layout] = &[Layout {
-    name: "debian",
-    os_ids: &["debian", "ubuntu", "raspbian", "devuan", "kali", "linuxmint", "pop"],
-    config_dir: "/etc/apache2",
-    main_file: "apache2.conf",
-    server_root: "/etc/apache2",
-    binary: "/usr/sbin/apache2",
-    unit: "apache2",
-    user: "www-data",
-    modules: ModuleSwitch::LinkFarm,
-    mpm_file: "mods-available/mpm_{mpm}.conf",
-    drop_in: "conf-available/zz-apache-tuning.conf",
-    evasive_file: "mods-available/evasive.conf",
-    evasive_load: "mods-available/evasive.load",
-    evasive_package: "libapache2-mod-evasive",
-    package: "apache2",
-    envvars: "envvars",
-    built_in: &[
-        ("core_module", "core.c"),
-        ("so_module", "mod_so.c"),
-        ("watchdog_module", "mod_watchdog.c"),
-        ("http_module", "http_core.c"),
-        ("log_config_module", "mod_log_config.c"),
-        ("logio_module", "mod_logio.c"),
-        ("version_module", "mod_version.c"),
-        ("unixd_module", "mod_unixd.c"),
-    ],
-    stock: debian_stock,
-}];
+/// What every httpd that loads the rest has built in.
+const CORE: &[(&str, &str)] =
+    &[("core_module", "core.c"), ("so_module", "mod_so.c"), ("http_module", "http_core.c")];
+
+/// The families. A host's os-release says which one counts where several look alike on disk.
+pub const LAYOUTS: &[Layout] = &[
+    Layout {
+        name: "debian",
+        os_ids: &["debian", "ubuntu", "raspbian", "devuan", "kali", "linuxmint", "pop"],
+        config_dir: "/etc/apache2",
+        main_file: "apache2.conf",
+        mark: "",
+        server_root: "/etc/apache2",
+        binary: "/usr/sbin/apache2",
+        unit: "apache2",
+        user: "www-data",
+        modules: ModuleSwitch::LinkFarm,
+        mpm_program: "/usr/lib/apache2/modules/mod_mpm_{mpm}.so",
+        mpm_package: "apache2-bin",
+        mpm_file: "mods-available/mpm_{mpm}.conf",
+        drop_in: "conf-available/zz-apache-tuning.conf",
+        drop_in_by: DropIn::Linked,
+        evasive_file: "mods-available/evasive.conf",
+        evasive_load: "mods-available/evasive.load",
+        evasive_package: "libapache2-mod-evasive",
+        package: "apache2",
+        envvars: "envvars",
+        instances: Instances::Directory("/etc/apache2-"),
+        built_in: &[
+            ("core_module", "core.c"),
+            ("so_module", "mod_so.c"),
+            ("watchdog_module", "mod_watchdog.c"),
+            ("http_module", "http_core.c"),
+            ("log_config_module", "mod_log_config.c"),
+            ("logio_module", "mod_logio.c"),
+            ("version_module", "mod_version.c"),
+            ("unixd_module", "mod_unixd.c"),
+        ],
+        stock: debian_stock,
+    },
+    Layout {
+        name: "redhat",
+        // Oracle Linux 7 and Amazon Linux 2023 name no relative that would tell.
+        os_ids: &[
+            "rhel",
+            "centos",
+            "rocky",
+            "almalinux",
+            "ol",
+            "fedora",
+            "amzn",
+            "eurolinux",
+            "scientific",
+            "openEuler",
+            "azurelinux",
+            "mariner",
+        ],
+        config_dir: "/etc/httpd",
+        main_file: "conf/httpd.conf",
+        mark: "conf.modules.d",
+        server_root: "/etc/httpd",
+        binary: "/usr/sbin/httpd",
+        unit: "httpd",
+        user: "apache",
+        modules: ModuleSwitch::Lines { file: "conf.modules.d/00-mpm.conf" },
+        mpm_program: "modules/mod_mpm_{mpm}.so",
+        mpm_package: "httpd",
+        mpm_file: "conf.modules.d/00-mpm.conf",
+        // conf.d is read last and in the order of names, so only a later name there could win.
+        drop_in: "conf.d/zz-apache-tuning.conf",
+        drop_in_by: DropIn::Included,
+        evasive_file: "conf.d/mod_evasive.conf",
+        evasive_load: "conf.d/mod_evasive.conf",
+        evasive_package: "mod_evasive",
+        package: "httpd",
+        envvars: "",
+        instances: Instances::File("conf/{name}.conf"),
+        built_in: CORE,
+        stock: no_stock,
+    },
+];
+
+/// No numbers are shipped: httpd's own defaults count.
+fn no_stock(_: Mpm) -> &'static [(&'static str, &'static str)] {
+    &[]
+}
 
 /// The numbers in Debian's and Ubuntu's `mpm_*.conf`, equal in every release from Debian 10 and Ubuntu 18.04 on.
 fn debian_stock(mpm: Mpm) -> &'static [(&'static str, &'static str)] {
@@ -143,7 +235,20 @@ impl Site {
 
     /// Returns the main configuration file.
     pub fn main_file(&self) -> PathBuf {
-        self.path(self.layout.main_file)
+        match (&self.instance, self.layout.instances) {
+            (Some(name), Instances::File(file)) => self.path(&file.replace("{name}", name)),
+            _ => self.path(self.layout.main_file),
+        }
+    }
+
+    /// Returns the arguments by which httpd is told that it is this instance; none for the main one.
+    pub fn arguments(&self) -> Vec<String> {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        match (&self.instance, self.layout.instances) {
+            (Some(_), Instances::Directory(_)) => vec!["-d".to_owned(), text(&self.config_dir)],
+            (Some(_), Instances::File(_)) => vec!["-f".to_owned(), text(&self.main_file())],
+            _ => Vec::new(),
+        }
     }
 
     /// Returns the file that holds the numbers of an MPM.
@@ -204,6 +309,24 @@ pub enum NotFound {
         /// The main file expected.
         missing: PathBuf,
     },
+    /// A control panel writes the configuration anew from its own store.
+    #[error(
+        "{panel} ({dir}) generates Apache's configuration here, and would overwrite what is changed; {instead}"
+    )]
+    Panel {
+        /// The panel.
+        panel: &'static str,
+        /// Its directory.
+        dir: &'static str,
+        /// Where the values belong instead.
+        instead: &'static str,
+    },
+    /// The family has no instances.
+    #[error("instances of Apache are not known on the family {family}; leave out instance")]
+    NoInstances {
+        /// The family.
+        family: &'static str,
+    },
     /// There is no instance of that name.
     #[error("there is no instance {name:?}: {} is missing; instances here: {found}", .dir.display())]
     NoInstance {
@@ -224,12 +347,52 @@ pub enum NotFound {
     },
 }
 
+impl NotFound {
+    /// Returns the id of the rule that this breaks.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Panel { .. } => "SYS-003",
+            _ => "SYS-001",
+        }
+    }
+}
+
+/// Control panels: name, the directory each is known by, and where the values belong.
+const PANELS: &[(&str, &str, &str)] = &[
+    (
+        "cPanel",
+        "/usr/local/cpanel",
+        "set the values in WHM, Apache Configuration, Global Configuration, and what it does not know in \
+         /etc/apache2/conf.d/includes/post_virtualhost_global.conf",
+    ),
+    ("Plesk", "/usr/local/psa", "choose the MPM and modules in Plesk, Tools & Settings, Apache Web Server"),
+    (
+        "DirectAdmin",
+        "/usr/local/directadmin",
+        "put the values into custombuild/custom/ap2/conf/extra/httpd-mpm.conf and run `da build rewrite_confs`",
+    ),
+    (
+        "CyberPanel",
+        "/usr/local/CyberCP",
+        "its web server is OpenLiteSpeed, which has none of these settings: use its WebAdmin console",
+    ),
+];
+
 /// ID, ID_LIKE and VERSION_ID of an os-release file.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct OsRelease {
     id: String,
     like: Vec<String>,
     version: String,
+}
+
+impl OsRelease {
+    /// Returns the family by ID, else by the first word of ID_LIKE that means one.
+    fn family(&self) -> Option<&'static Layout> {
+        std::iter::once(&self.id).chain(&self.like).find_map(|word| {
+            LAYOUTS.iter().find(|layout| layout.os_ids.iter().any(|id| id.eq_ignore_ascii_case(word)))
+        })
+    }
 }
 
 /// Finds out which family the host is, and where the server or its instance keeps its configuration.
@@ -242,43 +405,18 @@ pub fn detect(
     version: Option<&str>,
     instance: Option<&str>,
 ) -> Result<Site, NotFound> {
+    if let Some(&(panel, dir, instead)) = PANELS.iter().find(|(_, dir, _)| files.is_dir(Path::new(dir))) {
+        return Err(NotFound::Panel { panel, dir, instead });
+    }
     let mut os = os_release(files);
     let told = distribution.is_some();
-    if let Some(id) = distribution {
+    if let Some(id) = distribution.filter(|id| !id.eq_ignore_ascii_case(&os.id)) {
         os = OsRelease { id: id.to_ascii_lowercase(), like: Vec::new(), version: String::new() };
     }
     if let Some(version) = version {
         version.clone_into(&mut os.version);
     }
-    let by_name = std::iter::once(&os.id)
-        .chain(&os.like)
-        .find_map(|word| LAYOUTS.iter().find(|layout| layout.os_ids.contains(&word.as_str())));
-    let main = |layout: &Layout| Path::new(layout.config_dir).join(layout.main_file);
-    let on_disk = LAYOUTS.iter().find(|layout| files.is_file(&main(layout)));
-    let layout = match (by_name, on_disk) {
-        (Some(named), _) if files.is_file(&main(named)) => named,
-        (Some(named), Some(there)) if !told => {
-            return Err(NotFound::Disagree {
-                found: os.id.clone(),
-                family: named.name,
-                on_disk: there.name,
-                there: main(there),
-                missing: main(named),
-            });
-        }
-        (Some(named), _) => {
-            if let Err(error) = files.kind(&main(named)) {
-                return Err(NotFound::Unreadable { path: main(named), error: error.to_string() });
-            }
-            return Err(NotFound::NotInstalled { file: main(named), package: named.package });
-        }
-        (None, Some(there)) if !told => there,
-        (None, _) => {
-            let known: Vec<&str> = LAYOUTS.iter().map(|layout| layout.name).collect();
-            let found = if os.id.is_empty() { "of no known distribution".to_owned() } else { os.id.clone() };
-            return Err(NotFound::Unknown { found, known: known.join(", ") });
-        }
-    };
+    let layout = family(files, &os, told)?;
     let mut site = Site {
         layout,
         instance: instance.map(str::to_owned),
@@ -288,24 +426,79 @@ pub fn detect(
         distribution_version: os.version,
     };
     if let Some(name) = instance {
-        let prefix = format!("{}-", layout.config_dir);
-        let dir = PathBuf::from(format!("{prefix}{name}"));
-        if !files.is_file(&dir.join(layout.main_file)) {
-            let others: Vec<String> = files
-                .list(Path::new("/etc"))
-                .unwrap_or_default()
-                .iter()
-                .filter_map(|entry| {
-                    Some(format!("/etc/{}", entry.to_str()?).strip_prefix(&prefix)?.to_owned())
-                })
-                .collect();
-            let found = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
-            return Err(NotFound::NoInstance { name: name.to_owned(), dir, found });
-        }
-        site.server_root.clone_from(&dir);
-        site.config_dir = dir;
+        enter_instance(files, &mut site, name)?;
     }
     Ok(site)
+}
+
+/// Finds the family by its name and by what is on disk.
+fn family(files: &dyn Files, os: &OsRelease, told: bool) -> Result<&'static Layout, NotFound> {
+    let main = |layout: &Layout| Path::new(layout.config_dir).join(layout.main_file);
+    let mark = |layout: &Layout| Path::new(layout.config_dir).join(layout.mark);
+    let marked = |layout: &Layout| files.kind(&mark(layout)).is_ok_and(|kind| kind != Kind::Absent);
+    let stands = |layout: &&Layout| files.is_file(&main(layout)) && marked(layout);
+    let on_disk = LAYOUTS.iter().find(stands);
+    let Some(named) = os.family() else {
+        if let Some(there) = on_disk.filter(|_| !told) {
+            return Ok(there);
+        }
+        let known: Vec<&str> = LAYOUTS.iter().map(|layout| layout.name).collect();
+        let found = if os.id.is_empty() { "of no known distribution".to_owned() } else { os.id.clone() };
+        return Err(NotFound::Unknown { found, known: known.join(", ") });
+    };
+    let has_main = files.is_file(&main(named));
+    if has_main && (told || marked(named) || on_disk.is_none()) {
+        return Ok(named);
+    }
+    if let Some(there) = on_disk.filter(|_| !told) {
+        // Two families may share the main file; then the mark tells them apart.
+        let (there_path, missing) =
+            if has_main { (mark(there), mark(named)) } else { (main(there), main(named)) };
+        return Err(NotFound::Disagree {
+            found: os.id.clone(),
+            family: named.name,
+            on_disk: there.name,
+            there: there_path,
+            missing,
+        });
+    }
+    match files.kind(&main(named)) {
+        Err(error) => Err(NotFound::Unreadable { path: main(named), error: error.to_string() }),
+        Ok(_) => Err(NotFound::NotInstalled { file: main(named), package: named.package }),
+    }
+}
+
+/// Turns a site into that of an instance.
+fn enter_instance(files: &dyn Files, site: &mut Site, name: &str) -> Result<(), NotFound> {
+    let (dir, prefix, suffix) = match site.layout.instances {
+        Instances::Directory(prefix) => {
+            site.config_dir = PathBuf::from(format!("{prefix}{name}"));
+            site.server_root.clone_from(&site.config_dir);
+            (site.config_dir.clone(), prefix.to_owned(), "")
+        }
+        Instances::File(file) => {
+            let (before, after) = file.split_once("{name}").unwrap_or((file, ""));
+            (site.main_file(), format!("{}/{before}", site.config_dir.display()), after)
+        }
+        Instances::None => return Err(NotFound::NoInstances { family: site.layout.name }),
+    };
+    if files.is_file(&site.main_file()) {
+        return Ok(());
+    }
+    let beside = prefix.rsplit_once('/').map_or("/", |(dir, _)| dir);
+    let main = site.path(site.layout.main_file).to_string_lossy().into_owned();
+    let others: Vec<String> = files
+        .list(Path::new(beside))
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|entry| {
+            let path = format!("{beside}/{}", entry.to_str()?);
+            Some(path.strip_prefix(&prefix)?.strip_suffix(suffix)?.to_owned())
+        })
+        .filter(|other| format!("{prefix}{other}{suffix}") != main)
+        .collect();
+    let found = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+    Err(NotFound::NoInstance { name: name.to_owned(), dir, found })
 }
 
 /// Reads `/etc/os-release`, else `/usr/lib/os-release`; empty where neither can be read.

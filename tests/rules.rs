@@ -196,6 +196,8 @@ fn modules() -> Vec<Case> {
             event().module("php_module", "modules/libphp-zts.so"),
             event().module("php_module", "/usr/lib/apache2/modules/libphp8.2.so"),
         ),
+        case("PHP-004", prefork(), prefork().module("php_module", "modules/libphp.so")),
+        case("PHP-005", event(), event().dropped("php_module")),
         case(
             "PHP-002",
             event().params(json!({"facts": {"php": "fpm"}})),

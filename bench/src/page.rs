@@ -65,7 +65,10 @@ pub fn faults(rows: &[Row]) -> Vec<String> {
         }
         let seen = served as u64;
         if row.at_its_limit() && row.predicted_connections.abs_diff(seen) * 20 > row.predicted_connections {
-            faults.push(format!("{name}: at most {} connections foretold, {seen} seen", row.predicted_connections));
+            faults.push(format!(
+                "{name}: at most {} connections foretold, {seen} seen",
+                row.predicted_connections
+            ));
         }
     }
     faults
@@ -133,7 +136,15 @@ mod tests {
 
     fn row(held: usize, pss: u64, predicted_pss: Option<u64>) -> Row {
         let outcome = Outcome { served: held, refused: 1000 - held, held, ..Outcome::default() };
-        Row { name: "x".into(), asked: 1000, outcome, threads: 1, pss, predicted_pss, predicted_connections: 1000 }
+        Row {
+            name: "x".into(),
+            asked: 1000,
+            outcome,
+            threads: 1,
+            pss,
+            predicted_pss,
+            predicted_connections: 1000,
+        }
     }
 
     #[test]

@@ -53,9 +53,7 @@ pub fn put(text: &[u8], name: &str, body: Option<&str>) -> Vec<u8> {
     if found.is_empty()
         && let Some(rendered) = &rendered
     {
-        if !out.is_empty() && !out.ends_with(b"\n") {
-            out.push(b'\n');
-        }
+        out.extend_from_slice(line_end(&out).as_bytes());
         out.extend_from_slice(rendered.as_bytes());
     }
     out
@@ -64,6 +62,16 @@ pub fn put(text: &[u8], name: &str, body: Option<&str>) -> Vec<u8> {
 /// Tells whether `text` has the block of `name`.
 pub fn has(text: &[u8], name: &str) -> bool {
     !ranges(text, name).is_empty()
+}
+
+/// Returns where the first block of `name` starts.
+pub fn start(text: &[u8], name: &str) -> Option<usize> {
+    Some(ranges(text, name).first()?.start)
+}
+
+/// Returns where the first marker line of this tool stands, whatever the block's name.
+pub fn first(text: &[u8]) -> Option<usize> {
+    lines(text).find(|line| text[line.clone()].starts_with(b"# BEGIN apache-tuning ")).map(|line| line.start)
 }
 
 /// Returns where the blocks of `name` stand, markers and line ends included.
@@ -98,6 +106,31 @@ fn lines(text: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
     })
 }
 
+/// Returns the lines as httpd joins them: with those that continue them, line ends included.
+pub fn logical_lines(text: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut physical = lines(text);
+    std::iter::from_fn(move || {
+        let mut logical = physical.next()?;
+        while continued(&text[logical.clone()])
+            && let Some(next) = physical.next()
+        {
+            logical.end = next.end;
+        }
+        Some(logical)
+    })
+}
+
+/// Returns what has to follow `text` before a line of its own can: nothing, or line ends where the last line has
+/// none or would be continued.
+pub fn line_end(text: &[u8]) -> &'static str {
+    let Some(last) = lines(text).last() else { return "" };
+    match (text.ends_with(b"\n"), continued(&text[last])) {
+        (true, false) => "",
+        (true, true) | (false, false) => "\n",
+        (false, true) => "\n\n",
+    }
+}
+
 /// Returns `text` without the lines that set one of the directives that `ours` accepts, outside the block of `name`.
 ///
 /// Only lines that httpd would read as part of the file itself or of a section that `inside` accepts are taken over:
@@ -113,14 +146,7 @@ pub fn take_over(
     let mut out = Vec::with_capacity(text.len());
     // One entry an open section: whether lines in it are read.
     let mut sections: Vec<bool> = Vec::new();
-    let mut physical = lines(text).peekable();
-    while let Some(first) = physical.next() {
-        let mut logical = first.clone();
-        while continued(&text[logical.clone()])
-            && let Some(next) = physical.next()
-        {
-            logical.end = next.end;
-        }
+    for logical in logical_lines(text) {
         let content = text[logical.clone()].trim_ascii_start();
         let word = content.split(u8::is_ascii_whitespace).next().unwrap_or_default();
         let in_block = blocks.iter().any(|block| block.contains(&logical.start));
@@ -179,6 +205,11 @@ mod tests {
         let again = put(&with, "mpm", Some("ServerLimit 18\n"));
         assert_eq!(String::from_utf8(again.clone()).unwrap().matches("ServerLimit").count(), 1);
         assert_eq!(put(&again, "mpm", None), STOCK.as_bytes());
+        for (text, want) in
+            [("", ""), ("a\n", ""), ("a", "\n"), ("a \\\n", "\n"), ("a \\\r\n", "\n"), ("a \\", "\n\n")]
+        {
+            assert_eq!(line_end(text.as_bytes()), want, "{text:?}");
+        }
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::{Mode, Stopped, refusal, stopped};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
-use crate::distro::{self, ModuleSwitch, Site};
+use crate::distro::{self, Site};
 use crate::facts::version::httpd_version;
 use crate::facts::{Known, Machine, Measured, Running, access, gather, process};
-use crate::features::evasive::{self, Build, Generation};
+use crate::features::evasive::{Build, Generation};
 use crate::httpd::effective::{self, Value};
 use crate::httpd::envvars;
 use crate::httpd::normalise::{Written, normalise};
@@ -56,7 +56,7 @@ impl Host {
             facts.distribution_version.as_deref(),
             instance,
         )
-        .map_err(|error| stopped("SYS-001", "facts.distribution", &error.to_string()))?;
+        .map_err(|error| stopped(error.rule(), "facts.distribution", &error.to_string()))?;
         let version = httpd_version(files, &site, facts.httpd_version.as_deref());
         let (start, constructs) =
             start(files, &site, version.as_ref().map_or(Version::NEWEST_KNOWN, |known| known.value));
@@ -151,7 +151,7 @@ pub fn evaluate(
             None
         }
     };
-    let ground = Ground { files, site: &host.site, version, mpm };
+    let ground = Ground { files, site: &host.site, version, configuration: &host.configuration, mpm };
     let planned = match params.state {
         State::Present => plan::present(&ground, params, settings.as_deref()),
         State::Absent => plan::absent(&ground),
@@ -180,7 +180,7 @@ pub fn evaluate(
     let in_force = normalise(after_mpm, version, &in_force(&values));
     let written = written(settings.as_deref(), &values);
     let normal = normalise(after_mpm, version, &written);
-    let build = evasive_build(files, &host.site);
+    let build = evasive_build(files, &host);
     let context = rules::Context {
         params,
         mpm: after_mpm,
@@ -310,17 +310,7 @@ fn log_dir(files: &dyn Files, params: &Params, site: &Site) -> Option<rules::Log
 
 /// Tells whether the program of an MPM is there; `None` where this tree holds no programs at all.
 fn mpm_available(files: &dyn Files, site: &Site, mpm: Mpm) -> Option<bool> {
-    if site.layout.modules != ModuleSwitch::LinkFarm {
-        return None;
-    }
-    let load = files.read(&site.path(&format!("mods-available/{}.load", mpm.debian()))).ok()?;
-    let text = String::from_utf8_lossy(&load);
-    let program = text.lines().find_map(|line| {
-        let mut words = line.split_whitespace();
-        words.next()?.eq_ignore_ascii_case("LoadModule").then_some(())?;
-        words.nth(1)
-    })?;
-    let path = site.server_root.join(program.trim_matches('"'));
+    let path = plan::mpm_program(files, site, mpm)?;
     files.is_dir(path.parent()?).then(|| files.is_file(&path))
 }
 
@@ -413,9 +403,8 @@ pub(super) fn in_force(values: &[Value]) -> Written {
 }
 
 /// Returns the build of mod_evasive that this host has.
-pub(super) fn evasive_build(files: &dyn Files, site: &Site) -> Option<Build> {
-    let load = files.read(&site.path(site.layout.evasive_load)).ok()?;
-    evasive::build(files, &load, &site.server_root)
+pub(super) fn evasive_build(files: &dyn Files, host: &Host) -> Option<Build> {
+    plan::evasive_build(files, &host.site, &host.configuration).map(|(_, build)| build)
 }
 
 /// Says that the version could not be read, once.

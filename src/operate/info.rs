@@ -98,7 +98,7 @@ fn judge(
     let mpm = host.mpm().unwrap_or(Mpm::Event);
     let written = in_force(values);
     let normal = normalise(mpm, host.version(), &written);
-    let build = evasive_build(files, &host.site);
+    let build = evasive_build(files, host);
     let asked = Params::of_facts(params.facts.clone());
     let memory = match measured {
         Some(_) => {

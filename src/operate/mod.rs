@@ -209,14 +209,10 @@ impl Evaluation {
 
 /// Returns how the real httpd is started on this host.
 fn httpd(evaluation: &Evaluation, root: &Path) -> Httpd {
-    let arguments = match evaluation.host.site.instance {
-        Some(_) => vec!["-d".to_owned(), evaluation.host.site.config_dir.to_string_lossy().into_owned()],
-        None => Vec::new(),
-    };
     Httpd {
         root: root.to_owned(),
         binary: PathBuf::from(evaluation.host.site.layout.binary),
-        arguments,
+        arguments: evaluation.host.site.arguments(),
         environment: evaluation.host.start.environment.clone(),
         timeout: binary::TIMEOUT,
         helper: None,

@@ -1,26 +1,31 @@
 //! The differences between the host and what it shall be: every state ends in one list of [`Change`]s, from which
 //! `changed`, the diff, the journal and the undo are made.
 
+mod farm;
+pub mod lines;
 pub mod originals;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use originals::{Originals, STATE_DIR, fingerprint};
+use originals::{Original, Originals, STATE_DIR, fingerprint};
 
-use crate::distro::{ModuleSwitch, Site};
+use crate::distro::{DropIn, ModuleSwitch, Site};
 use crate::features::evasive::Build;
 use crate::features::{blocks, evasive, keepalive, mpm};
 use crate::httpd::directives::{self, Group};
 use crate::httpd::normalise::{Written, normalise};
+use crate::httpd::read::Configuration;
 use crate::httpd::{Mpm, Version};
-use crate::modules::{Farm, Kind as Switched, Options, Problem, State as Standing};
 use crate::params::{ModPhp, Params, Placement};
 use crate::report::{Action, ChangeEntry, ChangeKind, Finding, Severity};
 use crate::tree::{Change, Draft, Files, Node, bytes};
 
 /// The name under which the drop-in is enabled.
 const DROP_IN: &str = "zz-apache-tuning";
+
+/// The name of the block by which a main file includes the drop-in.
+const INCLUDE: &str = "include";
 
 /// One directive that the plan makes true.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +60,8 @@ pub struct Ground<'a> {
     pub site: &'a Site,
     /// httpd's version.
     pub version: Version,
+    /// The configuration as it stands.
+    pub configuration: &'a Configuration,
     /// The MPM that shall be the only one.
     pub mpm: Mpm,
 }
@@ -76,7 +83,7 @@ pub fn present(
 ) -> Result<Plan, Unreadable> {
     let mut work = Work::new(ground)?;
     if params.mpm.is_some() {
-        work.switch_mpm(params.mod_php);
+        work.switch_mpm(params.mod_php)?;
     }
     if let Some(settings) = settings {
         work.settings(settings, params.placement)?;
@@ -104,8 +111,15 @@ pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
     for mpm in Mpm::ALL {
         work.take_block_out(&ground.site.mpm_file(mpm), mpm::BLOCK, Some(mpm))?;
     }
+    if let ModuleSwitch::Lines { file } = ground.site.layout.modules {
+        let file = ground.site.path(file);
+        let original = work.originals.get(&file).cloned();
+        if let Some(Original { was: Node::File(was), .. }) = original {
+            work.give_mpm_back(&file, &was)?;
+        }
+    }
     work.take_block_out(&ground.site.path(ground.site.layout.evasive_file), evasive::BLOCK, None)?;
-    for block in [mpm::BLOCK, keepalive::BLOCK] {
+    for block in [mpm::BLOCK, keepalive::BLOCK, evasive::BLOCK] {
         work.take_block_out(&ground.site.drop_in(), block, None)?;
     }
     work.drop_empty_drop_in()?;
@@ -144,96 +158,14 @@ impl<'a> Work<'a> {
         })
     }
 
-    fn farm(&self) -> Farm {
-        Farm::new(self.ground.site.config_dir.clone())
-    }
-
-    /// Makes the wanted MPM the only one enabled, with PHP handed to php-fpm where that is asked for.
-    fn switch_mpm(&mut self, mod_php: ModPhp) {
-        let mpm = self.ground.mpm;
-        let farm = self.farm();
-        if self.ground.site.layout.modules != ModuleSwitch::LinkFarm {
-            return;
+    /// Makes the wanted MPM the only one, in the family's way.
+    fn switch_mpm(&mut self, mod_php: ModPhp) -> Result<(), Unreadable> {
+        match self.ground.site.layout.modules {
+            ModuleSwitch::LinkFarm => self.switch_mpm_link(mod_php),
+            ModuleSwitch::Lines { file } => self.switch_mpm_line(&self.ground.site.path(file))?,
+            ModuleSwitch::Sysconfig { .. } | ModuleSwitch::BuiltIn => {}
         }
-        if mpm.threaded() && !self.settle_php(&farm, mod_php) {
-            return;
-        }
-        if let Err(problems) = farm.switch_mpm(&mut self.draft, mpm) {
-            self.findings.extend(problems.iter().map(|problem| refusal("mpm", mpm.name(), problem)));
-        }
-    }
-
-    /// Takes an enabled mod_php out of a threaded MPM's way. Tells whether the way is free.
-    fn settle_php(&mut self, farm: &Farm, mod_php: ModPhp) -> bool {
-        let enabled = match farm.list_enabled(&self.draft, Switched::Module) {
-            Ok(enabled) => enabled,
-            Err(problem) => {
-                self.findings.push(refusal("mpm", self.ground.mpm.name(), &problem));
-                return false;
-            }
-        };
-        let mut free = true;
-        for module in enabled.iter().filter(|name| php_version(name).is_some()) {
-            let Some(version) = php_version(module) else { continue };
-            let snippet = format!("php{version}-fpm");
-            let program = format!("/usr/sbin/php-fpm{version}");
-            let installed = self.ground.files.is_file(&farm.available(Switched::Conf, &snippet))
-                && self.ground.files.is_file(Path::new(&program));
-            let package = format!("php{version}-fpm");
-            let mpm = self.ground.mpm;
-            match mod_php {
-                ModPhp::Refuse => {
-                    let way = if installed {
-                        format!("php-fpm {version} is installed: set mod_php: disable to hand PHP to it")
-                    } else {
-                        format!("install {package} and set mod_php: disable to hand PHP to it")
-                    };
-                    self.findings.push(finding(
-                        "PHP-001",
-                        Severity::Error,
-                        ("mpm", mpm.name()),
-                        format!(
-                            "the PHP module `{module}` is enabled and not thread-safe: httpd would refuse to start \
-                             with the {mpm} MPM"
-                        ),
-                        format!("{way}; or stay with mpm: prefork"),
-                    ));
-                    free = false;
-                }
-                ModPhp::Disable if !installed => {
-                    self.findings.push(finding(
-                        "PHP-003",
-                        Severity::Error,
-                        ("mod_php", "disable"),
-                        format!(
-                            "without `{module}` nothing would run PHP: no php-fpm {version} is installed ({program} or \
-                             its Apache snippet {snippet}.conf is missing), and PHP sources would be served as text"
-                        ),
-                        format!("install {package} first; or stay with mpm: prefork"),
-                    ));
-                    free = false;
-                }
-                ModPhp::Disable => {
-                    let mut step = |result: Result<_, Vec<Problem>>, refusals: &mut Vec<Problem>| {
-                        if let Err(problems) = result {
-                            refusals.extend(problems);
-                            free = false;
-                        }
-                    };
-                    let mut refusals = Vec::new();
-                    for needed in ["proxy_fcgi", "setenvif"] {
-                        step(farm.enable(&mut self.draft, Switched::Module, needed), &mut refusals);
-                    }
-                    step(farm.enable(&mut self.draft, Switched::Conf, &snippet), &mut refusals);
-                    let off = farm.disable(&mut self.draft, Switched::Module, module, Options::default());
-                    step(off, &mut refusals);
-                    let told: Vec<Finding> =
-                        refusals.iter().map(|problem| refusal("mod_php", "disable", problem)).collect();
-                    self.findings.extend(told);
-                }
-            }
-        }
-        free
+        Ok(())
     }
 
     /// Writes the MPM's numbers where `placement` wants them, and takes them out of the other place.
@@ -256,20 +188,39 @@ impl<'a> Work<'a> {
         }
         match placement {
             Placement::Distribution => {
-                self.take_block_out(&drop_in, mpm::BLOCK, None)?;
-                self.drop_empty_drop_in()?;
+                if own != drop_in {
+                    self.take_block_out(&drop_in, mpm::BLOCK, None)?;
+                    self.drop_empty_drop_in()?;
+                }
+                let body = mpm::body(mpm, settings);
                 self.edit(&own, |text| {
                     let rest =
                         blocks::take_over(text, mpm::BLOCK, mpm::ours, |section| mpm::inside(mpm, section));
-                    blocks::put(&rest, mpm::BLOCK, Some(&mpm::body(mpm, settings)))
-                })
+                    let with = blocks::put(&rest, mpm::BLOCK, Some(&body));
+                    // A guard above the line that loads its module is false.
+                    let loaded = lines::load_lines(&with)
+                        .into_iter()
+                        .find(|line| line.is_active() && line.symbol == mpm.module());
+                    if loaded.is_some_and(|line| Some(line.range.start) > blocks::start(&with, mpm::BLOCK)) {
+                        return blocks::put(&blocks::put(&with, mpm::BLOCK, None), mpm::BLOCK, Some(&body));
+                    }
+                    with
+                })?;
+                if own == drop_in { self.enable_drop_in() } else { Ok(()) }
             }
             Placement::DropIn => {
-                self.take_block_out(&own, mpm::BLOCK, Some(mpm))?;
+                if own != drop_in {
+                    self.take_block_out(&own, mpm::BLOCK, Some(mpm))?;
+                }
+                if let ModuleSwitch::Lines { file } = self.ground.site.layout.modules
+                    && self.ground.site.path(file) == own
+                {
+                    // The original that stands again may load another MPM.
+                    self.switch_mpm_line(&own)?;
+                }
                 let all = self.with_defaults(&own, settings)?;
                 self.edit(&drop_in, |text| blocks::put(text, mpm::BLOCK, Some(&mpm::body(mpm, &all))))?;
-                self.enable_drop_in();
-                Ok(())
+                self.enable_drop_in()
             }
         }
     }
@@ -326,14 +277,14 @@ impl<'a> Work<'a> {
             });
         }
         self.edit(&drop_in, |text| blocks::put(text, keepalive::BLOCK, Some(&keepalive::body(wanted))))?;
-        self.enable_drop_in();
-        Ok(())
+        self.enable_drop_in()
     }
 
     /// Writes mod_evasive's settings in the dialect of the build found, and switches the module.
     fn evasive(&mut self, wanted: &crate::params::Evasive) -> Result<(), Unreadable> {
         let site = self.ground.site;
-        let Some(build) = self.evasive_build() else {
+        let ground = self.ground;
+        let Some((load, build)) = evasive_build(ground.files, site, ground.configuration) else {
             if wanted.enabled != Some(false) {
                 self.findings.push(finding(
                     "EV-026",
@@ -377,62 +328,38 @@ impl<'a> Work<'a> {
                 blocks::put(&rest, evasive::BLOCK, Some(&evasive::body(wanted, &build)))
             })?;
         }
-        self.switch_evasive(wanted.enabled);
-        Ok(())
-    }
-
-    /// Returns the build of mod_evasive that this host has.
-    fn evasive_build(&self) -> Option<Build> {
-        let site = self.ground.site;
-        let load = self.ground.files.read(&site.path(site.layout.evasive_load)).ok()?;
-        evasive::build(self.ground.files, &load, &site.server_root)
-    }
-
-    /// Switches mod_evasive's module on or off, or says that values alone do nothing while it is off.
-    fn switch_evasive(&mut self, enabled: Option<bool>) {
-        if self.ground.site.layout.modules != ModuleSwitch::LinkFarm {
-            return;
-        }
-        let farm = self.farm();
-        let result = match enabled {
-            Some(true) => farm.enable(&mut self.draft, Switched::Module, "evasive").map(|_| ()),
-            Some(false) => match farm.state(&self.draft, Switched::Module, "evasive") {
-                Ok(Standing::Disabled) => Ok(()),
-                _ => {
-                    farm.disable(&mut self.draft, Switched::Module, "evasive", Options::default()).map(|_| ())
-                }
-            },
-            None => {
-                if matches!(farm.state(&self.draft, Switched::Module, "evasive"), Ok(Standing::Disabled)) {
-                    self.findings.push(finding(
-                        "EV-027",
-                        Severity::Warning,
-                        ("evasive", "values"),
-                        "mod_evasive is not enabled, so these values protect nothing yet".to_owned(),
-                        "set evasive.enabled: true".to_owned(),
-                    ));
-                }
-                Ok(())
+        match site.layout.modules {
+            ModuleSwitch::LinkFarm => self.switch_evasive_link(wanted.enabled),
+            ModuleSwitch::Lines { .. } => {
+                self.switch_evasive_line(wanted.enabled, &load, &build.symbol, &build.program)?;
             }
-        };
-        if let Err(problems) = result {
-            let told: Vec<Finding> =
-                problems.iter().map(|problem| refusal("evasive.enabled", "true", problem)).collect();
-            self.findings.extend(told);
+            ModuleSwitch::Sysconfig { .. } | ModuleSwitch::BuiltIn => {}
         }
+        if file == site.drop_in() && !lines.is_empty() { self.enable_drop_in() } else { Ok(()) }
     }
 
-    /// Enables the drop-in.
-    fn enable_drop_in(&mut self) {
-        if self.ground.site.layout.modules != ModuleSwitch::LinkFarm {
-            return;
+    /// Says that values are written for a module that is not loaded.
+    fn idle_evasive(&mut self) {
+        self.findings.push(finding(
+            "EV-027",
+            Severity::Warning,
+            ("evasive", "values"),
+            "mod_evasive is not enabled, so these values protect nothing yet".to_owned(),
+            "set evasive.enabled: true".to_owned(),
+        ));
+    }
+
+    /// Sees that httpd reads the drop-in.
+    fn enable_drop_in(&mut self) -> Result<(), Unreadable> {
+        match self.ground.site.layout.drop_in_by {
+            DropIn::Linked => self.link_drop_in(),
+            DropIn::Included => {}
+            DropIn::Line(line) => {
+                let main = self.ground.site.main_file();
+                self.edit(&main, |text| blocks::put(text, INCLUDE, Some(line)))?;
+            }
         }
-        let farm = self.farm();
-        if let Err(problems) = farm.enable(&mut self.draft, Switched::Conf, DROP_IN) {
-            let told: Vec<Finding> =
-                problems.iter().map(|problem| refusal("keepalive", DROP_IN, problem)).collect();
-            self.findings.extend(told);
-        }
+        Ok(())
     }
 
     /// Removes the drop-in and its link once nothing is left in it.
@@ -442,10 +369,10 @@ impl<'a> Work<'a> {
         if !text.trim_ascii().is_empty() {
             return Ok(());
         }
-        if self.ground.site.layout.modules == ModuleSwitch::LinkFarm {
-            let options = Options { force: false, purge: true };
-            // A link of somebody else's in the way stays, and is theirs to mend.
-            let _ = self.farm().disable(&mut self.draft, Switched::Conf, DROP_IN, options);
+        match self.ground.site.layout.drop_in_by {
+            DropIn::Linked => self.unlink_drop_in(),
+            DropIn::Included => {}
+            DropIn::Line(_) => self.take_block_out(&self.ground.site.main_file(), INCLUDE, None)?,
         }
         self.draft.put(&drop_in, Node::Absent);
         Ok(())
@@ -538,32 +465,53 @@ impl<'a> Work<'a> {
     }
 }
 
-/// A problem of switching modules as a finding.
-fn refusal(setting: &str, value: &str, problem: &Problem) -> Finding {
-    let rule = match problem {
-        Problem::Missing { .. } => "MOD-001",
-        Problem::Dangling { .. } => "MOD-002",
-        Problem::Conflict { .. } => "MOD-003",
-        Problem::NeededBy { .. } => "MOD-004",
-        Problem::RealFile { .. } => "MOD-005",
-        Problem::ForeignLink { .. } => "MOD-006",
-        Problem::Unreadable { .. } => "SYS-002",
-        _ => "MOD-007",
+/// Returns the build of mod_evasive that a host has, and the file that loads it or would.
+pub fn evasive_build(
+    files: &dyn Files,
+    site: &Site,
+    configuration: &Configuration,
+) -> Option<(PathBuf, Build)> {
+    let usual = site.path(site.layout.evasive_load);
+    // An administrator may load it elsewhere.
+    let loaded = configuration
+        .modules
+        .iter()
+        .find(|module| lines::is_evasive(&module.identifier))
+        .and_then(|module| module.loaded_at)
+        .map(|(file, _)| configuration.path(file).to_owned());
+    std::iter::once(usual).chain(loaded).find_map(|file| {
+        let text = files.read(&file).ok()?;
+        let build = evasive::build(files, &text, &site.server_root).or_else(|| {
+            let lines = lines::load_lines(&text);
+            let line = lines.iter().find(|line| lines::is_evasive(&line.symbol))?;
+            let text = format!("LoadModule {} {}", line.symbol, line.program);
+            evasive::build(files, text.as_bytes(), &site.server_root)
+        })?;
+        Some((file, build))
+    })
+}
+
+/// Returns the program of an MPM on this host; `None` where the family has none to look for.
+pub fn mpm_program(files: &dyn Files, site: &Site, mpm: Mpm) -> Option<PathBuf> {
+    let usual = site.layout.mpm_program.replace("{mpm}", mpm.name());
+    let written = match site.layout.modules {
+        ModuleSwitch::LinkFarm => {
+            let load = files.read(&site.path(&format!("mods-available/{}.load", mpm.debian()))).ok()?;
+            lines::load_lines(&load).into_iter().find(|line| line.symbol == mpm.module())?.program
+        }
+        ModuleSwitch::Lines { file } => {
+            let text = files.read(&site.path(file)).unwrap_or_default();
+            let exists = |program: &str| files.is_file(&site.server_root.join(program));
+            lines::mpm_program(&text, mpm, &usual, &exists)
+        }
+        ModuleSwitch::Sysconfig { .. } => usual,
+        ModuleSwitch::BuiltIn => return None,
     };
-    let text = problem.to_string();
-    let (message, hint) = text.rsplit_once("; ").unwrap_or((&text, "see the message"));
-    finding(rule, Severity::Error, (setting, value), message.to_owned(), hint.to_owned())
+    Some(site.server_root.join(written))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Unreadable {
     Unreadable { path: path.to_owned(), error: error.to_string() }
-}
-
-/// Returns the version in a PHP module's name: `8.2` of `php8.2`, `7` of `php7`.
-fn php_version(module: &str) -> Option<&str> {
-    let version = module.strip_prefix("php")?;
-    (!version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
-        .then_some(version)
 }
 
 /// Makes a finding about a parameter.

@@ -4,9 +4,9 @@ use super::{Found, View, row};
 use crate::distro::ModuleSwitch;
 use crate::httpd::directives::Group;
 use crate::httpd::numbers;
-use crate::httpd::read::{Line, NoteKind};
+use crate::httpd::read::{Configuration, Line, NoteKind};
 use crate::httpd::{Mpm, Version};
-use crate::params::{ActivationMode, Php};
+use crate::params::{ActivationMode, ModPhp, Php, State};
 use crate::report::{Need, Severity};
 
 pub(super) fn mpm_001(view: &View<'_>, out: &mut Found<'_>) {
@@ -249,6 +249,48 @@ pub(super) fn php_002(view: &View<'_>, out: &mut Found<'_>) {
                 view.mpm
             ),
             "serve PHP by php-fpm, or set mpm to prefork",
+        );
+    }
+}
+
+/// Returns the PHP module that a configuration loads.
+fn php_module(configuration: &Configuration) -> Option<&str> {
+    configuration.modules.iter().map(|module| module.identifier.as_str()).find(|identifier| {
+        identifier
+            .strip_prefix("php")
+            .and_then(|rest| rest.strip_suffix("_module"))
+            .is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    })
+}
+
+pub(super) fn php_004(view: &View<'_>, out: &mut Found<'_>) {
+    // Going back is not a choice of how PHP runs.
+    if view.params.state != State::Present {
+        return;
+    }
+    if let (None, Some(module)) = (php_module(view.before), php_module(view.after)) {
+        out.about("mpm").value(view.mpm).say(
+            format!(
+                "under {} the distribution loads {module}: PHP moves from php-fpm into Apache's processes, with \
+                 Apache's user and without the limits of php-fpm's pools",
+                view.mpm
+            ),
+            "stay with a threaded MPM, or waive PHP-004 if PHP shall run in Apache",
+        );
+    }
+}
+
+pub(super) fn php_005(view: &View<'_>, out: &mut Found<'_>) {
+    if view.params.mod_php == ModPhp::Disable || view.params.state != State::Present {
+        return;
+    }
+    if let (Some(module), None) = (php_module(view.before), php_module(view.after)) {
+        out.about("mod_php").value("refuse").say(
+            format!(
+                "{module} runs PHP now and is not loaded under {}: php-fpm has to take PHP over",
+                view.mpm
+            ),
+            "install and start php-fpm and set mod_php to disable, or stay with mpm: prefork",
         );
     }
 }

@@ -915,6 +915,24 @@ pub static RULES: &[Rule] = &[
         "Debian php-fpm, conf-available/php*-fpm.conf",
     ),
     rule(
+        "PHP-004",
+        Error,
+        P,
+        "mpm",
+        "the change of the MPM moves PHP from php-fpm into mod_php: other user, other limits",
+        "RHEL 8 mod_php, conf.modules.d/20-php.conf: loaded under prefork alone",
+        modules::php_004,
+    ),
+    rule(
+        "PHP-005",
+        Error,
+        EW,
+        "mod_php",
+        "the change of the MPM drops mod_php, and nobody asked for that",
+        "RHEL 8 mod_php, conf.modules.d/20-php.conf: loaded under prefork alone",
+        modules::php_005,
+    ),
+    rule(
         "CGI-001",
         Info,
         EW,
@@ -979,6 +997,22 @@ pub static RULES: &[Rule] = &[
         "state",
         "a file was changed by somebody else since this tool wrote it; it is left as it is",
         "this tool's record of what it replaced",
+    ),
+    planned(
+        "MOD-009",
+        Error,
+        ALL,
+        "mpm",
+        "an MPM is loaded in a file in which this tool does not switch MPMs",
+        "httpd 2.4 modules/core/mod_so.c, load_module",
+    ),
+    planned(
+        "MOD-010",
+        Error,
+        ALL,
+        "mpm",
+        "the MPM or module is chosen when Apache is built, not by its configuration",
+        "Gentoo www-servers/apache, APACHE2_MPMS",
     ),
     // ---- mod_evasive ----
     rule(
@@ -1492,4 +1526,12 @@ pub static RULES: &[Rule] = &[
         "os-release(5)",
     ),
     planned("SYS-002", Error, ALL, "host", "a file of the host cannot be read", "the operating system"),
+    planned(
+        "SYS-003",
+        Error,
+        ALL,
+        "host",
+        "a control panel generates Apache's configuration and would overwrite what is changed",
+        "cPanel, Plesk, DirectAdmin, CyberPanel",
+    ),
 ];

@@ -133,6 +133,13 @@ impl Host {
         self
     }
 
+    /// Adds a module that the change takes out.
+    pub(crate) fn dropped(mut self, identifier: &str) -> Self {
+        let module = Module { identifier: identifier.to_owned(), path: "x.so".to_owned(), loaded_at: None };
+        self.before.modules.push(module);
+        self
+    }
+
     pub(crate) fn note(mut self, kind: NoteKind, text: &str) -> Self {
         self.after.notes.push(Note { kind, file: 0, line: 7, text: text.to_owned() });
         self

@@ -1,0 +1,165 @@
+//! Debian's way: modules and snippets are enabled by links, as a2enmod and a2enconf make them.
+
+use std::path::Path;
+
+use super::{DROP_IN, Work, finding};
+use crate::modules::{Farm, Kind as Switched, Options, Problem, State as Standing};
+use crate::params::ModPhp;
+use crate::report::{Finding, Severity};
+
+impl Work<'_> {
+    fn farm(&self) -> Farm {
+        Farm::new(self.ground.site.config_dir.clone())
+    }
+
+    /// Makes the wanted MPM the only one enabled, with PHP handed to php-fpm where that is asked for.
+    pub(super) fn switch_mpm_link(&mut self, mod_php: ModPhp) {
+        let mpm = self.ground.mpm;
+        let farm = self.farm();
+        if mpm.threaded() && !self.settle_php(&farm, mod_php) {
+            return;
+        }
+        if let Err(problems) = farm.switch_mpm(&mut self.draft, mpm) {
+            self.findings.extend(problems.iter().map(|problem| refusal("mpm", mpm.name(), problem)));
+        }
+    }
+
+    /// Takes an enabled mod_php out of a threaded MPM's way. Tells whether the way is free.
+    fn settle_php(&mut self, farm: &Farm, mod_php: ModPhp) -> bool {
+        let enabled = match farm.list_enabled(&self.draft, Switched::Module) {
+            Ok(enabled) => enabled,
+            Err(problem) => {
+                self.findings.push(refusal("mpm", self.ground.mpm.name(), &problem));
+                return false;
+            }
+        };
+        let mut free = true;
+        for module in enabled.iter().filter(|name| php_version(name).is_some()) {
+            let Some(version) = php_version(module) else { continue };
+            let snippet = format!("php{version}-fpm");
+            let program = format!("/usr/sbin/php-fpm{version}");
+            let installed = self.ground.files.is_file(&farm.available(Switched::Conf, &snippet))
+                && self.ground.files.is_file(Path::new(&program));
+            let package = format!("php{version}-fpm");
+            let mpm = self.ground.mpm;
+            match mod_php {
+                ModPhp::Refuse => {
+                    let way = if installed {
+                        format!("php-fpm {version} is installed: set mod_php: disable to hand PHP to it")
+                    } else {
+                        format!("install {package} and set mod_php: disable to hand PHP to it")
+                    };
+                    self.findings.push(finding(
+                        "PHP-001",
+                        Severity::Error,
+                        ("mpm", mpm.name()),
+                        format!(
+                            "the PHP module `{module}` is enabled and not thread-safe: httpd would refuse to start \
+                             with the {mpm} MPM"
+                        ),
+                        format!("{way}; or stay with mpm: prefork"),
+                    ));
+                    free = false;
+                }
+                ModPhp::Disable if !installed => {
+                    self.findings.push(finding(
+                        "PHP-003",
+                        Severity::Error,
+                        ("mod_php", "disable"),
+                        format!(
+                            "without `{module}` nothing would run PHP: no php-fpm {version} is installed ({program} or \
+                             its Apache snippet {snippet}.conf is missing), and PHP sources would be served as text"
+                        ),
+                        format!("install {package} first; or stay with mpm: prefork"),
+                    ));
+                    free = false;
+                }
+                ModPhp::Disable => {
+                    let mut step = |result: Result<_, Vec<Problem>>, refusals: &mut Vec<Problem>| {
+                        if let Err(problems) = result {
+                            refusals.extend(problems);
+                            free = false;
+                        }
+                    };
+                    let mut refusals = Vec::new();
+                    for needed in ["proxy_fcgi", "setenvif"] {
+                        step(farm.enable(&mut self.draft, Switched::Module, needed), &mut refusals);
+                    }
+                    step(farm.enable(&mut self.draft, Switched::Conf, &snippet), &mut refusals);
+                    let off = farm.disable(&mut self.draft, Switched::Module, module, Options::default());
+                    step(off, &mut refusals);
+                    let told: Vec<Finding> =
+                        refusals.iter().map(|problem| refusal("mod_php", "disable", problem)).collect();
+                    self.findings.extend(told);
+                }
+            }
+        }
+        free
+    }
+
+    /// Switches mod_evasive's module on or off, or says that values alone do nothing while it is off.
+    pub(super) fn switch_evasive_link(&mut self, enabled: Option<bool>) {
+        let farm = self.farm();
+        let result = match enabled {
+            Some(true) => farm.enable(&mut self.draft, Switched::Module, "evasive").map(|_| ()),
+            Some(false) => match farm.state(&self.draft, Switched::Module, "evasive") {
+                Ok(Standing::Disabled) => Ok(()),
+                _ => {
+                    farm.disable(&mut self.draft, Switched::Module, "evasive", Options::default()).map(|_| ())
+                }
+            },
+            None => {
+                if matches!(farm.state(&self.draft, Switched::Module, "evasive"), Ok(Standing::Disabled)) {
+                    self.idle_evasive();
+                }
+                Ok(())
+            }
+        };
+        if let Err(problems) = result {
+            let told: Vec<Finding> =
+                problems.iter().map(|problem| refusal("evasive.enabled", "true", problem)).collect();
+            self.findings.extend(told);
+        }
+    }
+
+    /// Enables the drop-in.
+    pub(super) fn link_drop_in(&mut self) {
+        let farm = self.farm();
+        if let Err(problems) = farm.enable(&mut self.draft, Switched::Conf, DROP_IN) {
+            let told: Vec<Finding> =
+                problems.iter().map(|problem| refusal("keepalive", DROP_IN, problem)).collect();
+            self.findings.extend(told);
+        }
+    }
+
+    /// Takes the drop-in's link out.
+    pub(super) fn unlink_drop_in(&mut self) {
+        let options = Options { force: false, purge: true };
+        // A link of somebody else's in the way stays, and is theirs to mend.
+        let _ = self.farm().disable(&mut self.draft, Switched::Conf, DROP_IN, options);
+    }
+}
+
+/// A problem of switching modules as a finding.
+fn refusal(setting: &str, value: &str, problem: &Problem) -> Finding {
+    let rule = match problem {
+        Problem::Missing { .. } => "MOD-001",
+        Problem::Dangling { .. } => "MOD-002",
+        Problem::Conflict { .. } => "MOD-003",
+        Problem::NeededBy { .. } => "MOD-004",
+        Problem::RealFile { .. } => "MOD-005",
+        Problem::ForeignLink { .. } => "MOD-006",
+        Problem::Unreadable { .. } => "SYS-002",
+        _ => "MOD-007",
+    };
+    let text = problem.to_string();
+    let (message, hint) = text.rsplit_once("; ").unwrap_or((&text, "see the message"));
+    finding(rule, Severity::Error, (setting, value), message.to_owned(), hint.to_owned())
+}
+
+/// Returns the version in a PHP module's name: `8.2` of `php8.2`, `7` of `php7`.
+fn php_version(module: &str) -> Option<&str> {
+    let version = module.strip_prefix("php")?;
+    (!version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
+        .then_some(version)
+}

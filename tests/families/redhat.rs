@@ -1,0 +1,278 @@
+//! The Red Hat family.
+//!
+//! Known from: the spec files and sources of httpd and php in RHEL 8 and 9 (as rebuilt by OpenELA) and in Fedora, which
+//! give the files' names, the order of the MPMs, the default and, from Fedora 44 on, that worker is not built; EPEL's
+//! package of mod_evasive. The words of the files are this project's own.
+
+use apache_tuning::httpd::Mpm;
+use apache_tuning::tree::Memory;
+use serde_json::json;
+
+use crate::tried::{Host, Tried, with_programs};
+
+const SWITCH: &str = "/etc/httpd/conf.modules.d/00-mpm.conf";
+const DROP_IN: &str = "/etc/httpd/conf.d/zz-apache-tuning.conf";
+const EVASIVE: &str = "/etc/httpd/conf.d/mod_evasive.conf";
+
+const MAIN: &str = "\
+# The main file.
+ServerRoot \"/etc/httpd\"
+Listen 80
+Include conf.modules.d/*.conf
+User apache
+Group apache
+ServerAdmin root@localhost
+<Directory />
+    AllowOverride none
+    Require all denied
+</Directory>
+DocumentRoot \"/var/www/html\"
+EnableSendfile on
+IncludeOptional conf.d/*.conf
+";
+
+/// Returns the file of the MPMs as shipped: each with a comment above it.
+pub(crate) fn mpm_file(mpms: &[Mpm], active: Mpm) -> String {
+    let mut text = "# Choose one MPM by uncommenting its line.\n\n".to_owned();
+    for mpm in [Mpm::Prefork, Mpm::Worker, Mpm::Event].into_iter().filter(|mpm| mpms.contains(mpm)) {
+        let hash = if mpm == active { "" } else { "#" };
+        text += &format!("# {mpm}\n{hash}LoadModule mpm_{mpm}_module modules/mod_mpm_{mpm}.so\n\n");
+    }
+    text
+}
+
+/// Returns a host of the family: os-release, the default MPM, the MPMs that are built.
+pub(crate) fn tree(os_release: &str, mpms: &[Mpm], active: Mpm) -> Memory {
+    Memory::new()
+        .file("/etc/os-release", os_release)
+        .file("/etc/httpd/conf/httpd.conf", MAIN)
+        .file(SWITCH, mpm_file(mpms, active))
+        .file(
+            "/etc/httpd/conf.modules.d/00-base.conf",
+            "LoadModule authz_core_module modules/mod_authz_core.so\n\
+             LoadModule log_config_module modules/mod_log_config.so\n\
+             LoadModule unixd_module modules/mod_unixd.so\n",
+        )
+        .file(
+            "/etc/httpd/conf.modules.d/00-systemd.conf",
+            "LoadModule systemd_module modules/mod_systemd.so\n",
+        )
+        .file(
+            "/etc/httpd/conf.modules.d/01-cgi.conf",
+            "<IfModule !mpm_prefork_module>\n    LoadModule cgid_module modules/mod_cgid.so\n</IfModule>\n\
+             <IfModule mpm_prefork_module>\n    LoadModule cgi_module modules/mod_cgi.so\n</IfModule>\n",
+        )
+        .file("/etc/httpd/conf.d/autoindex.conf", "# Icons of listings.\n")
+        .link("/etc/httpd/modules", "../../usr/lib64/httpd/modules")
+}
+
+/// Adds mod_evasive as EPEL ships it: loaded, and with settings that count.
+fn with_evasive(files: Memory, symbol: &str) -> Memory {
+    let guard = if symbol == "evasive20_module" { "mod_evasive24.c" } else { symbol };
+    let fork = if symbol == "evasive_module" { "    #DOSEnabled true\n" } else { "" };
+    files.file(
+        EVASIVE,
+        format!(
+            "# mod_evasive\nLoadModule {symbol} modules/mod_evasive24.so\n\n<IfModule {guard}>\n{fork}    \
+             # The table.\n    DOSHashTableSize    3097\n    DOSPageCount        2\n    DOSSiteCount        50\n    \
+             DOSPageInterval     1\n    DOSSiteInterval     1\n    DOSBlockingPeriod   10\n</IfModule>\n"
+        ),
+    )
+}
+
+/// Adds PHP of RHEL 8: in Apache under prefork, else by php-fpm.
+fn with_php8(files: Memory) -> Memory {
+    files
+        .file(
+            "/etc/httpd/conf.modules.d/20-php.conf",
+            "<IfModule prefork.c>\n  LoadModule php_module modules/libphp.so\n</IfModule>\n",
+        )
+        .file("/usr/sbin/php-fpm", "")
+}
+
+/// Adds PHP of RHEL 7: a pair of builds, one of them thread-safe.
+fn with_php7(files: Memory) -> Memory {
+    files.file(
+        "/etc/httpd/conf.modules.d/10-php.conf",
+        "<IfModule prefork.c>\n  LoadModule php5_module modules/libphp5.so\n</IfModule>\n\
+         <IfModule !prefork.c>\n  LoadModule php5_module modules/libphp5-zts.so\n</IfModule>\n",
+    )
+}
+
+const ALL: &[Mpm] = &Mpm::ALL;
+const NO_WORKER: &[Mpm] = &[Mpm::Event, Mpm::Prefork];
+
+/// Every release.
+pub(crate) fn hosts() -> Vec<Host> {
+    let os = |id: &str, like: &str, version: &str| {
+        format!("NAME=x\nID=\"{id}\"\nID_LIKE=\"{like}\"\nVERSION_ID=\"{version}\"\n")
+    };
+    let one = |name: &'static str, files: Memory, mpms: &'static [Mpm], evasive: Option<bool>| Host {
+        name,
+        files: with_programs(files, "/usr/lib64/httpd/modules"),
+        mpms,
+        switch: SWITCH,
+        writes: &[SWITCH, DROP_IN, EVASIVE],
+        drop_in: &[DROP_IN],
+        evasive,
+    };
+    let plain = |id: &str, like: &str, version: &str, active| tree(&os(id, like, version), ALL, active);
+    let (event, prefork) = (Mpm::Event, Mpm::Prefork);
+    vec![
+        one(
+            "centos7",
+            with_evasive(with_php7(plain("centos", "rhel fedora", "7", prefork)), "evasive20_module"),
+            ALL,
+            Some(false),
+        ),
+        one("ol7", plain("ol", "", "7.9", prefork), ALL, None),
+        one("amzn2", plain("amzn", "centos rhel fedora", "2", prefork), ALL, None),
+        one(
+            "rhel8",
+            with_evasive(with_php8(plain("rhel", "fedora", "8.10", event)), "evasive20_module"),
+            ALL,
+            Some(false),
+        ),
+        one("rocky9", plain("rocky", "rhel centos fedora", "9.6", event), ALL, None),
+        one("almalinux10", plain("almalinux", "rhel centos fedora", "10.1", event), ALL, None),
+        one("amzn2023", plain("amzn", "fedora", "2023", event), ALL, None),
+        one("fedora43", with_evasive(plain("fedora", "", "43", event), "evasive_module"), ALL, Some(true)),
+        one("fedora44", tree(&os("fedora", "", "44"), NO_WORKER, event), NO_WORKER, None),
+    ]
+}
+
+fn host(name: &str) -> Host {
+    hosts().into_iter().find(|host| host.name == name).unwrap()
+}
+
+fn edited(name: &str, path: &str, text: &str) -> Tried {
+    let mut tried = Tried::new(&host(name));
+    tried.files = tried.files.clone().file(path, text);
+    tried
+}
+
+#[test]
+fn a_file_as_administrators_leave_it_keeps_every_other_byte() {
+    let before = "# prefork\r\n#LoadModule mpm_prefork_module modules/mod_mpm_prefork.so\r\n\
+                  #LoadModule mpm_event_module modules/mod_mpm_event.so\n\
+                  \tLoadModule  mpm_event_module\t/usr/lib64/httpd/modules/mod_mpm_event.so\r\n\
+                  <IfModule mpm_event_module>\n  ServerLimit 20\n  MaxRequestsPerChild 1000\n  Mutex default\n\
+                  </IfModule>\nListenBacklog 511\n# by hand \u{e9}\n";
+    let mut tried = edited("rocky9", SWITCH, before);
+    tried.does(&json!({"mpm": "prefork"}));
+    let swapped =
+        before.replace("#LoadModule mpm_prefork", "LoadModule mpm_prefork").replace("\tLoad", "\t#Load");
+    assert_eq!(tried.text(SWITCH), swapped);
+    tried.does(&json!({"mpm": "event", "settings": {"server_limit": 16, "max_request_workers": 400}}));
+    let text = tried.text(SWITCH);
+    assert!(text.starts_with(
+        "# prefork\r\n#LoadModule mpm_prefork_module modules/mod_mpm_prefork.so\r\n\
+         LoadModule mpm_event_module modules/mod_mpm_event.so\n\t#LoadModule"
+    ));
+    assert!(
+        text.contains("<IfModule mpm_event_module>\n  Mutex default\n</IfModule>\n# by hand \u{e9}\n# BEGIN")
+    );
+    tried.does(&json!({"state": "absent"}));
+    assert_eq!(tried.text(SWITCH), before);
+}
+
+#[test]
+fn a_file_that_somebody_edited_since_gives_the_mpm_back_and_keeps_the_edit() {
+    let mut tried = Tried::new(&host("rocky9"));
+    let before = tried.text(SWITCH);
+    tried.does(&json!({"mpm": "worker", "settings": {"server_limit": 16, "max_request_workers": 400}}));
+    let text = tried.text(SWITCH) + "# mine\n";
+    tried.files = tried.files.clone().file(SWITCH, text);
+    tried.does(&json!({"state": "absent"}));
+    assert_eq!(tried.text(SWITCH), before + "# mine\n");
+}
+
+#[test]
+fn what_cannot_be_switched_is_refused_with_the_place() {
+    let worker = json!({"mpm": "worker"});
+    let line = "LoadModule mpm_event_module modules/mod_mpm_event.so\n";
+    for (tried, asked, rule, words) in [
+        // In another file, whether or not the usual one has an active line too.
+        (edited("rhel8", "/etc/httpd/conf.modules.d/01-x.conf", line), &json!({"mpm": "event"}), "", ""),
+        (
+            {
+                let mut tried =
+                    edited("rhel8", "/etc/httpd/conf.modules.d/01-x.conf", &format!("# x\n{line}"));
+                tried.files = tried.files.file(SWITCH, "# nothing\n");
+                tried
+            },
+            &worker,
+            "MOD-009",
+            "the event MPM is loaded at /etc/httpd/conf.modules.d/01-x.conf:2",
+        ),
+        // Two, and none, with no word of which is wanted.
+        (
+            edited("rhel8", SWITCH, &(line.to_owned() + &line.replace("event", "prefork"))),
+            &json!({"keepalive": {"enabled": true}}),
+            "MPM-001",
+            "more than one MPM is loaded",
+        ),
+        (
+            edited("rhel8", SWITCH, "#x\n"),
+            &json!({"keepalive": {"enabled": true}}),
+            "MPM-001",
+            "no MPM is loaded",
+        ),
+        // A program that is not there.
+        (Tried::new(&host("fedora44")), &worker, "HOST-007", "mod_mpm_worker.so"),
+        // PHP changes sides.
+        (Tried::new(&host("rhel8")), &json!({"mpm": "prefork"}), "PHP-004", "php-fpm"),
+        // mod_evasive that is not there.
+        (
+            Tried::new(&host("rocky9")),
+            &json!({"evasive": {"enabled": true}}),
+            "EV-026",
+            "install the package",
+        ),
+    ] {
+        if rule.is_empty() {
+            tried.does_nothing(asked);
+            continue;
+        }
+        let (found, message) = tried.refuses(asked);
+        assert_eq!(found, rule, "{asked}: {message}");
+        assert!(message.contains(words), "{asked}: {message}");
+    }
+    // Said outright, both broken states are mended.
+    for text in [line.to_owned() + &line.replace("event", "prefork"), "#x\n".to_owned()] {
+        let mut tried = edited("rocky9", SWITCH, &text);
+        assert_eq!(tried.does(&worker).mpm.after, Some(Mpm::Worker), "{text}");
+    }
+}
+
+#[test]
+fn mod_evasive_is_switched_off_by_its_line_and_on_again() {
+    let mut tried = Tried::new(&host("rhel8"));
+    let before = tried.text(EVASIVE);
+    tried.does(&json!({"evasive": {"enabled": false}}));
+    assert_eq!(tried.text(EVASIVE), before.replace("LoadModule", "#LoadModule"));
+    assert!(!tried.has_evasive());
+    tried.does_nothing(&json!({"evasive": {"enabled": false}}));
+    let report = tried.does(&json!({"evasive": {"page_count": 5}}));
+    assert!(report.findings.iter().any(|finding| finding.rule == "EV-027"));
+    tried.does(&json!({"evasive": {"enabled": true, "page_count": 5}}));
+    assert!(tried.has_evasive());
+    assert!(tried.text(EVASIVE).contains("<IfModule evasive20_module>\n    DOSPageCount             5\n"));
+}
+
+#[test]
+fn the_thread_safe_build_of_php_stands_with_a_threaded_mpm() {
+    let mut tried = Tried::new(&host("centos7"));
+    assert_eq!(tried.does(&json!({"mpm": "event"})).mpm.after, Some(Mpm::Event));
+}
+
+#[test]
+fn an_instance_reads_its_own_main_file() {
+    let main = MAIN.replace("Listen 80", "Listen 8080");
+    let tried = edited("rocky9", "/etc/httpd/conf/blue.conf", &main);
+    let site = tried.asks(&json!({"instance": "blue"})).host.site;
+    assert_eq!(site.arguments(), ["-f", "/etc/httpd/conf/blue.conf"]);
+    assert_eq!(site.unit(), "httpd@blue");
+    let (rule, message) = tried.refuses(&json!({"instance": "green"}));
+    assert!(rule == "SYS-001" && message.contains("instances here: blue"), "{message}");
+}
