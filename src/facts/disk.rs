@@ -1,16 +1,23 @@
 //! The disk as [`Files`]: reads only, confined to a root directory, never hangs on a pipe or a device.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::buffer::spare_capacity;
+use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::tree::{Files, Kind, Status, bytes, resolve};
 
 /// The largest file that is read. httpd refuses a single line beyond 16 MiB; no configuration comes near this.
-const MOST: u64 = 64 * 1024 * 1024;
+const MOST: usize = 64 * 1024 * 1024;
+
+/// What a file of the kernel's holds at most, for those that are given in one read.
+const PAGE: usize = 4096;
 
 /// The files under a root directory.
 #[derive(Debug)]
@@ -26,8 +33,8 @@ impl Disk {
     }
 
     /// Returns where `path`, its directory's links followed, is for the operating system.
-    fn place(&self, path: &Path, follow_last: bool) -> io::Result<PathBuf> {
-        let Some(root) = &self.root else { return Ok(path.to_owned()) };
+    fn place<'a>(&self, path: &'a Path, follow_last: bool) -> io::Result<Cow<'a, Path>> {
+        let Some(root) = &self.root else { return Ok(Cow::Borrowed(path)) };
         let raw = Raw(root);
         let real = if follow_last {
             resolve(&raw, path)?
@@ -37,7 +44,7 @@ impl Disk {
                 _ => path.to_owned(),
             }
         };
-        Ok(under(root, &real))
+        Ok(Cow::Owned(under(root, &real)))
     }
 }
 
@@ -53,21 +60,33 @@ fn missing(error: &io::Error) -> bool {
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Arc<[u8]>> {
-        // Without O_NONBLOCK, opening a pipe that somebody left among the files would wait for ever.
-        let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-        let mut file =
-            OpenOptions::new().read(true).custom_flags(nonblocking).open(self.place(path, true)?)?;
-        let meta = file.metadata()?;
-        if !meta.is_file() {
+        // Without O_NONBLOCK, opening a pipe that somebody left among the files would wait for ever. The system calls
+        // are made directly: a host with thousands of virtual hosts has as many files, and `std` takes half as many
+        // calls again for each.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = rustix::fs::open(&*self.place(path, true)?, flags, Mode::empty())?;
+        let status = rustix::fs::fstat(&file)?;
+        if !FileType::from_raw_mode(status.st_mode).is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"));
         }
-        // Files under /proc say 0; what they hold is read to its end.
-        let mut content = Vec::with_capacity(usize::try_from(meta.len().min(MOST)).unwrap_or(0) + 1);
-        let read = file.by_ref().take(MOST + 1).read_to_end(&mut content)?;
-        if read as u64 > MOST {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "is larger than 64 MiB"));
+        // Files under /proc say 0 and are read to their end. Those under /proc/sys give a second read nothing, so the
+        // first has room for all.
+        let told = usize::try_from(status.st_size).unwrap_or(0).min(MOST);
+        let mut content = Vec::with_capacity(if told == 0 { PAGE } else { told + 1 });
+        loop {
+            if content.len() == content.capacity() {
+                content.reserve(PAGE);
+            }
+            let room = content.capacity() - content.len();
+            let read = rustix::io::retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut content)))?;
+            if content.len() > MOST {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "is larger than 64 MiB"));
+            }
+            // Where the size is known, less than there was room for means the end.
+            if read == 0 || (told > 0 && read < room) {
+                return Ok(content.into());
+            }
         }
-        Ok(content.into())
     }
 
     fn link_kind(&self, path: &Path) -> io::Result<Kind> {
@@ -178,6 +197,23 @@ mod tests {
         assert_eq!(disk.link_kind(Path::new("/etc/dangling")).unwrap(), Kind::Link);
         assert!(disk.kind(Path::new("/etc/loop")).is_err());
         assert_eq!(disk.list(Path::new("/etc/dir")).unwrap(), ["file", "out"]);
+    }
+
+    #[test]
+    fn files_are_read_whole_whatever_size_they_say() {
+        let disk = Disk::new(Path::new("/"));
+        // Nothing under /proc says its size, and what is under /proc/sys can be read once only.
+        for path in
+            ["/proc/sys/kernel/threads-max", "/proc/sys/kernel/pid_max", "/proc/version", "/proc/filesystems"]
+        {
+            assert_eq!(&*disk.read(Path::new(path)).unwrap(), fs::read(path).unwrap(), "{path}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        for size in [0, 1, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE, 1 << 20] {
+            let path = dir.path().join(size.to_string());
+            fs::write(&path, vec![b'x'; size]).unwrap();
+            assert_eq!(disk.read(&path).unwrap().len(), size);
+        }
     }
 
     #[test]
