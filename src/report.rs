@@ -46,6 +46,11 @@ pub struct Finding {
     pub waived: bool,
 }
 
+/// Puts errors first and infos last, each in the order in which they were found.
+pub fn worst_first(findings: &mut [Finding]) {
+    findings.sort_by_key(|finding| finding.severity);
+}
+
 /// What kind of thing changes. JSON: `"file"`, `"link"`, `"marker"` (a2enmod's record of who switched a module).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

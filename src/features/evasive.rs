@@ -59,7 +59,7 @@ pub fn build(files: &dyn Files, load: &[u8], server_root: &Path) -> Option<Build
     })?;
     let path: PathBuf = server_root.join(&program);
     let content = files.read(&path).unwrap_or_default();
-    let contains = |name: &str| content.windows(name.len()).any(|window| window == name.as_bytes());
+    let contains = |name: &str| memchr::memmem::find(&content, name.as_bytes()).is_some();
     let fork = contains("DOSEnabled") || (!contains("DOSPageCount") && symbol == "evasive_module");
     let generation = if fork { Generation::Two } else { Generation::One };
     let status_directive = if contains("DOSPageCount") {

@@ -163,6 +163,11 @@ pub fn find(name: &[u8]) -> Option<&'static Directive> {
     })
 }
 
+/// Returns the row of a directive by its canonical name.
+pub fn named(name: &str) -> Option<&'static Directive> {
+    DIRECTIVES.iter().find(|row| row.name == name)
+}
+
 /// Returns the row of a key of `settings`.
 pub fn setting(key: &str) -> Option<&'static Directive> {
     DIRECTIVES.iter().find(|row| row.group == Group::Mpm && row.key == key)

@@ -24,10 +24,12 @@ pub struct Value {
 /// Returns every managed directive that the loaded MPM and modules know, set or default, in table order.
 pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version) -> Vec<Value> {
     let evasive = configuration.evasive();
-    let written: Written = rows(mpm, None)
-        .filter(|row| row.group == Group::Mpm)
-        .filter_map(|row| Some((row.name, value_of(row, configuration.deciding(row.name, Scope::Main)?))))
-        .collect();
+    let mut written = Written::new();
+    written.extend(
+        rows(mpm, None).filter(|row| row.group == Group::Mpm).filter_map(|row| {
+            Some((row.name, value_of(row, configuration.deciding(row.name, Scope::Main)?)))
+        }),
+    );
     let normal = normalise(mpm, version, &written);
     rows(mpm, evasive)
         .map(|row| {

@@ -16,7 +16,9 @@ use crate::httpd::read::{self, Configuration, Scope, Start};
 use crate::httpd::{Mpm, Version, directives};
 use crate::params::{Facts, Params, State};
 use crate::plan::{self, Ground, Plan, Unreadable, Wish, finding};
-use crate::report::{Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity};
+use crate::report::{
+    Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity, worst_first,
+};
 use crate::rules;
 use crate::tree::{Change, Draft, Files, Kind, Node, resolve};
 
@@ -172,7 +174,11 @@ pub fn evaluate(
     };
     let after_mpm = only(&after.mpms()).unwrap_or(mpm);
     let values_before = host.values();
-    let values = effective::effective(after, after_mpm, version);
+    let values = if changes.is_empty() && host.mpm() == Some(after_mpm) {
+        values_before.clone()
+    } else {
+        effective::effective(after, after_mpm, version)
+    };
     let (overridden, overrides) = overridden(&draft, after, &wishes, &values);
     told.extend(overrides);
 
@@ -248,7 +254,7 @@ fn together(mut findings: Vec<Finding>, told: Vec<Finding>, waive: &[String]) ->
     for finding in &mut findings {
         finding.waived = finding.waived || waive.iter().any(|id| id.eq_ignore_ascii_case(&finding.rule));
     }
-    findings.sort_by_key(|finding| finding.severity);
+    worst_first(&mut findings);
     findings
 }
 
@@ -383,23 +389,21 @@ fn start(files: &dyn Files, site: &Site, version: Version) -> (Start, Vec<(PathB
 
 /// Returns the MPM's directives that the rules judge: the wanted ones, else those in force.
 fn written(settings: Option<&[(&'static str, i64)]>, values: &[Value]) -> Written {
-    match settings {
-        Some(settings) => settings.iter().map(|(name, value)| (*name, value.to_string())).collect(),
-        None => in_force(values),
-    }
+    let Some(settings) = settings else { return in_force(values) };
+    let mut written = Written::new();
+    written.extend(settings.iter().map(|(name, value)| (*name, value.to_string())));
+    written
 }
 
 /// Returns the MPM's directives that lines of the configuration set.
 pub(super) fn in_force(values: &[Value]) -> Written {
-    values
-        .iter()
-        .filter(|value| {
-            value.set_at.is_some()
-                && directives::find(value.directive.as_bytes())
-                    .is_some_and(|row| row.group == directives::Group::Mpm)
-        })
-        .map(|value| (value.directive, value.value.clone()))
-        .collect()
+    let is_set = |value: &&Value| {
+        value.set_at.is_some()
+            && directives::named(value.directive).is_some_and(|row| row.group == directives::Group::Mpm)
+    };
+    let mut written = Written::new();
+    written.extend(values.iter().filter(is_set).map(|value| (value.directive, value.value.clone())));
+    written
 }
 
 /// Returns the build of mod_evasive that this host has.
@@ -580,18 +584,17 @@ pub(super) fn texts(findings: &[Finding]) -> Vec<String> {
 
 /// Returns the effective settings as the result has them.
 pub(super) fn entries(values: &[Value]) -> BTreeMap<String, EffectiveEntry> {
-    values
-        .iter()
-        .map(|value| {
-            let entry = EffectiveEntry {
-                value: value.value.clone(),
-                used: value.used.clone(),
-                file: value.set_at.as_ref().map(|(file, _)| file.to_string_lossy().into_owned()),
-                line: value.set_at.as_ref().map(|(_, line)| *line),
-            };
-            (value.directive.to_owned(), entry)
-        })
-        .collect()
+    let mut entries = BTreeMap::new();
+    entries.extend(values.iter().map(|value| {
+        let entry = EffectiveEntry {
+            value: value.value.clone(),
+            used: value.used.clone(),
+            file: value.set_at.as_ref().map(|(file, _)| file.to_string_lossy().into_owned()),
+            line: value.set_at.as_ref().map(|(_, line)| *line),
+        };
+        (value.directive.to_owned(), entry)
+    }));
+    entries
 }
 
 /// Returns one difference for each file or link that changes, then one of the effective settings.

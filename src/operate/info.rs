@@ -131,7 +131,7 @@ fn judge(
     report.findings = rules::check(&context);
     report.findings.extend(host.told());
     report.findings.extend(report.pending_activation.as_ref().map(not_taken_up));
-    report.findings.sort_by_key(|finding| finding.severity);
+    crate::report::worst_first(&mut report.findings);
     if host.mpm().is_none() {
         return;
     }

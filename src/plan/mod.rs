@@ -5,6 +5,7 @@ mod farm;
 pub mod lines;
 pub mod originals;
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -81,7 +82,7 @@ pub fn present(
     params: &Params,
     settings: Option<&[(&'static str, i64)]>,
 ) -> Result<Plan, Unreadable> {
-    let mut work = Work::new(ground)?;
+    let mut work = Work::new(ground);
     if params.mpm.is_some() {
         work.switch_mpm(params.mod_php)?;
     }
@@ -102,8 +103,8 @@ pub fn present(
 /// # Errors
 /// Those of reading the host's files, with the path.
 pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
-    let mut work = Work::new(ground)?;
-    let remembered: Vec<PathBuf> = work.originals.iter().map(|(path, _)| path.clone()).collect();
+    let mut work = Work::new(ground);
+    let remembered: Vec<PathBuf> = work.originals()?.iter().map(|(path, _)| path.clone()).collect();
     for path in &remembered {
         work.give_back(path)?;
     }
@@ -113,7 +114,7 @@ pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
     }
     if let ModuleSwitch::Lines { file } = ground.site.layout.modules {
         let file = ground.site.path(file);
-        let original = work.originals.get(&file).cloned();
+        let original = work.originals()?.get(&file).cloned();
         if let Some(Original { was: Node::File(was), .. }) = original {
             work.give_mpm_back(&file, &was)?;
         }
@@ -140,22 +141,31 @@ pub struct Unreadable {
 struct Work<'a> {
     ground: &'a Ground<'a>,
     draft: Draft<'a>,
-    originals: Originals,
+    /// Read at its first use: a host where nothing changes needs no memory of what was.
+    originals: OnceCell<Originals>,
     wishes: Vec<Wish>,
     findings: Vec<Finding>,
 }
 
 impl<'a> Work<'a> {
-    fn new(ground: &'a Ground<'a>) -> Result<Self, Unreadable> {
-        let originals = Originals::read(ground.files)
-            .map_err(|error| Unreadable { path: PathBuf::from(originals::FILE), error })?;
-        Ok(Self {
+    fn new(ground: &'a Ground<'a>) -> Self {
+        Self {
             ground,
             draft: Draft::new(ground.files),
-            originals,
+            originals: OnceCell::new(),
             wishes: Vec::new(),
             findings: Vec::new(),
-        })
+        }
+    }
+
+    /// Returns what stood at each path before this tool's first change.
+    fn originals(&self) -> Result<&Originals, Unreadable> {
+        if let Some(known) = self.originals.get() {
+            return Ok(known);
+        }
+        let read = Originals::read(self.ground.files)
+            .map_err(|error| Unreadable { path: PathBuf::from(originals::FILE), error })?;
+        Ok(self.originals.get_or_init(|| read))
     }
 
     /// Makes the wanted MPM the only one, in the family's way.
@@ -178,7 +188,7 @@ impl<'a> Work<'a> {
             Placement::DropIn => drop_in.clone(),
         };
         for (directive, value) in settings {
-            let key = directives::find(directive.as_bytes()).map_or("", |row| row.key);
+            let key = directives::named(directive).map_or("", |row| row.key);
             self.wishes.push(Wish {
                 directive,
                 parameter: format!("settings.{key}"),
@@ -268,7 +278,7 @@ impl<'a> Work<'a> {
         }
         let drop_in = self.ground.site.drop_in();
         for (directive, value) in lines {
-            let key = directives::find(directive.as_bytes()).map_or("", |row| row.key);
+            let key = directives::named(directive).map_or("", |row| row.key);
             self.wishes.push(Wish {
                 directive,
                 parameter: format!("keepalive.{key}"),
@@ -314,7 +324,7 @@ impl<'a> Work<'a> {
         let file = site.path(site.layout.evasive_file);
         let lines = evasive::wanted(wanted, &build);
         for (directive, value) in &lines {
-            let key = directives::find(directive.as_bytes()).map_or("", |row| row.key);
+            let key = directives::named(directive).map_or("", |row| row.key);
             self.wishes.push(Wish {
                 directive,
                 parameter: format!("evasive.{key}"),
@@ -380,7 +390,7 @@ impl<'a> Work<'a> {
 
     /// Puts back what stood at `path` before this tool's first change, where nobody else changed it since.
     fn give_back(&mut self, path: &Path) -> Result<(), Unreadable> {
-        let Some(original) = self.originals.get(path).cloned() else { return Ok(()) };
+        let Some(original) = self.originals()?.get(path).cloned() else { return Ok(()) };
         let now = self.node(path)?;
         if fingerprint(&now) == original.ours {
             self.draft.put(path, original.was);
@@ -404,7 +414,7 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         if stock.is_some()
-            && let Some(original) = self.originals.get(path)
+            && let Some(original) = self.originals()?.get(path)
             && fingerprint(&Node::File(text.clone())) == original.ours
         {
             let was = original.was.clone();
@@ -457,7 +467,7 @@ impl<'a> Work<'a> {
         };
         let outside = changes(&self.draft)?;
         if !outside.is_empty() {
-            let mut originals = self.originals.clone();
+            let mut originals = self.originals()?.clone();
             originals.remember(&outside);
             self.draft.put(Path::new(originals::FILE), originals.node());
         }

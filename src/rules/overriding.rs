@@ -1,5 +1,7 @@
 //! Lines elsewhere that count although the task leaves their directive out.
 
+use std::cell::LazyCell;
+
 use super::{Found, View};
 use crate::httpd::directives::{self, Group};
 use crate::httpd::normalise::{self, Written};
@@ -9,7 +11,7 @@ pub(super) fn ovr_003(view: &View<'_>, out: &mut Found<'_>) {
         return;
     }
     // httpd's own defaults, before any correction by other values.
-    let defaults = normalise::normalise(view.mpm, view.version, &Written::new()).used;
+    let defaults = LazyCell::new(|| normalise::normalise(view.mpm, view.version, &Written::new()).used);
     for row in directives::group(Group::Mpm).filter(|row| row.mpms.contains(&view.mpm)) {
         let (None, Some(line)) = (view.text(row.name), view.line(row.name)) else { continue };
         let (Some(standing), Some(default)) = (line.words.first(), defaults.get(row.name)) else { continue };

@@ -79,7 +79,18 @@ fn source_of_object(path: &str) -> Option<String> {
 }
 
 fn is_stock(name: &str) -> bool {
-    STOCK.split_ascii_whitespace().any(|stock| stock == name)
+    is_in(STOCK, name)
+}
+
+/// Tells whether `name` is one of the words of a list that single blanks part.
+fn is_in(list: &str, name: &str) -> bool {
+    let is_blank = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b' ');
+    let bytes = list.as_bytes();
+    !name.is_empty()
+        && !name.contains(' ')
+        && memchr::memmem::find_iter(bytes, name).any(|at| {
+            is_blank(at.checked_sub(1).map(|before| &bytes[before])) && is_blank(bytes.get(at + name.len()))
+        })
 }
 
 /// Tells whether a source file name belongs to a module of httpd's own tree.
@@ -169,7 +180,7 @@ impl Modules {
     /// Tells whether a directive or section (`<proxy`) is known, as `<IfDirective>` and `<IfSection>` ask.
     pub(super) fn has_directive(&self, files: &dyn Files, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
-        if BUILT_IN_DIRECTIVES.split_ascii_whitespace().any(|known| known == name) {
+        if is_in(BUILT_IN_DIRECTIVES, &name) {
             return true;
         }
         let of_module = match name.as_str() {
