@@ -1,16 +1,23 @@
-//! `cargo xtask bench capacity`: measures on real servers of this machine, and writes what was seen into `docs/`.
+//! `cargo xtask bench`: `capacity` measures real servers of this machine and writes what was seen into `docs/`; the
+//! others hold what a run of the program costs against its limits.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
+use crate::measure;
 use crate::steps::cargo;
 
 pub(crate) const HELP: &str =
-    "measure real servers: `capacity [--quick]` holds thousands of connections, writes docs/capacity.md";
+    "measure: capacity [--quick] on real servers; run, rules, size, vhosts against their limits";
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
-    let status =
-        cargo().args(["run", "--quiet", "--package", "bench", "--"]).args(arguments.raw_args()?).status()?;
+    let words: Vec<_> = arguments.raw_args()?.collect();
+    if let [word] = words.as_slice()
+        && let Some(measure) = word.to_str().and_then(measure::named)
+    {
+        return measure();
+    }
+    let status = cargo().args(["run", "--quiet", "--package", "bench", "--"]).args(words).status()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

@@ -12,6 +12,7 @@ mod dist;
 mod fixture;
 mod generate;
 mod host;
+mod measure;
 mod steps;
 mod test;
 
