@@ -319,6 +319,12 @@ impl Op {
     }
 }
 
+/// Returns the call that made what the call at `index` renames.
+fn first_name(ops: &[Op], index: usize) -> Option<usize> {
+    let Op::Rename(from, _, false) = &ops[index] else { return None };
+    ops[..index].iter().rposition(|op| matches!(op, Op::Create(at) | Op::Symlink(at, _) if at == from))
+}
+
 /// Tells whether a path is in a staged folder.
 fn is_staged(path: &Path) -> bool {
     path.parent().is_some_and(|dir| dir.to_string_lossy().contains("/.apache-tuning-"))
@@ -361,7 +367,12 @@ fn power_cut(name: &str, host: Host, parameters: Value) {
         for extra in std::iter::once(None).chain(unsynced.map(Some)) {
             let mut survivors = kept.clone();
             survivors.extend(extra);
+            // A name that lasts is the name of a file that does, however little its first name does.
+            let first_names: Vec<usize> =
+                survivors.iter().filter_map(|index| first_name(&ops, *index)).collect();
+            survivors.extend(first_names);
             survivors.sort_unstable();
+            survivors.dedup();
             survivors.retain(|index| !matches!(ops[*index], Op::Sync(_)));
             if !seen.insert(survivors.clone()) {
                 continue;
