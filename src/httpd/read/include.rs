@@ -136,9 +136,9 @@ pub(super) fn stray(names: &[OsString]) -> String {
 /// Returns the first two neighbours whose leading numbers are read in the wrong order: `10-a` before `9-b`.
 pub(super) fn unpadded(names: &[OsString]) -> Option<String> {
     let number = |name: &OsString| {
-        let digits: Vec<u8> = bytes(name).iter().copied().take_while(u8::is_ascii_digit).collect();
-        let text = String::from_utf8(digits).ok()?;
-        text.parse::<u64>().ok()
+        let name = bytes(name);
+        let digits = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        std::str::from_utf8(&name[..digits]).ok()?.parse::<u64>().ok()
     };
     names.windows(2).find_map(|pair| {
         let wrong = number(&pair[0])? > number(&pair[1])?;

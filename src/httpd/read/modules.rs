@@ -1,6 +1,6 @@
 //! What modules answer to: their identifier, their source file, the directives they bring.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -115,6 +115,8 @@ struct Entry {
 pub(super) struct Modules {
     entries: Vec<Entry>,
     by_identifier: HashMap<String, usize>,
+    /// What was asked since the last module was loaded.
+    answers: RefCell<HashMap<String, bool>>,
 }
 
 impl Modules {
@@ -129,6 +131,7 @@ impl Modules {
     }
 
     fn push(&mut self, identifier: &str, source: Option<String>, path: Option<PathBuf>) {
+        self.answers.get_mut().clear();
         self.by_identifier.insert(identifier.to_owned(), self.entries.len());
         self.entries.push(Entry {
             identifier: identifier.to_owned(),
@@ -151,6 +154,16 @@ impl Modules {
 
     /// Tells whether `<IfModule name>` is true: `name` is an identifier or a source file, byte for byte.
     pub(super) fn answers_to(&self, files: &dyn Files, name: &str) -> bool {
+        // Thousands of virtual hosts ask the same few questions.
+        if let Some(&answer) = self.answers.borrow().get(name) {
+            return answer;
+        }
+        let answer = self.has_source(files, name);
+        self.answers.borrow_mut().insert(name.to_owned(), answer);
+        answer
+    }
+
+    fn has_source(&self, files: &dyn Files, name: &str) -> bool {
         if self.has(name) {
             return true;
         }

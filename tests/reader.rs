@@ -1,0 +1,213 @@
+//! The reader against arbitrary bytes: it never panics, never hangs, and what it says hangs together.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use apache_tuning::httpd::Version;
+use apache_tuning::httpd::effective::{effective, own_lines};
+use apache_tuning::httpd::read::{Configuration, Scope, Start, read};
+use apache_tuning::tree::Memory;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn start() -> Start {
+    Start {
+        file: "/c/main".into(),
+        server_root: "/c".into(),
+        version: Version::NEWEST_KNOWN,
+        built_in: ["core", "so", "version"]
+            .map(|name| (format!("{name}_module"), format!("mod_{name}.c")))
+            .to_vec(),
+        defines: vec!["GIVEN".to_owned()],
+        environment: BTreeMap::from([("HOME".to_owned(), "/c".to_owned())]),
+    }
+}
+
+/// Pieces that mean something to the reader, so that chance gets deep into it.
+const PIECES: &[&str] = &[
+    "\n",
+    "\n",
+    "\n",
+    " ",
+    "\t",
+    "\r\n",
+    "\\\n",
+    "\\",
+    "#",
+    "\"",
+    "'",
+    ">",
+    "<",
+    "/",
+    "!",
+    "*",
+    "[",
+    "]",
+    "$",
+    "${A}",
+    "${a}",
+    "${",
+    "}",
+    "\0",
+    "\u{feff}",
+    "\u{a0}",
+    "0",
+    "9",
+    "x",
+    "KeepAlive",
+    "On",
+    "ServerLimit",
+    "MaxClients",
+    "DOSPageCount",
+    "RequestReadTimeout",
+    "<IfModule",
+    "</IfModule>",
+    "<IfModule core.c>",
+    "<IfModule none.c>",
+    "<IfDefine GIVEN>",
+    "</IfDefine>",
+    "<IfVersion >= 2.4>",
+    "</IfVersion>",
+    "<IfVersion ~ (2|3)*>",
+    "<IfFile main>",
+    "</IfFile>",
+    "<IfDirective KeepAlive>",
+    "</IfDirective>",
+    "<VirtualHost *:80>",
+    "</VirtualHost>",
+    "<Directory /x>",
+    "</Directory>",
+    "Define A ",
+    "UnDefine A",
+    "Include ",
+    "IncludeOptional ",
+    "other",
+    "d/*",
+    "d",
+    "main",
+    "LoadModule macro_module m.so",
+    "LoadModule mpm_event_module m.so",
+    "LoadModule lua_module m.so",
+    "<Macro m $a>",
+    "</Macro>",
+    "Use m ",
+    "UndefMacro m",
+    "ServerRoot /c",
+    "Error ",
+    "<LuaHookLog x>",
+    "Listen 80",
+    "ServerName a",
+];
+
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        12 => prop::sample::select(PIECES).prop_map(|piece| piece.as_bytes().to_vec()),
+        1 => vec(any::<u8>(), 1..6),
+    ];
+    vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+fn files(main: &[u8], other: &[u8], deep: &[u8]) -> Memory {
+    Memory::new()
+        .file("/c/main", main)
+        .file("/c/other", other)
+        .file("/c/d/a", deep)
+        .file("/c/d/b~", other)
+        .file("/c/m.so", deep)
+        .link("/c/d/loop", "../d")
+        .link("/c/d/none", "missing")
+}
+
+/// Checks that every index leads somewhere and that what follows from a configuration can be asked for.
+fn check(found: &Configuration) {
+    let file = |id: u32| found.files.get(id as usize).is_some();
+    assert!(found.lines.iter().all(|line| file(line.file) && line.line > 0));
+    assert!(found.notes.iter().all(|note| file(note.file)));
+    assert!(found.vhosts.iter().all(|vhost| file(vhost.file)));
+    let vhost = |scope| matches!(scope, Scope::Vhost(index) if found.vhosts.get(index as usize).is_none());
+    assert!(!found.lines.iter().any(|line| vhost(line.scope)));
+    for (index, read) in found.files.iter().enumerate() {
+        // An including file was read before the file it includes.
+        assert!(read.included_at.is_none_or(|(includer, _)| (includer as usize) < index));
+        assert_eq!(read.included_at.is_none(), index == 0);
+        assert!(read.depth <= 128);
+    }
+    for mpm in found.mpms() {
+        effective(found, mpm, Version::NEWEST_KNOWN);
+    }
+    own_lines(found);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: test_hosts::cases(200, 5_000), ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_read_without_harm(main in text(), other in text(), deep in text()) {
+        let files = files(&main, &other, &deep);
+        let found = read(&files, &start());
+        check(&found);
+        prop_assert_eq!(&found, &read(&files, &start()), "reading is not the same twice");
+    }
+
+    #[test]
+    fn comments_and_empty_lines_change_no_value(lines in vec(prop::sample::select(PLAIN), 1..12)) {
+        let plain: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let airy: String = lines.iter().map(|line| format!("\n# KeepAlive Off\n   \t{line}  \r\n\n")).collect();
+        let values = |text: &str| {
+            let found = read(&files(text.as_bytes(), b"", b""), &start());
+            found.lines.iter().map(|line| (line.directive, line.words.clone(), line.scope)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(values(&plain), values(&airy));
+    }
+}
+
+/// Lines that may stand in any order.
+const PLAIN: &[&str] = &[
+    "KeepAlive On",
+    "ServerLimit 5",
+    "Define A 7",
+    "KeepAliveTimeout ${a}",
+    "<IfModule core.c>",
+    "</IfModule>",
+    "<IfModule none.c>",
+    "<VirtualHost *>",
+    "</VirtualHost>",
+    "MaxClients \"5\"",
+];
+
+#[test]
+fn what_grows_without_end_is_stopped() {
+    // Each file includes the next one twice: 2^40 files.
+    let mut doubling = Memory::new();
+    for level in 0..40 {
+        let next = format!("Include f{0}\nInclude f{0}\n", level + 1);
+        doubling = doubling.file(format!("/c/f{level}"), next);
+    }
+    doubling = doubling.file("/c/f40", "KeepAlive On\n").file("/c/main", "Include f0\n");
+    let found = read(&doubling, &start());
+    assert!(found.files.len() <= 1 << 18);
+    assert!(found.errors[0].message.contains("reading stopped"), "{:?}", found.errors[0]);
+
+    // Each macro uses the next one twice.
+    let mut macros = String::from("LoadModule macro_module /c/m.so\n<Macro m40>\nKeepAlive On\n</Macro>\n");
+    for level in (0..40).rev() {
+        macros += &format!("<Macro m{level}>\nUse m{0}\nUse m{0}\n</Macro>\n", level + 1);
+    }
+    let found = read(&files((macros + "Use m0\n").as_bytes(), b"", b""), &start());
+    assert!(found.errors.iter().any(|error| error.message.contains("reading stopped")), "{:?}", found.errors);
+
+    // Each variable is the one before, many times.
+    let mut variables = String::from("Define V0 xxxxxxxxxxxxxxxx\n");
+    for level in 0..30 {
+        variables += &format!("Define V{} ${{V{level}}}${{V{level}}}${{V{level}}}${{V{level}}}\n", level + 1);
+    }
+    let found = read(&files(variables.as_bytes(), b"", b""), &start());
+    assert!(found.errors.iter().any(|error| error.message.contains("16 MiB")), "{:?}", found.errors);
+
+    // Sections within sections, true, false and of the tree.
+    for tag in ["<IfModule core.c>\n", "<IfModule none.c>\n", "<a>\n", "<a\n"] {
+        let found = read(&files(tag.repeat(200_000).as_bytes(), b"", b""), &start());
+        assert!(!found.errors.is_empty(), "{tag}");
+    }
+}
