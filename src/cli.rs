@@ -96,13 +96,18 @@ impl From<lexopt::Error> for Failure {
     }
 }
 
-/// Tells whether the first word is a subcommand or an option rather than a file of parameters.
+/// Tells whether a word is a subcommand or an option rather than a file of parameters. A bare word that is no file
+/// is a misspelt subcommand: Ansible's files are absolute paths.
 pub fn is_command(word: &OsStr) -> bool {
     let Some(word) = word.to_str() else { return false };
-    (word.starts_with('-') && word != "-")
+    if word == "-" {
+        return false;
+    }
+    word.starts_with('-')
         || word == "help"
         || LATER.contains(&word)
         || COMMANDS.iter().any(|command| command.name == word)
+        || (!word.contains(['/', '.']) && !Path::new(word).exists())
 }
 
 /// Runs a command line. Exit 0 in order, 1 refused or failed, 2 wrong usage; `preview --exit-code` gives 3 when a
@@ -128,7 +133,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 
 fn dispatch(parser: &mut lexopt::Parser) -> Result<Outcome, Failure> {
     match parser.next()? {
-        None | Some(Long("help") | Short('h')) => done(help()),
+        None => Err(Failure::Usage("say what to do".to_owned())),
+        Some(Long("help") | Short('h')) => done(help()),
         Some(Long("version") | Short('V')) => done(format!("apache-tuning {}\n", env!("CARGO_PKG_VERSION"))),
         Some(Value(word)) => {
             let word = word.to_string_lossy().into_owned();
@@ -446,7 +452,10 @@ fn rules_(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
         }
     }
     let chosen: Vec<&rules::Rule> = match &id {
-        None => rules::RULES.iter().filter(|rule| !pending || rule.input != rules::Input::Now).collect(),
+        None => rules::RULES
+            .iter()
+            .filter(|rule| !pending || matches!(rule.input, rules::Input::Pending(_)))
+            .collect(),
         Some(id) => vec![rules::find(id).ok_or_else(|| {
             let meant =
                 rules::nearest_rule(id).map_or(String::new(), |near| format!("; did you mean {near}?"));

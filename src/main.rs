@@ -16,11 +16,14 @@ fn main() -> ExitCode {
         return code;
     }
     std::panic::set_hook(Box::new(|panic| {
-        // Ansible reads one JSON object and nothing else, whatever happens.
+        // Ansible reads one JSON object and nothing else, whatever happens. The place is enough to find the defect;
+        // the panic's own words may hold values of the task.
+        let place =
+            panic.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
         let text = serde_json::json!({
             "changed": false,
             "failed": true,
-            "msg": format!("apache-tuning has a defect and stopped: {panic}; please report this"),
+            "msg": format!("apache-tuning has a defect{place} and stopped; please report this"),
         });
         let _ = writeln!(std::io::stdout(), "{text}");
     }));
