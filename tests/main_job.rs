@@ -152,7 +152,7 @@ fn the_same_through_real_ansible_over_ssh() {
             for line in [
                 "+    MaxRequestWorkers        1024",
                 "-MaxRequestWorkers       150",
-                "+++ effective settings",
+                "+++ after: effective settings",
             ] {
                 assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
             }

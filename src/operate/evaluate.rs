@@ -162,6 +162,8 @@ pub fn evaluate(
     let Plan { changes, wishes, findings } = planned.map_err(|Unreadable { path, error }| {
         stopped("SYS-002", "host", &format!("{}: {error}", path.display()))
     })?;
+    // What stands in the plan's way is told by itself: the host as it then stays says nothing about the wish.
+    let blocked = findings.iter().any(|finding| finding.severity == Severity::Error);
     told.extend(findings);
 
     let draft = Draft::with(files, &changes);
@@ -172,14 +174,15 @@ pub fn evaluate(
         after_read = read::read(&draft, &host.start);
         &after_read
     };
-    let after_mpm = only(&after.mpms()).unwrap_or(mpm);
+    let after_mpm = only(&after.mpms()).filter(|_| !blocked).unwrap_or(mpm);
     let values_before = host.values();
     let values = if changes.is_empty() && host.mpm() == Some(after_mpm) {
         values_before.clone()
     } else {
         effective::effective(after, after_mpm, version)
     };
-    let (overridden, overrides) = overridden(&draft, after, &wishes, &values);
+    let (overridden, overrides) =
+        if blocked { Default::default() } else { overridden(&draft, after, &wishes, &values) };
     told.extend(overrides);
 
     let (need, reasons) = need(&changes, host.mpm(), after_mpm, &values_before, &values);
@@ -249,7 +252,11 @@ pub fn evaluate(
 
 /// Puts what the rules say and what was found on the way together: nothing twice, errors first.
 fn together(mut findings: Vec<Finding>, told: Vec<Finding>, waive: &[String]) -> Vec<Finding> {
-    findings.retain(|finding| !told.iter().any(|other| other.rule == finding.rule));
+    // Where no php-fpm can take PHP over, that mod_php is still loaded is the same thing said again.
+    let same = |one: &Finding, other: &Finding| {
+        one.rule == other.rule || (one.rule == "PHP-001" && other.rule == "PHP-003")
+    };
+    findings.retain(|finding| !told.iter().any(|other| same(finding, other)));
     findings.extend(told);
     for finding in &mut findings {
         finding.waived = finding.waived || waive.iter().any(|id| id.eq_ignore_ascii_case(&finding.rule));

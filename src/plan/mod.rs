@@ -124,6 +124,8 @@ pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
         work.take_block_out(&ground.site.drop_in(), block, None)?;
     }
     work.drop_empty_drop_in()?;
+    // What was left alone because somebody changed it is theirs from now on.
+    work.forgets = true;
     work.finish()
 }
 
@@ -143,6 +145,8 @@ struct Work<'a> {
     draft: Draft<'a>,
     /// Read at its first use: a host where nothing changes needs no memory of what was.
     originals: OnceCell<Originals>,
+    /// Whether nothing shall be remembered any more.
+    forgets: bool,
     wishes: Vec<Wish>,
     findings: Vec<Finding>,
 }
@@ -153,6 +157,7 @@ impl<'a> Work<'a> {
             ground,
             draft: Draft::new(ground.files),
             originals: OnceCell::new(),
+            forgets: false,
             wishes: Vec::new(),
             findings: Vec::new(),
         }
@@ -466,7 +471,9 @@ impl<'a> Work<'a> {
             draft.changes().map_err(|error| unreadable(&self.ground.site.config_dir, &error))
         };
         let outside = changes(&self.draft)?;
-        if !outside.is_empty() {
+        if self.forgets {
+            self.draft.put(Path::new(originals::FILE), Node::Absent);
+        } else if !outside.is_empty() {
             let mut originals = self.originals()?.clone();
             originals.remember(&outside);
             self.draft.put(Path::new(originals::FILE), originals.node());
