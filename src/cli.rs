@@ -3,6 +3,7 @@
 mod text;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -163,6 +164,8 @@ fn dispatch(parser: &mut lexopt::Parser) -> Result<Outcome, Failure> {
     }
 }
 
+/// An outcome without anything wrong. A `Result`, because every command ends in one.
+#[allow(clippy::unnecessary_wraps)]
 fn done(text: String) -> Result<Outcome, Failure> {
     Ok(Outcome { text, code: 0 })
 }
@@ -175,7 +178,7 @@ fn help() -> String {
          apache-tuning -             the same from standard input\n\nBy hand:\n",
     );
     for command in COMMANDS {
-        text.push_str(&format!("  {} {}\n      {}\n", command.name, command.usage, command.about));
+        let _ = writeln!(text, "  {} {}\n      {}", command.name, command.usage, command.about);
     }
     text.push_str(
         "\nEach takes --json for the machine form. Colour only on a terminal and never with NO_COLOR.\n",
@@ -213,7 +216,7 @@ impl Desired {
     }
 
     /// Reads the parameters with root and facts of the command line in place of the file's.
-    fn params(&self) -> Result<Result<Params, Report>, Failure> {
+    fn params(&self) -> Result<Result<Params, Box<Report>>, Failure> {
         let content = read(self.file.as_deref().unwrap_or(Path::new("-")))?;
         if self.root.is_none() && self.facts.is_none() {
             return Ok(typed(&content));
@@ -241,15 +244,15 @@ impl Desired {
 }
 
 /// Types and checks the parameters.
-fn typed(content: &[u8]) -> Result<Params, Report> {
+fn typed(content: &[u8]) -> Result<Params, Box<Report>> {
     match params::parse(content) {
         Ok((Asked::Tuning(params), _)) => Ok(*params),
-        Ok((Asked::Info(_), _)) => Err(Report {
+        Ok((Asked::Info(_), _)) => Err(Box::new(Report {
             failed: true,
             msg: "these are parameters of tuning_info; take the module's name out".to_owned(),
             ..Report::default()
-        }),
-        Err(refused) => Err(ansible::structural(refused)),
+        })),
+        Err(refused) => Err(Box::new(ansible::structural(refused))),
     }
 }
 
@@ -268,7 +271,7 @@ fn preview(parser: lexopt::Parser) -> Result<Outcome, Failure> {
     let desired = Desired::parse(parser, true)?;
     let report = match desired.params()? {
         Ok(params) => operate::tuning(&params, Mode { check: true, diff: true }),
-        Err(report) => report,
+        Err(report) => *report,
     };
     Ok(told(&report, &desired))
 }
@@ -277,7 +280,7 @@ fn apply_(parser: lexopt::Parser) -> Result<Outcome, Failure> {
     let desired = Desired::parse(parser, false)?;
     let report = match desired.params()? {
         Ok(params) => operate::tuning(&params, Mode { check: false, diff: true }),
-        Err(report) => report,
+        Err(report) => *report,
     };
     Ok(told(&report, &desired))
 }
@@ -323,7 +326,7 @@ fn size(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
                 })?;
             }
             Long("memory") => {
-                machine.memory = Some(told_known("memory", amount("memory", &parser.value()?)?))
+                machine.memory = Some(told_known("memory", amount("memory", &parser.value()?)?));
             }
             Long("cpus") => machine.cpus = Some(told_known("cpus", parser.value()?.parse()?)),
             Long("per-worker") => {
@@ -378,14 +381,14 @@ fn rollback(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
             Long("root") => wanted["root"] = absolute(&parser.value()?)?,
             Long("json") => desired.json = true,
             Value(id) if wanted.get("transaction").is_none() => {
-                wanted["transaction"] = json!(id.to_string_lossy())
+                wanted["transaction"] = json!(id.to_string_lossy());
             }
             other => return Err(other.unexpected().into()),
         }
     }
     let report = match typed(wanted.to_string().as_bytes()) {
         Ok(params) => operate::tuning(&params, Mode { check: false, diff: true }),
-        Err(report) => report,
+        Err(report) => *report,
     };
     Ok(told(&report, &desired))
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use apache_tuning::distro::{LAYOUTS, Layout, ModuleSwitch, Site};
+use apache_tuning::distro::{LAYOUTS, Layout, Site};
 use apache_tuning::facts::gather::{machine, machine_of};
 use apache_tuning::facts::process::{measure, running, running_from};
 use apache_tuning::facts::{Known, Machine, Running};
@@ -20,27 +20,8 @@ fn debian() -> Site {
 
 /// A family without a start script of its own, on one of its distributions.
 fn redhat_on(distribution: &str) -> Site {
-    static REDHAT: Layout = Layout {
-        name: "redhat",
-        os_ids: &["rhel"],
-        config_dir: "/etc/httpd",
-        main_file: "conf/httpd.conf",
-        server_root: "/etc/httpd",
-        binary: "/usr/sbin/httpd",
-        unit: "httpd",
-        user: "apache",
-        modules: ModuleSwitch::BuiltIn,
-        mpm_file: "",
-        drop_in: "conf.d/zz-apache-tuning.conf",
-        evasive_file: "",
-        evasive_load: "",
-        evasive_package: "",
-        package: "httpd",
-        envvars: "",
-        built_in: &[],
-        stock: |_| &[],
-    };
-    site(&REDHAT, distribution)
+    let layout = LAYOUTS.iter().find(|layout| layout.name == "redhat").unwrap();
+    site(layout, distribution)
 }
 
 fn redhat() -> Site {

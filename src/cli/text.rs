@@ -85,6 +85,9 @@ fn one(finding: &Finding, paint: &Paint) -> String {
     )
 }
 
+/// Unchanged lines shown before a change.
+const CONTEXT: u32 = 3;
+
 /// Returns a difference in the unified form.
 fn unified(entry: &DiffEntry, paint: &Paint) -> String {
     let input = InternedInput::new(entry.before.as_str(), entry.after.as_str());
@@ -94,7 +97,6 @@ fn unified(entry: &DiffEntry, paint: &Paint) -> String {
         paint.bold(&format!("--- {}", printable(&entry.before_header))),
         paint.bold(&format!("+++ {}", printable(&entry.after_header)))
     );
-    const CONTEXT: u32 = 3;
     let line = |token: imara_diff::Token| printable(input.interner[token].trim_end_matches('\n'));
     let mut shown = 0;
     for hunk in diff.hunks() {

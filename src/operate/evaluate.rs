@@ -265,13 +265,16 @@ fn together(mut findings: Vec<Finding>, told: Vec<Finding>, waive: &[String]) ->
     findings
 }
 
+/// Numbers by the directive's canonical name.
+type Numbers = Vec<(&'static str, i64)>;
+
 /// Returns the MPM's numbers that are wanted: given, or worked out from a load. `None` leaves them alone.
 fn wanted(
     params: &Params,
     mpm: Mpm,
     host: &Host,
     memory: &MemoryNeed,
-) -> Result<Option<Vec<(&'static str, i64)>>, Box<Finding>> {
+) -> Result<Option<Numbers>, Box<Finding>> {
     let given = params.settings.as_ref().map(crate::params::Settings::given);
     let Some(load) = &params.capacity else { return Ok(given) };
     let demand = Demand { connections: load.connections, active: load.active };
@@ -624,7 +627,7 @@ fn differences(changes: &[Change], before: &[Value], after: &[Value]) -> Vec<Dif
         })
         .collect();
     let text = |values: &[Value]| {
-        values.iter().map(|value| format!("{} {}\n", value.directive, value.used)).collect::<String>()
+        values.iter().fold(String::new(), |text, value| text + value.directive + " " + &value.used + "\n")
     };
     let (before, after) = (text(before), text(after));
     if before != after {

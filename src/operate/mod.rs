@@ -53,7 +53,7 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
         return settled(evaluation, mode);
     }
     let mut staged = config_test(&evaluation, params, root);
-    if mode.check || evaluation.refused_by(&staged) {
+    if mode.check || staged.refuses() {
         return tested(evaluation, staged, mode);
     }
     if lock.is_none() {
@@ -72,7 +72,7 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
         }
         if evaluation.changes != tested_changes {
             staged = config_test(&evaluation, params, root);
-            if evaluation.refused_by(&staged) {
+            if staged.refuses() {
                 return tested(evaluation, staged, mode);
             }
         }
@@ -200,10 +200,10 @@ struct Staged {
     refusal: Option<Finding>,
 }
 
-impl Evaluation {
+impl Staged {
     /// Tells whether the configuration test stands against the change.
-    fn refused_by(&self, staged: &Staged) -> bool {
-        staged.refusal.as_ref().is_some_and(|finding| !finding.waived)
+    fn refuses(&self) -> bool {
+        self.refusal.as_ref().is_some_and(|finding| !finding.waived)
     }
 }
 
@@ -321,7 +321,7 @@ fn settled(evaluation: Evaluation, mode: Mode) -> Report {
 
 /// Reports an evaluation that was tested and goes no further.
 fn tested(evaluation: Evaluation, staged: Staged, mode: Mode) -> Report {
-    let refused = evaluation.refused_by(&staged);
+    let refused = staged.refuses();
     let mut report = evaluation.report;
     report.config_test = staged.report;
     if let Some(finding) = staged.refusal {

@@ -380,7 +380,7 @@ pub enum Asked {
     /// `tuning`.
     Tuning(Box<Params>),
     /// `tuning_info`.
-    Info(InfoParams),
+    Info(Box<InfoParams>),
 }
 
 /// Parameters that could not be taken, all errors at once.
@@ -425,7 +425,7 @@ pub fn parse(input: &[u8]) -> Result<(Asked, Context), Refused> {
     let mut errors: Vec<ParameterError> = twice.iter().map(|path| given_twice(path)).collect();
     let asked = if context.module.rsplit('.').next() == Some("tuning_info") {
         let typed = coerce::object(own, coerce::INFO, "", &mut errors);
-        validate::info(typed, &context, &mut errors).map(Asked::Info)
+        validate::info(typed, &context, &mut errors).map(|params| Asked::Info(Box::new(params)))
     } else {
         let typed = coerce::object(own, coerce::TUNING, "", &mut errors);
         validate::tuning(typed, &context, &mut errors).map(|params| Asked::Tuning(Box::new(params)))
@@ -447,7 +447,7 @@ fn split(map: Map<String, Value>) -> (Context, Map<String, Value>) {
             "_ansible_diff" => context.diff = flag,
             "_ansible_inject_invocation" => context.invocation = flag,
             "_ansible_ignore_unknown_opts" => context.ignore_unknown = flag,
-            "_ansible_module_name" => context.module = value.as_str().unwrap_or_default().to_owned(),
+            "_ansible_module_name" => value.as_str().unwrap_or_default().clone_into(&mut context.module),
             other if other.starts_with("_ansible_") => {}
             _ => {
                 own.insert(key, value);

@@ -167,12 +167,12 @@ fn keys_at(mut fields: &[Field], path: &str) -> Vec<&'static str> {
 /// Returns the known word nearest to `given`, if one is near enough to be a slip of the pen.
 pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_ascii_lowercase();
-    let flat: String = given.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let flat: String = given.chars().filter(char::is_ascii_alphanumeric).collect();
     known
         .map(|word| {
             // `MaxRequestWorkers` is httpd's spelling of `max_request_workers`: no distance at all.
             let plain: String =
-                word.to_ascii_lowercase().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+                word.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
             (strsim::damerau_levenshtein(&flat, &plain), word)
         })
         .min_by_key(|(distance, _)| *distance)

@@ -12,6 +12,7 @@
 //! `ours` is a fingerprint of what this tool last left there, so that somebody else's later change is noticed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -139,7 +140,10 @@ fn node(value: &Value) -> Option<Node> {
 
 /// Writes bytes as hexadecimal digits.
 fn hex(content: &[u8]) -> String {
-    content.iter().map(|byte| format!("{byte:02x}")).collect()
+    content.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Returns the fingerprint of a node: FNV-1a of its kind and content. It notices changes, it guards against nobody.
