@@ -15,6 +15,7 @@ use crate::httpd::normalise::{Written, normalise};
 use crate::httpd::read::{self, Configuration, Scope, Start};
 use crate::httpd::{Mpm, Version, directives};
 use crate::params::{Facts, Params, State};
+use crate::plan::sysconfig::Launch;
 use crate::plan::{self, Ground, Plan, Unreadable, Wish, finding};
 use crate::report::{
     Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity, worst_first,
@@ -112,6 +113,8 @@ pub struct Evaluation {
     pub host: Host,
     /// What is to be done.
     pub changes: Vec<Change>,
+    /// How the start script will start the server.
+    pub launch: Launch,
     /// The codes of the messages that httpd will print about numbers it changes.
     pub foreseen: Vec<&'static str>,
     /// The result so far: everything that does not need a process or a change.
@@ -171,7 +174,9 @@ pub fn evaluate(
     let after = if changes.is_empty() {
         &host.configuration
     } else {
-        after_read = read::read(&draft, &host.start);
+        // A start script may choose another binary and other modules now.
+        let (after_start, _) = start(&draft, &host.site, version);
+        after_read = read::read(&draft, &after_start);
         &after_read
     };
     let after_mpm = only(&after.mpms()).filter(|_| !blocked).unwrap_or(mpm);
@@ -247,7 +252,9 @@ pub fn evaluate(
     }
     report.findings = findings;
     let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();
-    Ok(Evaluation { host, changes, foreseen, report })
+    let launch = Launch::of(&draft, &host.site);
+    drop(draft);
+    Ok(Evaluation { host, changes, launch, foreseen, report })
 }
 
 /// Puts what the rules say and what was found on the way together: nothing twice, errors first.
@@ -257,6 +264,11 @@ fn together(mut findings: Vec<Finding>, told: Vec<Finding>, waive: &[String]) ->
         one.rule == other.rule || (one.rule == "PHP-001" && other.rule == "PHP-003")
     };
     findings.retain(|finding| !told.iter().any(|other| same(finding, other)));
+    // Why the MPM could not be switched says more than that it was not.
+    let why = |told: &Finding| told.severity == Severity::Error && told.setting.as_deref() == Some("mpm");
+    if told.iter().any(why) {
+        findings.retain(|finding| finding.rule != "MPM-001");
+    }
     findings.extend(told);
     for finding in &mut findings {
         finding.waived = finding.waived || waive.iter().any(|id| id.eq_ignore_ascii_case(&finding.rule));
@@ -385,13 +397,14 @@ fn start(files: &dyn Files, site: &Site, version: Version) -> (Start, Vec<(PathB
         environment = read.environment;
         constructs = read.constructs.into_iter().map(|construct| (file.clone(), construct)).collect();
     }
+    let launch = Launch::of(files, site);
     let built_in = site.layout.built_in.iter().map(|(id, file)| ((*id).to_owned(), (*file).to_owned()));
     let start = Start {
         file: site.main_file(),
         server_root: site.server_root.clone(),
         version,
-        built_in: built_in.collect(),
-        defines: Vec::new(),
+        built_in: built_in.chain(launch.built_in()).collect(),
+        defines: launch.defines,
         environment,
     };
     (start, constructs)

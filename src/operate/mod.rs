@@ -209,10 +209,13 @@ impl Staged {
 
 /// Returns how the real httpd is started on this host.
 fn httpd(evaluation: &Evaluation, root: &Path) -> Httpd {
+    let site = &evaluation.host.site;
+    let mut arguments = site.arguments();
+    arguments.extend(evaluation.launch.arguments());
     Httpd {
         root: root.to_owned(),
-        binary: PathBuf::from(evaluation.host.site.layout.binary),
-        arguments: evaluation.host.site.arguments(),
+        binary: evaluation.launch.binary.clone().unwrap_or_else(|| PathBuf::from(site.layout.binary)),
+        arguments,
         environment: evaluation.host.start.environment.clone(),
         timeout: binary::TIMEOUT,
         helper: None,

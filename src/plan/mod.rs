@@ -4,6 +4,7 @@
 mod farm;
 pub mod lines;
 pub mod originals;
+pub mod sysconfig;
 
 use std::cell::OnceCell;
 use std::io;
@@ -178,7 +179,8 @@ impl<'a> Work<'a> {
         match self.ground.site.layout.modules {
             ModuleSwitch::LinkFarm => self.switch_mpm_link(mod_php),
             ModuleSwitch::Lines { file } => self.switch_mpm_line(&self.ground.site.path(file))?,
-            ModuleSwitch::Sysconfig { .. } | ModuleSwitch::BuiltIn => {}
+            ModuleSwitch::Sysconfig { file } => self.switch_mpm_variable(file)?,
+            ModuleSwitch::BuiltIn => self.refuse_built_in(),
         }
         Ok(())
     }
@@ -348,7 +350,10 @@ impl<'a> Work<'a> {
             ModuleSwitch::Lines { .. } => {
                 self.switch_evasive_line(wanted.enabled, &load, &build.symbol, &build.program)?;
             }
-            ModuleSwitch::Sysconfig { .. } | ModuleSwitch::BuiltIn => {}
+            ModuleSwitch::Sysconfig { .. } => {
+                self.switch_evasive_variable(wanted.enabled, &load, &build.symbol)?;
+            }
+            ModuleSwitch::BuiltIn => self.refuse_option(wanted.enabled),
         }
         if file == site.drop_in() && !lines.is_empty() { self.enable_drop_in() } else { Ok(()) }
     }
@@ -488,6 +493,9 @@ pub fn evasive_build(
     site: &Site,
     configuration: &Configuration,
 ) -> Option<(PathBuf, Build)> {
+    if let ModuleSwitch::Sysconfig { file } = site.layout.modules {
+        return sysconfig::evasive_build(files, site, file);
+    }
     let usual = site.path(site.layout.evasive_load);
     // An administrator may load it elsewhere.
     let loaded = configuration

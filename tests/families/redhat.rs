@@ -1,8 +1,10 @@
 //! The Red Hat family.
 //!
-//! Known from: the spec files and sources of httpd and php in RHEL 8 and 9 (as rebuilt by OpenELA) and in Fedora, which
+//! Known from: the spec files and sources of httpd and php in RHEL 8 and 9 (as `OpenELA` rebuilds them) and in Fedora, which
 //! give the files' names, the order of the MPMs, the default and, from Fedora 44 on, that worker is not built; EPEL's
 //! package of mod_evasive. The words of the files are this project's own.
+
+use std::fmt::Write as _;
 
 use apache_tuning::httpd::Mpm;
 use apache_tuning::tree::Memory;
@@ -36,7 +38,7 @@ pub(crate) fn mpm_file(mpms: &[Mpm], active: Mpm) -> String {
     let mut text = "# Choose one MPM by uncommenting its line.\n\n".to_owned();
     for mpm in [Mpm::Prefork, Mpm::Worker, Mpm::Event].into_iter().filter(|mpm| mpms.contains(mpm)) {
         let hash = if mpm == active { "" } else { "#" };
-        text += &format!("# {mpm}\n{hash}LoadModule mpm_{mpm}_module modules/mod_mpm_{mpm}.so\n\n");
+        write!(text, "# {mpm}\n{hash}LoadModule mpm_{mpm}_module modules/mod_mpm_{mpm}.so\n\n").unwrap();
     }
     text
 }

@@ -145,7 +145,12 @@ impl Tried {
         for path in now.keys().chain(self.first.keys()) {
             if now.get(path) != self.first.get(path) {
                 let own = path.starts_with("/var/lib/apache-tuning");
-                assert!(own || paths.iter().any(|known| Path::new(known) == path), "{}: {path:?}", self.name);
+                assert!(
+                    own || paths.iter().any(|known| Path::new(known) == path),
+                    "{}: {}",
+                    self.name,
+                    path.display()
+                );
             }
         }
     }
@@ -154,7 +159,7 @@ impl Tried {
     pub(crate) fn is_as_at_first(&self) {
         let now = everything(&self.files);
         for path in now.keys().chain(self.first.keys()) {
-            assert_eq!(now.get(path), self.first.get(path), "{}: {path:?}", self.name);
+            assert_eq!(now.get(path), self.first.get(path), "{}: {}", self.name, path.display());
         }
     }
 

@@ -1,0 +1,383 @@
+//! What start scripts decide before httpd reads a line: SUSE's `/etc/sysconfig/apache2`, Gentoo's
+//! `/etc/conf.d/apache2`.
+//!
+//! SUSE builds each MPM into a binary of its own, `/usr/sbin/httpd-MPM`, and `start_apache2` chooses it by
+//! `APACHE_MPM` and loads the modules of `APACHE_MODULES` before the configuration. It writes them to
+//! `sysconfig.d/loadmodule.conf` at every start, so that file tells only of the last one: here they are worked out
+//! from the variables, and the real configuration test is given the same lines as arguments. No shell is run.
+//!
+//! Source: SUSE `start_apache2`, `load_modules` and `find_mpm`; Gentoo `apache2.initd`.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::{Unreadable, Work, blocks, finding, lines};
+use crate::distro::{ModuleSwitch, Site};
+use crate::features::evasive::{self, Build};
+use crate::httpd::Mpm;
+use crate::report::Severity;
+use crate::tree::{Files, bytes, resolve};
+
+/// The variables of the file.
+const MPM: &str = "APACHE_MPM";
+const MODULES: &str = "APACHE_MODULES";
+
+/// What a start script makes of its variables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// The binary that is started; `None` for the family's usual one.
+    pub binary: Option<PathBuf>,
+    /// The MPM built into it.
+    pub mpm: Option<Mpm>,
+    /// Modules loaded before the configuration: identifier, source file, program.
+    pub modules: Vec<(String, String, PathBuf)>,
+    /// Names given with `-D`.
+    pub defines: Vec<String>,
+}
+
+impl Launch {
+    /// Works out how a site's server is started.
+    pub fn of(files: &dyn Files, site: &Site) -> Self {
+        match site.layout.modules {
+            ModuleSwitch::Sysconfig { file } => suse(files, &path_of(site, file)),
+            ModuleSwitch::BuiltIn => gentoo(files, site),
+            ModuleSwitch::LinkFarm | ModuleSwitch::Lines { .. } => Self::default(),
+        }
+    }
+
+    /// Returns the arguments by which httpd is started so.
+    pub fn arguments(&self) -> Vec<String> {
+        let defines = self.defines.iter().map(|name| format!("-D{name}"));
+        let loads = self
+            .modules
+            .iter()
+            .flat_map(|(id, _, program)| ["-C".to_owned(), format!("LoadModule {id} {}", program.display())]);
+        defines.chain(loads).collect()
+    }
+
+    /// Returns identifier and source file of what is there before the configuration is read.
+    pub fn built_in(&self) -> Vec<(String, String)> {
+        let mpm = self.mpm.map(|mpm| (mpm.module().to_owned(), mpm.source_file().to_owned()));
+        let loaded = self.modules.iter().map(|(id, source, _)| (id.clone(), source.clone()));
+        mpm.into_iter().chain(loaded).collect()
+    }
+}
+
+/// Returns the file of a site's variables: an instance has its own.
+fn path_of(site: &Site, file: &str) -> PathBuf {
+    match &site.instance {
+        Some(name) => PathBuf::from(format!("{file}@{name}")),
+        None => PathBuf::from(file),
+    }
+}
+
+fn suse(files: &dyn Files, path: &Path) -> Launch {
+    let text = files.read(path).unwrap_or_default();
+    let value = |name: &str| assignment(&text, name).map_or_else(String::new, |found| found.value);
+    let chosen = value(MPM);
+    let mpm = if chosen.is_empty() { installed(files) } else { Mpm::of_name(&chosen) };
+    let dirs: Vec<PathBuf> = ["/usr/lib64/apache2", "/usr/lib/apache2"]
+        .into_iter()
+        .flat_map(|dir| [mpm.map_or_else(String::new, |mpm| format!("{dir}-{mpm}")), dir.to_owned()])
+        .filter(|dir| !dir.is_empty())
+        .map(PathBuf::from)
+        .collect();
+    let any = dirs.iter().any(|dir| files.is_dir(dir));
+    let mut modules: Vec<(String, String, PathBuf)> = Vec::new();
+    for word in value(MODULES).split_whitespace() {
+        let word = word.strip_prefix("mod_").unwrap_or(word);
+        let word = match (word, mpm.is_some_and(Mpm::threaded)) {
+            ("cgi", true) => "cgid",
+            ("cgid", false) => "cgi",
+            (word, _) => word,
+        };
+        let places =
+            dirs.iter().flat_map(|dir| ["mod_", ""].map(|prefix| dir.join(format!("{prefix}{word}.so"))));
+        // The start script drops what it does not find; a tree without programs is only a configuration.
+        let usual = (!any).then(|| Path::new("/usr/lib64/apache2").join(format!("mod_{word}.so")));
+        let Some(program) = places.into_iter().find(|path| files.is_file(path)).or(usual) else { continue };
+        let name = if matches!(word, "php8" | "php9") { "php" } else { word };
+        let id = format!("{name}_module");
+        if !modules.iter().any(|(known, ..)| *known == id) {
+            modules.push((id, format!("mod_{name}.c"), program));
+        }
+    }
+    let flags = value("APACHE_SERVER_FLAGS");
+    let flags = flags.split_whitespace().filter(|flag| *flag != "-D");
+    let flags = flags.map(|flag| flag.strip_prefix("-D").unwrap_or(flag).to_owned());
+    Launch {
+        binary: mpm.map(|mpm| PathBuf::from(format!("/usr/sbin/httpd-{mpm}"))),
+        mpm,
+        modules,
+        defines: std::iter::once("SYSCONFIG".to_owned()).chain(flags).collect(),
+    }
+}
+
+/// Returns the MPM of the binary that the alternatives chose, else of the first that is installed.
+fn installed(files: &dyn Files) -> Option<Mpm> {
+    let chosen = resolve(files, Path::new("/usr/sbin/httpd")).ok();
+    let name = chosen.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    name.and_then(|name| Mpm::of_name(name.rsplit_once('-')?.1)).or_else(|| {
+        [Mpm::Prefork, Mpm::Worker, Mpm::Event]
+            .into_iter()
+            .find(|mpm| files.is_file(Path::new(&format!("/usr/sbin/httpd-{mpm}"))))
+    })
+}
+
+fn gentoo(files: &dyn Files, site: &Site) -> Launch {
+    let text = files.read(Path::new("/etc/conf.d/apache2")).unwrap_or_default();
+    let options = assignment(&text, "APACHE2_OPTS").map_or_else(String::new, |found| found.value);
+    let mut words = options.split_whitespace();
+    let mut defines = Vec::new();
+    while let Some(word) = words.next() {
+        match word.strip_prefix("-D") {
+            Some("") => defines.extend(words.next().map(str::to_owned)),
+            Some(name) => defines.push(name.to_owned()),
+            None => {}
+        }
+    }
+    Launch { mpm: built(files, site), defines, ..Launch::default() }
+}
+
+/// Returns the MPM that is built in: the binary has its source file's name in it, the package's record its flag.
+fn built(files: &dyn Files, site: &Site) -> Option<Mpm> {
+    let binary = files.read(Path::new(site.layout.binary)).unwrap_or_default();
+    let within =
+        |mpm: &&Mpm| memchr::memmem::find(&binary, format!("\0{}\0", mpm.source_file()).as_bytes()).is_some();
+    if let [mpm] = Mpm::ALL.iter().filter(within).collect::<Vec<_>>()[..] {
+        return Some(*mpm);
+    }
+    let packages = Path::new("/var/db/pkg/www-servers");
+    let names = files.list(packages).unwrap_or_default();
+    let apache = names.iter().find(|name| bytes(name).starts_with(b"apache-2"))?;
+    let flags = files.read(&packages.join(apache).join("USE")).ok()?;
+    let flags = String::from_utf8_lossy(&flags).into_owned();
+    flags.split_whitespace().find_map(|flag| Mpm::of_name(flag.strip_prefix("apache2_mpms_")?))
+}
+
+/// One assignment of a file in shell's syntax.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Where the value stands, quotes included.
+    pub range: Range<usize>,
+    /// The value, quotes off.
+    pub value: String,
+}
+
+/// Returns the assignment to `name` that counts: the last one. A value in quotes may go over several lines.
+pub fn assignment(text: &[u8], name: &str) -> Option<Assignment> {
+    let mut found = None;
+    let mut at = 0;
+    while at < text.len() {
+        let end = text[at..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |length| at + length);
+        let line = &text[at..end];
+        let indent = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let content = &line[indent..];
+        let mut next = end + 1;
+        if let Some((word, start)) = assigned(content).map(|(word, start)| (word, at + indent + start)) {
+            let stop = match text.get(start) {
+                Some(quote @ (b'"' | b'\'')) => {
+                    let close = text[start + 1..].iter().position(|byte| byte == quote);
+                    close.map_or(end, |length| start + length + 2)
+                }
+                _ => text[start..end]
+                    .iter()
+                    .position(u8::is_ascii_whitespace)
+                    .map_or(end, |length| start + length),
+            };
+            if word == name.as_bytes() {
+                let raw = String::from_utf8_lossy(&text[start..stop]).replace("\\\n", "");
+                found =
+                    Some(Assignment { range: start..stop, value: raw.trim_matches(['"', '\'']).to_owned() });
+            }
+            // Lines inside a quoted value are no assignments.
+            if stop > end {
+                next =
+                    text[stop..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |n| stop + n + 1);
+            }
+        }
+        at = next;
+    }
+    found
+}
+
+/// Returns the name that a line assigns to, and where its value starts.
+fn assigned(line: &[u8]) -> Option<(&[u8], usize)> {
+    let skip = if line.starts_with(b"export ") { b"export ".len() } else { 0 };
+    let equals = line[skip..].iter().position(|byte| *byte == b'=')?;
+    let name = &line[skip..skip + equals];
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    (!name.is_empty() && name.iter().all(word)).then_some((name, skip + equals + 1))
+}
+
+/// Returns `text` with `value` assigned to `name`, all else as it is. A variable that is not there comes to the end.
+pub fn assign(text: &[u8], name: &str, value: &str) -> Vec<u8> {
+    let mut out = text.to_vec();
+    match assignment(text, name) {
+        Some(found) if found.value == value => {}
+        Some(found) => {
+            out.splice(found.range, format!("\"{value}\"").into_bytes());
+        }
+        None => {
+            let end = blocks::line_end(text);
+            out.extend_from_slice(format!("{end}{name}=\"{value}\"\n").as_bytes());
+        }
+    }
+    out
+}
+
+/// Returns the build of mod_evasive that SUSE's package leaves, loaded or not.
+pub(super) fn evasive_build(files: &dyn Files, site: &Site, file: &str) -> Option<(PathBuf, Build)> {
+    let program = ["/usr/lib64/apache2", "/usr/lib/apache2"].into_iter().find_map(|dir| {
+        let names = files.list(Path::new(dir)).unwrap_or_default();
+        let name =
+            names.iter().filter_map(|name| name.to_str()).find(|name| name.starts_with("mod_evasive"))?;
+        Some((name.strip_prefix("mod_")?.strip_suffix(".so")?.to_owned(), Path::new(dir).join(name)))
+    });
+    let (word, program) = program?;
+    let load = format!("LoadModule {word}_module {}", program.display());
+    let build = evasive::build(files, load.as_bytes(), &site.server_root)?;
+    Some((path_of(site, file), build))
+}
+
+impl Work<'_> {
+    /// Chooses the MPM by `APACHE_MPM`.
+    pub(super) fn switch_mpm_variable(&mut self, file: &str) -> Result<(), Unreadable> {
+        let (mpm, ground) = (self.ground.mpm, self.ground);
+        let program = PathBuf::from(ground.site.layout.mpm_program.replace("{mpm}", mpm.name()));
+        if !ground.files.is_file(&program) && program.parent().is_some_and(|dir| ground.files.is_dir(dir)) {
+            self.findings.push(finding(
+                "HOST-007",
+                Severity::Error,
+                ("mpm", mpm.name()),
+                format!("the {mpm} MPM is a program of its own here, and {} is missing", program.display()),
+                format!(
+                    "install the package {} first",
+                    ground.site.layout.mpm_package.replace("{mpm}", mpm.name())
+                ),
+            ));
+            return Ok(());
+        }
+        self.edit(&path_of(ground.site, file), |text| assign(text, MPM, mpm.name()))
+    }
+
+    /// Switches mod_evasive's word in `APACHE_MODULES`, or says that values alone do nothing while it is off.
+    pub(super) fn switch_evasive_variable(
+        &mut self,
+        enabled: Option<bool>,
+        file: &Path,
+        symbol: &str,
+    ) -> Result<(), Unreadable> {
+        let word = symbol.strip_suffix("_module").unwrap_or(symbol);
+        let is_it = |other: &str| other.strip_prefix("mod_").unwrap_or(other) == word;
+        let text = self.text(file)?;
+        let value = assignment(&text, MODULES).map_or_else(String::new, |found| found.value);
+        let has = value.split_whitespace().any(is_it);
+        match enabled {
+            Some(true) if !has => {
+                let value = format!("{value} {word}");
+                self.edit(file, |text| assign(text, MODULES, value.trim_start()))
+            }
+            Some(false) if has => {
+                let kept: Vec<&str> = value.split_whitespace().filter(|word| !is_it(word)).collect();
+                self.edit(file, |text| assign(text, MODULES, &kept.join(" ")))
+            }
+            None if !has => {
+                self.idle_evasive();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says that what is built in cannot be switched here.
+    pub(super) fn refuse_built_in(&mut self) {
+        let (mpm, now) = (self.ground.mpm, self.ground.configuration.mpms());
+        if now == [mpm] {
+            return;
+        }
+        let has = now
+            .first()
+            .map_or("which one could not be read".to_owned(), |now| format!("{now}, in this case"));
+        self.findings.push(finding(
+            "MOD-010",
+            Severity::Error,
+            ("mpm", mpm.name()),
+            format!("the MPM is chosen when Apache is built here ({has}), not by its configuration"),
+            format!("build it with APACHE2_MPMS=\"{mpm}\", or leave mpm out"),
+        ));
+    }
+
+    /// Says that mod_evasive is loaded by an option of the start script, where that does not suit.
+    pub(super) fn refuse_option(&mut self, enabled: Option<bool>) {
+        let loaded =
+            self.ground.configuration.modules.iter().any(|module| lines::is_evasive(&module.identifier));
+        match enabled {
+            None if !loaded => self.idle_evasive(),
+            Some(wanted) if wanted != loaded => {
+                let verb = if wanted { "add -D EVASIVE to" } else { "take -D EVASIVE out of" };
+                self.findings.push(finding(
+                    "MOD-010",
+                    Severity::Error,
+                    ("evasive.enabled", if wanted { "true" } else { "false" }),
+                    "mod_evasive is loaded by an option of the start script here".to_owned(),
+                    format!("{verb} APACHE2_OPTS in /etc/conf.d/apache2"),
+                ));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_last_assignment_counts_and_nothing_else_of_the_file_changes() {
+        for (text, value, want) in [
+            ("A=\"1\"\nM=\"old\" # why\nB=2\n", Some("old"), "A=\"1\"\nM=\"new\" # why\nB=2\n"),
+            ("M=\"\"", Some(""), "M=\"new\""),
+            ("M=\r\n", Some(""), "M=\"new\"\r\n"),
+            (" export M='a b'\n", Some("a b"), " export M=\"new\"\n"),
+            ("export M='a b'\nM=c\n", Some("c"), "export M='a b'\nM=\"new\"\n"),
+            ("#M=\"x\"\nMM=1\nAM=2\n", None, "#M=\"x\"\nMM=1\nAM=2\nM=\"new\"\n"),
+            ("X=\"a\nM=no\n\"\nM=yes\n", Some("yes"), "X=\"a\nM=no\n\"\nM=\"new\"\n"),
+            ("M=\"a \\\n b\"\n", Some("a  b"), "M=\"new\"\n"),
+            ("A=1", None, "A=1\nM=\"new\"\n"),
+            ("M=\"open\n", Some("open"), "M=\"new\"\n"),
+        ] {
+            let found = assignment(text.as_bytes(), "M").map(|found| found.value);
+            assert_eq!(found.as_deref(), value, "{text:?}");
+            assert_eq!(String::from_utf8(assign(text.as_bytes(), "M", "new")).unwrap(), want, "{text:?}");
+            let same = value.unwrap_or("new");
+            let kept = String::from_utf8(assign(text.as_bytes(), "M", same)).unwrap();
+            assert!(kept == text || value.is_none(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_value_changes_and_twice_is_once(
+            lines in prop::collection::vec("[ \t]?#?(export )?(M|MM|A)?=?(\"[a-z =]{0,6}\"|'[a-z]{0,3}'|[a-z]{0,3})( #.{0,4})?\r?", 0..10),
+            value in "[a-z]{0,6}",
+        ) {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let once = assign(text.as_bytes(), "M", &value);
+            prop_assert_eq!(&assign(&once, "M", &value), &once);
+            prop_assert_eq!(assignment(&once, "M").map(|found| found.value), Some(value.clone()));
+            prop_assert_eq!(
+                assignment(&once, "A").map(|found| found.value),
+                assignment(text.as_bytes(), "A").map(|found| found.value)
+            );
+            if let Some(found) = assignment(text.as_bytes(), "M") {
+                prop_assert!(once.starts_with(&text.as_bytes()[..found.range.start]));
+                prop_assert!(once.ends_with(&text.as_bytes()[found.range.end..]));
+            } else {
+                prop_assert!(once.starts_with(text.as_bytes()));
+            }
+        }
+    }
+}
