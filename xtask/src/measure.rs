@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use test_hosts::apt::{self, Need};
 use test_hosts::{Flavour, Host, Release, folders};
 
+use crate::dist::LINKING;
 use crate::steps::{cargo, run as go};
 
 /// What measuring needs of this machine besides the hosts.
@@ -71,12 +72,8 @@ fn held(what: &str, found: u64, most: u64) -> bool {
 /// Builds the binary that is shipped, or with `symbols` the same with the names of its functions, and returns it.
 fn binary(symbols: bool) -> Result<PathBuf> {
     let profile = if symbols { "measure" } else { "release" };
-    go(cargo().args(["build", "--quiet", "--package", "apache-tuning", "--bin", "apache-tuning"]).args([
-        "--target",
-        TARGET,
-        "--profile",
-        profile,
-    ]))?;
+    let words = ["rustc", "--quiet", "--package", "apache-tuning", "--bin", "apache-tuning"];
+    go(cargo().args(words).args(["--target", TARGET, "--profile", profile, "--"]).args(LINKING))?;
     Ok(folders::target().join(TARGET).join(profile).join("apache-tuning"))
 }
 
