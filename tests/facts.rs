@@ -368,6 +368,8 @@ fn servers_of_containers_other_roots_and_other_configurations_are_not_ours() {
         ("/usr/sbin/apache2\0-d\0/etc/apache2\0-k\0start\0", true),
         ("/usr/sbin/apache2\0-d\0/etc/apache2-shop\0", false),
         ("/usr/sbin/apache2\0-f/tmp/test.conf\0", false),
+        ("/usr/sbin/apache2\0-f\0apache2.conf\0", true),
+        ("/usr/sbin/apache2\0-f\0conf/blue.conf\0", false),
     ] {
         let files = serving(binary).file("/proc/812/cmdline", cmdline);
         assert_eq!(running(&files, &debian()).is_some(), ours, "{cmdline:?}");

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 
 fn start() -> Start {
     Start {
+        then: Vec::new(),
         file: "/c/main".into(),
         server_root: "/c".into(),
         version: Version::NEWEST_KNOWN,

@@ -3,7 +3,9 @@
 //! Source: `proc(5)`.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::parse::{self, Held, Stat};
@@ -129,8 +131,9 @@ impl Program<'_> {
                 value => Some(value),
             })
         };
+        // A relative path is one below ServerRoot: Red Hat's instances are started with `-f conf/NAME.conf`.
         let differs = |option: Option<&[u8]>, own: &Path| {
-            option.is_some_and(|value| value.starts_with(b"/") && value != bytes(own.as_os_str()))
+            option.is_some_and(|value| site.server_root.join(OsStr::from_bytes(value)) != own)
         };
         let (file, root) = (option(b"-f"), option(b"-d"));
         differs(file, &site.main_file())

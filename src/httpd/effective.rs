@@ -220,6 +220,7 @@ mod tests {
     fn configuration(text: &str) -> Configuration {
         let files = Memory::new().file("/c/main.conf", text).file("/m/x.so", "");
         let start = Start {
+            then: Vec::new(),
             file: "/c/main.conf".into(),
             server_root: "/c".into(),
             version: Version::NEWEST_KNOWN,

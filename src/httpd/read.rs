@@ -32,6 +32,8 @@ pub struct Start {
     pub built_in: Vec<(String, String)>,
     /// Names given with `-D`.
     pub defines: Vec<String>,
+    /// Files that the start script has read after the main one (`-c "Include FILE"`), absolute.
+    pub then: Vec<PathBuf>,
     /// The environment that the start script gives httpd, for `${VAR}`.
     pub environment: BTreeMap<String, String>,
 }

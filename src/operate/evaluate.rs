@@ -405,6 +405,7 @@ fn start(files: &dyn Files, site: &Site, version: Version) -> (Start, Vec<(PathB
         version,
         built_in: built_in.chain(launch.built_in()).collect(),
         defines: launch.defines,
+        then: launch.then,
         environment,
     };
     (start, constructs)

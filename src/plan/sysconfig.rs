@@ -33,6 +33,8 @@ pub struct Launch {
     pub modules: Vec<(String, String, PathBuf)>,
     /// Names given with `-D`.
     pub defines: Vec<String>,
+    /// Files read after the main one, whose lines win over all others.
+    pub then: Vec<PathBuf>,
 }
 
 impl Launch {
@@ -52,7 +54,9 @@ impl Launch {
             .modules
             .iter()
             .flat_map(|(id, _, program)| ["-C".to_owned(), format!("LoadModule {id} {}", program.display())]);
-        defines.chain(loads).collect()
+        let then =
+            self.then.iter().flat_map(|file| ["-c".to_owned(), format!("Include \"{}\"", file.display())]);
+        defines.chain(loads).chain(then).collect()
     }
 
     /// Returns identifier and source file of what is there before the configuration is read.
@@ -110,7 +114,21 @@ fn suse(files: &dyn Files, path: &Path) -> Launch {
         mpm,
         modules,
         defines: std::iter::once("SYSCONFIG".to_owned()).chain(flags).collect(),
+        then: included(files, &value("APACHE_CONF_INCLUDE_FILES"), &value("APACHE_CONF_INCLUDE_DIRS")),
     }
+}
+
+/// Returns the files that two variables name, those of a directory in the order of their names. What is not there is
+/// left out, as the start script leaves it out.
+fn included(files: &dyn Files, names: &str, dirs: &str) -> Vec<PathBuf> {
+    let below = |word: &str| Path::new("/etc/apache2").join(word);
+    let mut found: Vec<PathBuf> = names.split_whitespace().map(below).collect();
+    for dir in dirs.split_whitespace().map(below) {
+        let names = files.list(&dir).unwrap_or_default();
+        found.extend(names.iter().filter(|name| bytes(name).ends_with(b".conf")).map(|name| dir.join(name)));
+    }
+    found.retain(|path| files.is_file(path));
+    found
 }
 
 /// Returns the MPM of the binary that the alternatives chose, else of the first that is installed.

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use apache_tuning::httpd::Mpm;
-use apache_tuning::tree::Memory;
+use apache_tuning::tree::{Change, Memory, Node};
 use serde_json::json;
 
 use crate::tried::{Host, Tried, with_programs};
@@ -219,6 +219,22 @@ fn what_cannot_be_switched_is_refused_with_the_place() {
             &json!({"keepalive": {"enabled": true}}),
             "MPM-001",
             "no MPM is loaded",
+        ),
+        // A file that cannot be read as one, and a link in its place.
+        (
+            {
+                let mut tried = edited("rhel8", "/etc/httpd/conf.modules.d/00-mpm.conf", "");
+                tried.files.apply(&[Change {
+                    path: SWITCH.into(),
+                    before: Node::Absent,
+                    after: Node::Link("../managed/mpm.conf".into()),
+                }]);
+                tried.files = tried.files.file("/etc/httpd/managed/mpm.conf", line);
+                tried
+            },
+            &worker,
+            "SYS-002",
+            "00-mpm.conf: is a link to ../managed/mpm.conf",
         ),
         // A program that is not there.
         (Tried::new(&host("fedora44")), &worker, "HOST-007", "mod_mpm_worker.so"),

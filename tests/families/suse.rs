@@ -143,6 +143,17 @@ fn the_server_is_started_as_the_start_script_would() {
 }
 
 #[test]
+fn a_file_that_the_start_script_has_read_last_wins_and_is_named() {
+    let mut tried = Tried::new(&hosts()[1]);
+    tried.files = tried
+        .files
+        .file(SWITCH, VARIABLES.to_owned() + "APACHE_CONF_INCLUDE_FILES=\"last.conf gone.conf\"\n")
+        .file("/etc/apache2/last.conf", "KeepAliveTimeout 30\n");
+    let (rule, message) = tried.refuses(&json!({"keepalive": {"enabled": true, "timeout": 5}}));
+    assert!(rule == "OVR-001" && message.contains("/etc/apache2/last.conf:1"), "{message}");
+}
+
+#[test]
 fn a_binary_that_is_not_installed_is_named_with_its_package() {
     let mut host = hosts().remove(2);
     host.files = tree("ID=sles\n", Mpm::Prefork, &[Mpm::Prefork]);

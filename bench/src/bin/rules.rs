@@ -40,6 +40,7 @@ fn main() -> Result<()> {
     let configuration = read::read(
         &files,
         &Start {
+            then: Vec::new(),
             file: "/etc/apache2/apache2.conf".into(),
             server_root: "/etc/apache2".into(),
             version,

@@ -146,9 +146,10 @@ impl<'a> Reader<'a> {
 
     /// Reads everything from the main file on.
     pub(super) fn run(mut self) -> Configuration {
-        let main = include::Item::Path(self.start.file.clone());
+        let files = std::iter::once(&self.start.file).chain(&self.start.then);
+        let items: Vec<_> = files.cloned().map(include::Item::Path).collect();
         self.tasks.push(Task::Pending(Pending {
-            items: vec![main].into_iter(),
+            items: items.into_iter(),
             optional: false,
             at: None,
             directories: 0,
