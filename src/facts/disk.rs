@@ -220,7 +220,7 @@ mod tests {
     fn a_pipe_is_refused_and_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, 0o600.into(), 0).unwrap();
         let error = Disk::new(Path::new("/")).read(&pipe).unwrap_err();
         assert_eq!(error.to_string(), "is not a regular file");
     }
