@@ -199,6 +199,9 @@ fn two_families_with_one_main_file_are_told_apart() {
         tried.files = tried.files.file("/etc/os-release", format!("ID={other}\n"));
         let (rule, message) = tried.refuses(&json!({}));
         assert!(rule == "SYS-001" && message.contains("laid out as on"), "{}: {message}", host.name);
+        // With nothing to go by but the disk.
+        tried.files = tried.files.file("/etc/os-release", "");
+        assert_eq!(tried.asks(&json!({})).host.site.layout.name, host.name);
         let told = json!({"facts": {"distribution": host.name}});
         assert_eq!(tried.asks(&told).host.site.layout.name, host.name);
     }

@@ -294,3 +294,25 @@ fn an_instance_reads_its_own_main_file() {
     let (rule, message) = tried.refuses(&json!({"instance": "green"}));
     assert!(rule == "SYS-001" && message.contains("instances here: blue"), "{message}");
 }
+
+#[test]
+fn the_mpm_stays_when_its_numbers_move_to_the_drop_in() {
+    let mut tried = Tried::new(&host("rocky9"));
+    let settings = json!({"server_limit": 16, "max_request_workers": 400});
+    tried.does(&json!({"mpm": "worker", "settings": settings}));
+    let report = tried.does(&json!({"settings": settings, "placement": "drop_in"}));
+    assert_eq!(report.mpm.after, Some(Mpm::Worker));
+    assert!(!tried.text(SWITCH).contains("ServerLimit"));
+}
+
+#[test]
+fn a_block_above_the_line_that_loads_its_module_moves_below_it() {
+    let mut tried = Tried::new(&host("rocky9"));
+    let asked = json!({"settings": {"server_limit": 16, "max_request_workers": 400}});
+    let before = tried.text(SWITCH);
+    tried.does(&asked);
+    let block = tried.text(SWITCH).strip_prefix(&before).unwrap().to_owned();
+    tried.files = tried.files.file(SWITCH, format!("{block}{before}"));
+    assert_eq!(tried.does(&asked).effective["ServerLimit"].file.as_deref(), Some(SWITCH));
+    assert_eq!(tried.text(SWITCH), format!("{before}{block}"));
+}
