@@ -50,9 +50,9 @@ fn numbers(mpm: Mpm, guarded: bool) -> String {
     };
     let lines = format!("{lines}MaxRequestWorkers\t150\nMaxConnectionsPerChild\t0\n");
     if guarded {
-        let inner: String = lines.lines().map(|line| format!("\t{line}\n")).collect();
+        let inner = lines.trim_end().replace('\n', "\n\t");
         format!(
-            "# {mpm} MPM\n<IfModule mpm_{mpm}_module>\n{inner}</IfModule>\n\n# vim: syntax=apache ts=4 sw=4\n"
+            "# {mpm} MPM\n<IfModule mpm_{mpm}_module>\n\t{inner}\n</IfModule>\n\n# vim: syntax=apache ts=4 sw=4\n"
         )
     } else {
         format!("# {mpm} MPM\n{lines}")
