@@ -64,6 +64,21 @@ impl Lock {
     }
 }
 
+/// Waits up to `timeout` until no run changes the host below `root`, and keeps others from it as long as the answer is
+/// held. Nothing is written; `None` where no run was ever there, where it cannot be told, or where one goes on.
+pub fn quiet(root: &Path, timeout: Duration) -> Option<File> {
+    let disk = Disk::open(root).ok()?;
+    let file = disk.private_file(&Path::new(STATE).join("lock"), false).ok()??;
+    let since = Instant::now();
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => return Some(file),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if since.elapsed() < timeout => std::thread::sleep(AGAIN),
+            Err(_) => return None,
+        }
+    }
+}
+
 /// Makes the state directory and what is missing above it.
 fn make_state(disk: &Disk) -> std::io::Result<()> {
     let state = Path::new(STATE);

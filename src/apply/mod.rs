@@ -22,7 +22,7 @@ mod order;
 mod service;
 
 pub use self::history::{Generation, Rollback, apply_rollback, history, originals, plan_rollback};
-pub use self::lock::{Lock, STATE};
+pub use self::lock::{Lock, STATE, quiet};
 pub use self::service::{Manager, Server};
 
 use self::disk::{Disk, ExchangeError, Meta, Standing};

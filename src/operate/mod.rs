@@ -45,7 +45,8 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
             Err(error) => return failed(Report::default(), &error.to_string()),
         }
     }
-    let (mut evaluation, mut rollback) = match look(&disk, params, mode) {
+    let seen = if lock.is_some() { look(&disk, params, mode) } else { look_in_quiet(&disk, params, mode) };
+    let (mut evaluation, mut rollback) = match seen {
         Ok(seen) => seen,
         Err(report) => return *report,
     };
@@ -108,6 +109,23 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
             conclude(report, mode)
         }
         Err(error) => failed(report, &error.to_string()),
+    }
+}
+
+/// Evaluates the host without the lock. Another run may change it meanwhile, and what is seen then is between two
+/// states: what seems to stand in the way is looked at again while nobody works.
+fn look_in_quiet(
+    disk: &Disk,
+    params: &Params,
+    mode: Mode,
+) -> Result<(Evaluation, Option<Rollback>), Stopped> {
+    let first = look(disk, params, mode);
+    if first.as_ref().is_ok_and(|(evaluation, _)| !evaluation.refused()) {
+        return first;
+    }
+    match apply::quiet(Path::new(&params.root), Duration::from_secs(params.lock_timeout)) {
+        Some(_quiet) => look(disk, params, mode),
+        None => first,
     }
 }
 
