@@ -135,7 +135,7 @@ fn check(found: &Configuration) {
         assert!(read.depth <= 128);
     }
     for mpm in found.mpms() {
-        effective(found, mpm, Version::NEWEST_KNOWN);
+        effective(found, mpm, Version::NEWEST_KNOWN, None);
     }
     own_lines(found);
 }

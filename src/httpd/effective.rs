@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::directives::{DIRECTIVES, Directive, Group, Parser};
-use super::normalise::{Written, normalise};
-use super::numbers::{self, Unit};
+use super::normalise::{Written, normalise_with_buckets};
+use super::numbers::{self, Unit, atoi};
 use super::read::{Configuration, Line, Scope, evasive_dialect_has};
 use super::{Mpm, Version};
 
@@ -21,8 +21,22 @@ pub struct Value {
     pub set_at: Option<(PathBuf, u32)>,
 }
 
-/// Returns every managed directive that the loaded MPM and modules know, set or default, in table order.
-pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version) -> Vec<Value> {
+/// Returns how many sets of listening sockets `ListenCoresBucketsRatio` makes with `cpus` processors online: at
+/// least 1, and 1 where the processors are not known.
+///
+/// Source: `server/listen.c`, `ap_duplicate_listeners`.
+pub fn buckets(configuration: &Configuration, cpus: Option<u64>) -> u32 {
+    let line = configuration.deciding("ListenCoresBucketsRatio", Scope::Main);
+    let ratio = line.and_then(|line| line.words.first()).map_or(0, |text| atoi(text).value);
+    match (u64::try_from(ratio), cpus) {
+        (Ok(ratio @ 1..), Some(cpus)) => u32::try_from(cpus / ratio).unwrap_or(u32::MAX).max(1),
+        _ => 1,
+    }
+}
+
+/// Returns every managed directive that the loaded MPM and modules know, set or default, in table order, on a
+/// machine with `cpus` processors online.
+pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version, cpus: Option<u64>) -> Vec<Value> {
     let evasive = configuration.evasive();
     let mut written = Written::new();
     written.extend(
@@ -30,7 +44,7 @@ pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version) -> V
             Some((row.name, value_of(row, configuration.deciding(row.name, Scope::Main)?)))
         }),
     );
-    let normal = normalise(mpm, version, &written);
+    let normal = normalise_with_buckets(mpm, version, &written, buckets(configuration, cpus));
     rows(mpm, evasive)
         .map(|row| {
             let line = deciding(configuration, row, evasive);
@@ -188,7 +202,7 @@ fn default(name: &str, mpm: Mpm, evasive: Option<&str>) -> &'static str {
 fn used_keepalive(row: &Directive, value: &str) -> String {
     match row.parser {
         Parser::Flag => if value.eq_ignore_ascii_case("off") { "Off" } else { "On" }.to_owned(),
-        Parser::Atoi => numbers::atoi(value).value.to_string(),
+        Parser::Atoi => atoi(value).value.to_string(),
         Parser::Duration => match numbers::duration(value, Unit::Seconds) {
             Ok(duration) if duration.micros % 1_000_000 == 0 => (duration.micros / 1_000_000).to_string(),
             Ok(duration) => format!("{}ms", duration.micros / 1_000),
@@ -232,7 +246,7 @@ mod tests {
     }
 
     fn values(text: &str, mpm: Mpm) -> Vec<Value> {
-        effective(&configuration(text), mpm, Version::NEWEST_KNOWN)
+        effective(&configuration(text), mpm, Version::NEWEST_KNOWN, Some(8))
     }
 
     fn value(text: &str, mpm: Mpm, directive: &str) -> Option<(String, String, Option<u32>)> {
@@ -284,6 +298,21 @@ mod tests {
                 assert_eq!((value.as_str(), used.as_str(), line), expected, "{directive}");
             }
         }
+    }
+
+    #[test]
+    fn sets_of_listening_sockets_raise_what_is_spare() {
+        let text = "StartServers 1\nMinSpareThreads 10\nMaxSpareThreads 20\nListenCoresBucketsRatio ";
+        // ThreadsPerChild is 25: with 2 sets, MinSpareThreads is at least 25 + 2 and MaxSpareThreads 26 x 2 above it.
+        for (ratio, expected) in
+            [("4", ["2", "27", "79"]), ("8", ["1", "10", "36"]), ("9", ["1", "10", "36"])]
+        {
+            let text = format!("{text}{ratio}\n");
+            let found = ["StartServers", "MinSpareThreads", "MaxSpareThreads"]
+                .map(|directive| value(&text, Mpm::Event, directive).unwrap().1);
+            assert_eq!(found, expected, "8 processors, ratio {ratio}");
+        }
+        assert_eq!(buckets(&configuration("ListenCoresBucketsRatio 1"), None), 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::facts::{Known, Machine, Measured, Running, access, gather, process};
 use crate::features::evasive::{Build, Generation};
 use crate::httpd::effective::{self, Value};
 use crate::httpd::envvars;
-use crate::httpd::normalise::{Written, normalise};
+use crate::httpd::normalise::{Written, normalise_with_buckets};
 use crate::httpd::read::{self, Configuration, Scope, Start};
 use crate::httpd::{Mpm, Version, directives};
 use crate::params::{Facts, Params, State};
@@ -81,7 +81,13 @@ impl Host {
 
     /// Returns the settings in force before any change.
     pub fn values(&self) -> Vec<Value> {
-        self.mpm().map_or_else(Vec::new, |mpm| effective::effective(&self.configuration, mpm, self.version()))
+        let values = |mpm| effective::effective(&self.configuration, mpm, self.version(), self.cpus());
+        self.mpm().map_or_else(Vec::new, values)
+    }
+
+    /// Returns the processors online, where they are known.
+    pub(super) fn cpus(&self) -> Option<u64> {
+        self.machine.cpus.as_ref().map(|known| known.value)
     }
 
     /// Returns what is worth saying about the host as it was read.
@@ -184,16 +190,17 @@ pub fn evaluate(
     let values = if changes.is_empty() && host.mpm() == Some(after_mpm) {
         values_before.clone()
     } else {
-        effective::effective(after, after_mpm, version)
+        effective::effective(after, after_mpm, version, host.cpus())
     };
     let (overridden, overrides) =
         if blocked { Default::default() } else { overridden(&draft, after, &wishes, &values) };
     told.extend(overrides);
 
     let (need, reasons) = need(&changes, host.mpm(), after_mpm, &values_before, &values);
-    let in_force = normalise(after_mpm, version, &in_force(&values));
+    let buckets = effective::buckets(after, host.cpus());
+    let in_force = normalise_with_buckets(after_mpm, version, &in_force(&values), buckets);
     let written = written(settings.as_deref(), &values);
-    let normal = normalise(after_mpm, version, &written);
+    let normal = normalise_with_buckets(after_mpm, version, &written, buckets);
     let build = evasive_build(files, &host);
     let context = rules::Context {
         params,
@@ -206,7 +213,7 @@ pub fn evaluate(
             log_dir: log_dir(files, params, &host.site),
             mpm_available: mpm_available(files, &host.site, mpm),
             mail_program: mail_program(files, params, build.as_ref()),
-            start_script_files: None,
+            start_script_files: gather::start_script_files(files, &host.site),
         },
         memory: &memory,
         evasive: build.as_ref(),

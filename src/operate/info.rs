@@ -10,10 +10,10 @@ use super::evaluate::{Host, entries, evasive_build, in_force, texts};
 use super::{not_taken_up, pending};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::facts::disk::{Disk, under};
-use crate::facts::{Measured, process, status};
+use crate::facts::{Measured, gather, process, status};
 use crate::httpd::Mpm;
-use crate::httpd::effective::Value;
-use crate::httpd::normalise::normalise;
+use crate::httpd::effective::{self, Value};
+use crate::httpd::normalise::normalise_with_buckets;
 use crate::httpd::read::Scope;
 use crate::params::{InfoParams, Params};
 use crate::plan;
@@ -97,7 +97,8 @@ fn judge(
 ) {
     let mpm = host.mpm().unwrap_or(Mpm::Event);
     let written = in_force(values);
-    let normal = normalise(mpm, host.version(), &written);
+    let buckets = effective::buckets(&host.configuration, host.cpus());
+    let normal = normalise_with_buckets(mpm, host.version(), &written, buckets);
     let build = evasive_build(files, host);
     let asked = Params::of_facts(params.facts.clone());
     let memory = match measured {
@@ -115,6 +116,7 @@ fn judge(
         machine: &host.machine,
         host: rules::Host {
             distribution: Some((&host.site.distribution, &host.site.distribution_version)),
+            start_script_files: gather::start_script_files(files, &host.site),
             ..rules::Host::default()
         },
         memory: &memory,

@@ -2,6 +2,7 @@
 
 use super::{Found, View};
 use crate::httpd::directives::Group;
+use crate::httpd::normalise::normalise;
 use crate::httpd::numbers;
 use crate::report::{Need, Severity};
 use crate::tree::Node;
@@ -88,7 +89,8 @@ pub(super) fn lis_005(view: &View<'_>, out: &mut Found<'_>) {
         return;
     }
     // httpd raises the processes to the buckets, but not the slots of the scoreboard.
-    let workers = i64::from(numbers::atoi(view.used("MaxRequestWorkers")).value);
+    let asked = normalise(view.mpm, view.version, view.written);
+    let workers = i64::from(numbers::atoi(&asked.used["MaxRequestWorkers"]).value);
     let processes = (workers / view.normal.sizes.threads.max(1)).min(view.normal.sizes.server_limit);
     if processes < buckets {
         let cap = if view.remarks(Group::Mpm) { Severity::Error } else { Severity::Warning };

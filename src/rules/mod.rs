@@ -277,12 +277,8 @@ impl<'a> View<'a> {
 
     /// Returns how many sets of listening sockets `ListenCoresBucketsRatio` makes: at least 1.
     fn buckets(&self) -> i64 {
-        let ratio = self
-            .text("ListenCoresBucketsRatio")
-            .or_else(|| self.standing("ListenCoresBucketsRatio"))
-            .map_or(0, |text| crate::httpd::numbers::atoi(text).value);
-        let cpus = self.machine.cpus.as_ref().map_or(0, |cpus| i64::try_from(cpus.value).unwrap_or(0));
-        if ratio < 1 { 1 } else { (cpus / i64::from(ratio)).max(1) }
+        let cpus = self.machine.cpus.as_ref().map(|cpus| cpus.value);
+        i64::from(crate::httpd::effective::buckets(self.after, cpus))
     }
 }
 

@@ -266,8 +266,13 @@ mod tests {
 
     #[test]
     fn the_line_behind_a_macro_is_lost_without_its_line_feed() {
-        for (text, expected) in [("a\nb\n", &["m", "b"][..]), ("a\nb", &["m"]), ("a\nb\nc", &["m", "b", "c"])]
-        {
+        for (text, expected) in [
+            ("a\nb\n", &["m", "b"][..]),
+            ("a\nb", &["m"]),
+            ("a\nb\nc", &["m", "b", "c"]),
+            // What the backslash stands behind is a line all the same: httpd says `Invalid command 'Ma'`.
+            ("a\nMa\\\nxKeepAliveRequests 221", &["m", "Ma"]),
+        ] {
             let mut source = Source::new(0, text.as_bytes().into());
             let mut buffer = Vec::new();
             let mut lines = Vec::new();

@@ -102,6 +102,14 @@ const NAMES: &[&str] = &[
 const HARMLESS: &[&str] =
     &["env", "setenvif", "headers", "expires", "dir", "alias", "mime", "reqtimeout", "macro", "status"];
 
+/// Tells whether the last line goes on with what a backslash continues. Behind a macro and without its line feed
+/// such a line is lost, and half a name is left, which no one but httpd can know to be nobody's directive.
+fn last_is_continued(text: &[u8]) -> bool {
+    let before =
+        text.strip_suffix(b"\n").and_then(|line| Some(&line[..line.iter().rposition(|&b| b == b'\n')?]));
+    before.is_some_and(|before| before.ends_with(b"\\") || before.ends_with(b"\\\r"))
+}
+
 /// Makes tree `number` in `folder`, an absolute path inside the bed; `available` are the names of the `.so` files.
 pub fn tree(number: u64, folder: &str, available: &[String]) -> Tree {
     let mut chance = Chance(number.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
@@ -206,7 +214,7 @@ impl Maker<'_> {
             }
             text = other;
         }
-        if self.chance.once_in(10) && text.last() == Some(&b'\n') {
+        if self.chance.once_in(10) && text.last() == Some(&b'\n') && !last_is_continued(&text) {
             text.pop();
         }
         self.tree.files.push((format!("{}/{path}", self.folder), text));

@@ -132,7 +132,7 @@ fn outcome(ours: &Configuration, version: Version) -> String {
     let names: Vec<&str> = mpms.iter().map(|mpm| mpm.name()).collect();
     writeln!(text, "mpm {}", if names.is_empty() { "none".to_owned() } else { names.join(" ") }).unwrap();
     if let [mpm] = mpms[..] {
-        for value in effective(ours, mpm, version) {
+        for value in effective(ours, mpm, version, None) {
             let Some((path, line)) = &value.set_at else { continue };
             let used =
                 if value.used == value.value { String::new() } else { format!(", used as {}", value.used) };
