@@ -3,3 +3,4 @@
 pub mod load;
 pub mod page;
 pub mod server;
+pub mod web;

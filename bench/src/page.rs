@@ -81,8 +81,8 @@ pub fn page(rows: &[Row], machine: &str) -> String {
          Written by `cargo xtask bench capacity`; machine: {machine}.\n\n\
          A client on the same machine opens so many connections at 1,000 a second, asks once on each, keeps all of them \
          open for some seconds and asks again on each. *Served* got a first answer within 5 s, *held to the end* a second \
-         one too, *cut* was closed by the server in between. *Stock* are Debian's numbers, *capacity* those that \
-         `capacity: {{connections: N}}` gives.\n\n{}\n\
+         one too, *cut* was closed by the server in between. *Stock* are the numbers of a freshly installed Debian host, *capacity* those that the program put there for \
+         `capacity: {{connections: N}}`, the server restarted by it.\n\n{}\n\
          ![connections held to the end](capacity.svg)\n\n\
          Memory is foretold from the processes of the stock server under the same client: what all share once, each \
          process's own, and for each worker and each connection a like part of the threads' areas. The most connections \

@@ -4,9 +4,10 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use test_hosts::folders;
 
 use crate::measure;
-use crate::steps::cargo;
+use crate::steps::{cargo, run as go};
 
 pub(crate) const HELP: &str =
     "measure: capacity [--quick] on real servers; run, rules, size, vhosts against their limits";
@@ -18,6 +19,10 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     {
         return measure();
     }
-    let status = cargo().args(["run", "--quiet", "--package", "bench", "--"]).args(words).status()?;
+    go(cargo().args(["build", "--quiet", "--package", "apache-tuning"]))?;
+    let program = folders::target().join("debug/apache-tuning");
+    let mut bench = cargo();
+    bench.args(["run", "--quiet", "--package", "bench", "--"]).args(words).arg("--program").arg(program);
+    let status = bench.status()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
