@@ -59,9 +59,12 @@ impl Server {
         Self { mpm, version, extra_files: 0, http2: Http2::Off }
     }
 
-    /// Returns the server of a configuration: HTTP/2 counts where its module is loaded.
+    /// Returns the server of a configuration: each listening address and each log counts, and HTTP/2 where its module
+    /// is loaded.
     pub fn of(mpm: Mpm, version: Version, configuration: &Configuration) -> Self {
         let mut server = Self::new(mpm, version);
+        let addresses = configuration.listen.len().saturating_sub(1) as u64;
+        server.extra_files = addresses.saturating_add(configuration.logs);
         if configuration.modules.iter().any(|module| module.identifier == "http2_module") {
             let set = configuration
                 .lines

@@ -33,6 +33,14 @@ impl Server {
     /// # Errors
     /// Where the package is missing, or the server does not come up within ten seconds: with its error log.
     pub fn start(mpm: Mpm, written: &Written) -> Result<Self> {
+        Self::start_with(mpm, written, "")
+    }
+
+    /// Starts the server with these lines at the end of its configuration as well.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(mpm: Mpm, written: &Written, lines: &str) -> Result<Self> {
         if !fs::exists(BINARY)? {
             bail!("{BINARY} is missing: install apache2-bin");
         }
@@ -64,6 +72,7 @@ impl Server {
         for (directive, value) in written {
             let _ = writeln!(text, "{directive} {value}");
         }
+        text.push_str(lines);
         let configuration = root.join("httpd.conf");
         fs::write(&configuration, text)?;
         let process = Command::new(BINARY)
@@ -100,6 +109,11 @@ impl Server {
     /// Returns the file that holds the parent's process id.
     pub fn pid_file(&self) -> std::path::PathBuf {
         self.folder.path().join("pid")
+    }
+
+    /// Returns its configuration file, which lies in its `ServerRoot`.
+    pub fn configuration(&self) -> std::path::PathBuf {
+        self.folder.path().join("httpd.conf")
     }
 
     /// Returns the server's error log.

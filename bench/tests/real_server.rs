@@ -9,6 +9,7 @@ use apache_tuning::capacity::{self, Demand, MemoryNeed};
 use apache_tuning::facts::disk::Disk;
 use apache_tuning::facts::{Machine, process, status};
 use apache_tuning::httpd::normalise::{Written, normalise};
+use apache_tuning::httpd::read::{Start, read};
 use apache_tuning::httpd::{Mpm, Version};
 use bench::load::{Load, Plan};
 use bench::server::Server;
@@ -71,6 +72,52 @@ fn a_server_at_its_limit_holds_what_was_foretold() {
         let load = Load::open(server.address, Plan { patience, ..plan(250) }).unwrap();
         let seen = load.finish().unwrap().served as u64;
         assert!(seen.abs_diff(most) * 20 <= most, "{mpm}: {seen} served, {most} foretold");
+    }
+}
+
+/// Returns the descriptors that each process of a server has open at rest, and those that are counted beyond the
+/// ones of one address and one log.
+fn descriptors(mpm: Mpm, lines: &str) -> (usize, u64) {
+    let server = Server::start_with(mpm, &sized(mpm, 60), lines).unwrap();
+    let files = Disk::new(Path::new("/"));
+    let start = Start {
+        file: server.configuration(),
+        then: Vec::new(),
+        server_root: "/".into(),
+        version: Version::NEWEST_KNOWN,
+        built_in: Vec::new(),
+        defines: Vec::new(),
+        environment: std::collections::BTreeMap::new(),
+    };
+    let counted = capacity::Server::of(mpm, Version::NEWEST_KNOWN, &read(&files, &start)).extra_files;
+    let is_server =
+        |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("apache2"));
+    let open = |pid: u32| std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    let mut before = Vec::new();
+    // A process forked just now has not opened its own yet.
+    for _ in 0..500 {
+        std::thread::sleep(Duration::from_millis(20));
+        let children = process::children(&files, &server.running).into_iter().filter(is_server);
+        let seen: Vec<usize> = children.map(open).collect();
+        if !seen.is_empty() && seen == before && seen.iter().all(|one| *one == seen[0]) {
+            return (seen[0], counted);
+        }
+        before = seen;
+    }
+    panic!("{mpm}: the processes differ: {before:?}\n{}", server.log());
+}
+
+#[test]
+fn each_log_and_each_address_costs_every_process_a_descriptor() {
+    let free = std::net::TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
+    let lines = "CustomLog first %h\nCustomLog first %h\nTransferLog \"|/bin/cat\"\n\
+                 <VirtualHost *>\nErrorLog own\nCustomLog first %h\n</VirtualHost>\n\
+                 <VirtualHost *>\nErrorLog own\n</VirtualHost>\n\
+                 <VirtualHost *>\nErrorLog syslog:local7\nCustomLog own %h\n</VirtualHost>\n";
+    let lines = format!("Listen {free}\n{lines}");
+    for mpm in Mpm::ALL {
+        let ((plain, none), (open, counted)) = (descriptors(mpm, ""), descriptors(mpm, &lines));
+        assert_eq!((none, counted, open - plain), (0, 7, 7), "{mpm}");
     }
 }
 

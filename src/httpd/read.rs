@@ -185,6 +185,8 @@ pub struct Configuration {
     pub vhosts: Vec<Vhost>,
     /// `Listen` values of the main server, in reading order.
     pub listen: Vec<String>,
+    /// Log files and pipes that each process has open beside the main server's error log.
+    pub logs: u64,
     /// Things worth telling.
     pub notes: Vec<Note>,
     /// The errors that would keep httpd from starting, the first first.

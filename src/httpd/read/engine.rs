@@ -12,7 +12,7 @@ mod commands;
 mod finish;
 mod sections;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -93,6 +93,36 @@ enum Task {
     Pending(Pending),
 }
 
+/// The error logs that servers name. One of the same name is opened once, which httpd tells by the text alone.
+///
+/// Source: `server/log.c`, `ap_open_logs`.
+#[derive(Default)]
+struct ErrorLogs {
+    main: Option<Vec<u8>>,
+    vhosts: HashSet<Vec<u8>>,
+}
+
+impl ErrorLogs {
+    fn note(&mut self, scope: Scope, name: Vec<u8>) {
+        match scope {
+            Scope::Main => self.main = Some(name),
+            Scope::Vhost(_) => {
+                self.vhosts.insert(name);
+            }
+            Scope::Section => {}
+        }
+    }
+
+    /// Returns how many are open beside the main server's. Those that go to syslog are no files.
+    fn beside_main(&self) -> u64 {
+        let opened = |name: &&Vec<u8>| {
+            let syslog = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"syslog"));
+            !syslog && self.main.as_ref() != Some(name)
+        };
+        self.vhosts.iter().filter(opened).count() as u64
+    }
+}
+
 pub(super) struct Reader<'a> {
     files: &'a dyn Files,
     start: &'a Start,
@@ -107,6 +137,7 @@ pub(super) struct Reader<'a> {
     macro_lines: usize,
     tasks: Vec<Task>,
     open: Vec<Open>,
+    error_logs: ErrorLogs,
     scope: Scope,
     /// Whether what is read will never be walked.
     dead: bool,
@@ -129,6 +160,7 @@ impl<'a> Reader<'a> {
             macro_lines: 0,
             tasks: Vec::new(),
             open: Vec::new(),
+            error_logs: ErrorLogs::default(),
             scope: Scope::Main,
             dead: false,
             halted: false,

@@ -21,6 +21,8 @@ pub(super) enum Command {
     ServerRoot,
     DefaultRuntimeDir,
     Listen,
+    ErrorLog,
+    RequestLog,
     ServerName,
     Use,
     UndefMacro,
@@ -37,6 +39,10 @@ const COMMANDS: &[(&str, Command)] = &[
     ("serverroot", Command::ServerRoot),
     ("defaultruntimedir", Command::DefaultRuntimeDir),
     ("listen", Command::Listen),
+    ("errorlog", Command::ErrorLog),
+    ("customlog", Command::RequestLog),
+    ("transferlog", Command::RequestLog),
+    ("globallog", Command::RequestLog),
     ("use", Command::Use),
     ("undefmacro", Command::UndefMacro),
     ("error", Command::Error),
@@ -173,6 +179,14 @@ impl Reader<'_> {
                     self.config.listen.push(lossy(address));
                 }
             }
+            Command::ErrorLog if !self.dead => {
+                if let Some(name) = words(rest).into_iter().next() {
+                    self.error_logs.note(self.scope, name);
+                }
+            }
+            // httpd opens each of them anew, also where two name the same file.
+            Command::RequestLog => self.config.logs += u64::from(!self.dead),
+            Command::ErrorLog => {}
             Command::ServerName => {
                 if let Scope::Vhost(index) = self.scope
                     && !self.dead

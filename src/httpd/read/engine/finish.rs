@@ -11,6 +11,7 @@ impl Reader<'_> {
     /// Adds what only the end of reading tells.
     pub(super) fn finish(mut self) -> Configuration {
         self.finish_guards();
+        self.config.logs += self.error_logs.beside_main();
         let mut errors = std::mem::take(&mut self.building);
         let mpms: Vec<&str> = self.config.mpms().iter().map(|mpm| mpm.module()).collect();
         let main = self.start.file.clone();
