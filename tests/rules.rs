@@ -499,6 +499,22 @@ fn cases() -> Vec<Case> {
 const SILENT: [&str; 0] = [];
 
 #[test]
+fn the_logs_of_virtual_hosts_count_in_the_open_files_of_every_mpm() {
+    for (host, setting) in [
+        (event as fn() -> Host, "AsyncRequestWorkerFactor"),
+        (worker, "lower ThreadsPerChild"),
+        (prefork, "share their logs"),
+    ] {
+        let said = |files| host().logs(1000).audit().machine(|m| m.open_files = known(files)).said("FD-001");
+        assert_eq!(said(1500).len(), 0, "{setting}");
+        let findings = said(1005);
+        let finding = findings.first().unwrap_or_else(|| panic!("{setting}: silent"));
+        assert!(finding.message.contains("its 1002 logs and addresses"), "{}", finding.message);
+        assert!(finding.hint.contains(setting), "{}", finding.hint);
+    }
+}
+
+#[test]
 fn every_rule_has_a_host_it_speaks_about_and_one_it_does_not() {
     let cases = cases();
     let mut wrong = Vec::new();

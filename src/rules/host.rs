@@ -28,18 +28,26 @@ pub(super) fn fd_001(view: &View<'_>, out: &mut Found<'_>) {
     let Some(bound) = view.exceeded("open_files") else { return };
     let sizes = view.normal.sizes;
     let connections = sizes.threads.saturating_mul(sizes.factor.saturating_add(1));
+    let threads = view.name("ThreadsPerChild");
+    let smaller = match view.mpm {
+        Mpm::Event => format!("lower {threads} or {}", view.name("AsyncRequestWorkerFactor")),
+        Mpm::Worker => format!("lower {threads}"),
+        Mpm::Prefork => "let virtual hosts share their logs".to_owned(),
+    };
     out.about(view.path("ThreadsPerChild")).at_most(cap(view)).value(sizes.threads).code("AH02179").say(
         format!(
-            "one process may hold {connections} connections and {} files, {} descriptors in all, but open files are \
-             limited to {} ({}): the process ends when they run out",
-            sizes.threads, bound.needs, bound.limit, bound.source
+            "one process may hold {connections} connections and {} files beside its {} logs and addresses, {} \
+             descriptors in all, but open files are limited to {} ({}): the process ends when they run out",
+            sizes.threads,
+            2 + view.server.extra_files,
+            bound.needs,
+            bound.limit,
+            bound.source
         ),
         format!(
-            "raise LimitNOFILE of the unit {} to {} or more, or lower {} or {}",
+            "raise LimitNOFILE of the unit {} to {} or more, or {smaller}",
             view.layout.unit,
             bound.needs.next_power_of_two(),
-            view.name("ThreadsPerChild"),
-            view.name("AsyncRequestWorkerFactor")
         ),
     );
 }

@@ -141,6 +141,8 @@ struct View<'a> {
     in_vhosts: Vec<&'a Line>,
     /// Each limit of the host that is known, beside what the sizes need of it.
     bounds: Vec<Bound>,
+    /// What of the server decides what it needs beside its sizes.
+    server: Server,
 }
 
 impl<'a> std::ops::Deref for View<'a> {
@@ -165,7 +167,7 @@ impl<'a> View<'a> {
         let server = Server::of(context.mpm, context.version, context.after);
         let load = context.params.capacity.as_ref().map(|capacity| capacity.connections);
         let bounds = capacity::assess(&server, context.normal, load, context.machine, context.memory).bounds;
-        Self { context, main, in_vhosts, bounds }
+        Self { context, main, in_vhosts, bounds, server }
     }
 
     /// Returns the limit of this name, where the sizes go beyond it.

@@ -610,9 +610,9 @@ pub static RULES: &[Rule] = &[
     rule(
         "FD-001",
         Error,
-        E,
+        ALL,
         "ThreadsPerChild",
-        "one process can hold more connections and files than its limit of open files; it ends when they run out",
+        "one process can hold more connections, files and logs than its limit of open files; it ends when they run out",
         "httpd 2.4 server/mpm/event/event.c, connections_above_limit; AH02179",
         host::fd_001,
     ),

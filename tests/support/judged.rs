@@ -127,6 +127,11 @@ impl Host {
         self
     }
 
+    pub(crate) fn logs(mut self, count: u64) -> Self {
+        self.after.logs = count;
+        self
+    }
+
     pub(crate) fn module(mut self, identifier: &str, path: &str) -> Self {
         let module = Module { identifier: identifier.to_owned(), path: path.to_owned(), loaded_at: None };
         self.after.modules.push(module);
