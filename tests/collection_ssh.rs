@@ -47,3 +47,66 @@ fn a_second_run_over_ssh_is_one_session_and_changes_nothing() {
     moved.retain(|line| !line.starts_with("/var/log/"));
     assert_eq!(moved, Vec::<String>::new());
 }
+
+#[test]
+fn a_user_who_becomes_root_by_sudo_has_the_same_task_in_as_few_sessions() {
+    let host = Host::debian12_event();
+    host.sh("useradd -m -s /bin/bash deploy && echo deploy:secret | chpasswd").ok();
+    let ssh = host.ssh("web");
+    let ansible = Ansible::with_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+    let inventory = ssh.inventory().replace("ansible_user=root", "ansible_user=deploy ansible_become=true");
+    for (timeout, sudoers, more) in [
+        ("7", "deploy ALL=(ALL) NOPASSWD: ALL", &[][..]),
+        ("8", "deploy ALL=(ALL) ALL", &["-e", "ansible_become_password=secret"]),
+        // Without input through sudo everything goes as files, by a terminal.
+        ("9", "Defaults requiretty\ndeploy ALL=(ALL) NOPASSWD: ALL", &["-e", "ansible_pipelining=false"]),
+    ] {
+        host.write("/etc/sudoers.d/deploy", format!("{sudoers}\n"));
+        let asked = json!({"keepalive": {"timeout": timeout}});
+        let (_, foretold) = task(&ansible, &inventory, &asked, &[more, &["--check"]].concat());
+        assert_eq!(foretold["changed"], true, "{sudoers}: {foretold}");
+        let (_, done) = task(&ansible, &inventory, &asked, more);
+        assert_eq!(
+            (&done["changed"], &done["changes"]),
+            (&json!(true), &foretold["changes"]),
+            "{sudoers}: {done}"
+        );
+        let (sessions, again) = task(&ansible, &inventory, &asked, more);
+        assert_eq!(again["changed"], false, "{sudoers}: {again}");
+        if !sudoers.contains("requiretty") {
+            assert_eq!(sessions, 1, "{sudoers}");
+        }
+        let left = std::fs::read_dir(host.path("/home/deploy/.ansible/tmp")).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "{sudoers}");
+    }
+}
+
+#[test]
+fn a_user_who_is_not_root_may_preview_and_is_told_what_a_real_run_needs() {
+    let host = Host::debian12_event();
+    host.sh("useradd -m -s /bin/bash deploy && echo deploy:secret | chpasswd").ok();
+    host.write("/etc/sudoers.d/deploy", "deploy ALL=(ALL) NOPASSWD: ALL\n");
+    let ssh = host.ssh("web");
+    let ansible = Ansible::with_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+    let user = ssh.inventory().replace("ansible_user=root", "ansible_user=deploy");
+    let by_sudo = "ansible_user=deploy ansible_become=true ansible_become_user=www-data \
+                   ansible_shell_allow_world_readable_temp=true";
+    let other = user.replace("ansible_user=deploy", by_sudo);
+    let asked = json!({"keepalive": {"timeout": "7"}});
+    let before = host.listing();
+    for inventory in [user, other] {
+        let (_, foretold) = task(&ansible, &inventory, &asked, &["--check"]);
+        assert_eq!(foretold["changed"], true, "{foretold}");
+        let test = &foretold["config_test"];
+        // Inside a chroot, which this host is, no user namespace is to be had: then the result says so.
+        assert!(test["ran"] == true || test["reason"].as_str().is_some_and(|why| !why.is_empty()), "{test}");
+        let (_, done) = task(&ansible, &inventory, &asked, &[]);
+        let message = done["msg"].as_str().unwrap();
+        assert!(message.contains("run this as root (`become: true`"), "{message}");
+        assert_eq!((&done["changed"], &done["transaction"]), (&json!(false), &Value::Null), "{done}");
+    }
+    for folder in ["/etc", "/var/lib"] {
+        let moved = host.listing().below(folder).changes_since(&before.below(folder));
+        assert_eq!(moved, Vec::<String>::new());
+    }
+}

@@ -35,7 +35,7 @@ use self::service::Live;
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     /// A system call failed.
-    #[error("could not {doing} `{path}`: {source}")]
+    #[error("could not {doing} `{path}`: {source}{}", way_out(source))]
     Io {
         /// What was being done, as a verb phrase.
         doing: &'static str,
@@ -143,6 +143,19 @@ impl ApplyError {
 impl Cause {
     fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing, path: path.to_owned(), source }
+    }
+}
+
+/// Returns what to do about a refused system call, where its error tells; with a `; ` before it.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied if rustix::process::geteuid().is_root() => {
+            "; see whether an attribute (lsattr), a mount or a security module forbids it to root"
+        }
+        io::ErrorKind::PermissionDenied => "; run this as root (`become: true` in a playbook)",
+        io::ErrorKind::ReadOnlyFilesystem => "; mount it writable and run again",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space there and run again",
+        _ => "",
     }
 }
 

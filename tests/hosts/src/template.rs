@@ -44,7 +44,9 @@ impl Flavour {
     /// The packages this flavour adds to the one before it.
     fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Event => &["apache2", "libapache2-mod-evasive", "python3", "openssh-server", "iproute2"],
+            Self::Event => {
+                &["apache2", "libapache2-mod-evasive", "python3", "openssh-server", "iproute2", "sudo"]
+            }
             Self::Php => &["libapache2-mod-php", "php-fpm"],
         }
     }
