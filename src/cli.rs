@@ -76,6 +76,13 @@ const COMMANDS: &[Command] = &[
     },
 ];
 
+impl Command {
+    /// The text of `--help` behind its name.
+    fn help(&self) -> String {
+        format!("usage: apache-tuning {} {} [--json]\n\n{}\n", self.name, self.usage, self.about)
+    }
+}
+
 /// Subcommands that a later version brings, so that a call is told so.
 const LATER: &[&str] = &["fleet"];
 
@@ -122,7 +129,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             ExitCode::from(outcome.code)
         }
         Err(Failure::Usage(message)) => {
-            let _ = writeln!(io::stderr(), "apache-tuning: {message}\n\n{}", help());
+            let _ = writeln!(io::stderr(), "apache-tuning: {}", message.trim_end());
             ExitCode::from(2)
         }
         Err(Failure::Failed(message)) => {
@@ -134,7 +141,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 
 fn dispatch(parser: &mut lexopt::Parser) -> Result<Outcome, Failure> {
     match parser.next()? {
-        None => Err(Failure::Usage("say what to do".to_owned())),
+        None => Err(Failure::Usage(format!("say what to do\n\n{}", help()))),
         Some(Long("help") | Short('h')) => done(help()),
         Some(Long("version") | Short('V')) => done(format!("apache-tuning {}\n", env!("CARGO_PKG_VERSION"))),
         Some(Value(word)) => {
@@ -149,18 +156,18 @@ fn dispatch(parser: &mut lexopt::Parser) -> Result<Outcome, Failure> {
                 let names = COMMANDS.iter().map(|command| command.name);
                 let meant = params::nearest(&word, names)
                     .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-                Failure::Usage(format!("there is no command `{word}`{meant}"))
+                Failure::Usage(format!("there is no command `{word}`{meant}\n\n{}", help()))
             })?;
             let rest: Vec<OsString> = parser.raw_args()?.collect();
+            if rest.iter().any(|word| word == "--help" || word == "-h") {
+                return done(command.help());
+            }
             (command.run)(lexopt::Parser::from_args(rest)).map_err(|failure| match failure {
-                Failure::Usage(message) => Failure::Usage(format!(
-                    "{message}\nusage: apache-tuning {} {}",
-                    command.name, command.usage
-                )),
+                Failure::Usage(message) => Failure::Usage(format!("{message}\n\n{}", command.help())),
                 failed @ Failure::Failed(_) => failed,
             })
         }
-        Some(other) => Err(other.unexpected().into()),
+        Some(other) => Err(Failure::Usage(format!("{}\n\n{}", other.unexpected(), help()))),
     }
 }
 

@@ -32,6 +32,22 @@ fn wrong_usage_is_exit_2_on_stderr_with_the_nearest_word() {
 }
 
 #[test]
+fn help_of_a_command_is_asked_for_and_goes_to_stdout() {
+    let all = run(&["--help"]);
+    let named = text(&all.stdout).lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let commands: Vec<&str> = named.filter(|name| !name.is_empty() && !name.starts_with("apache-")).collect();
+    assert!(commands.contains(&"size") && commands.len() >= 8, "{commands:?}");
+    for command in commands {
+        for option in ["--help", "-h"] {
+            let output = run(&[command, option]);
+            assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{command}");
+            let usage = format!("usage: apache-tuning {command} ");
+            assert!(text(&output.stdout).starts_with(&usage), "{command}: {}", text(&output.stdout));
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_exit_1() {
     for arguments in [&["fleet"][..], &["preview", "/nonexistent.json"], &["rules", "MRW-999"]] {
         assert_eq!(run(arguments).status.code(), Some(1), "{arguments:?}");
