@@ -19,7 +19,7 @@ mod text;
 
 use serde::Serialize;
 
-pub use text::{capacity_text, refusal_text, text};
+pub use text::{capacity_text, choices_text, refusal_text, text};
 
 use crate::facts::{Known, Machine, Measured};
 use crate::httpd::normalise::{self, Normal, Sizes, Written};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::capacity::Choice;
 use crate::httpd::Mpm;
 
 /// How much a finding weighs. JSON: `"error"`, `"warning"`, `"info"`. Errors sort first.
@@ -219,6 +220,20 @@ pub struct ConfigTest {
     pub reason: Option<String>,
 }
 
+/// Settings to paste. JSON: `{"mpm": "event", "connections": 900, "why": "...", "settings": {"server_limit": 4, ...}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Recommendation {
+    /// The MPM they are for.
+    pub mpm: Mpm,
+    /// The connections they hold.
+    pub connections: u64,
+    /// What speaks against the numbers in force, one sentence.
+    pub why: String,
+    /// The numbers, as the parameter `settings` takes them.
+    pub settings: BTreeMap<&'static str, u64>,
+}
+
 /// A structural error of the parameters. JSON: `{"path": "settings.threads_per_child", "message": "..."}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -277,6 +292,8 @@ pub struct Report {
     pub pending_activation: Option<PendingActivation>,
     /// What the settings can carry.
     pub capacity: CapacityReport,
+    /// The numbers worked out from the parameter `capacity`, each with its reason; empty where it is not given.
+    pub sizes: Vec<Choice>,
     /// The real configuration test.
     pub config_test: ConfigTest,
     /// The id in the history; null where nothing was changed.
@@ -364,8 +381,9 @@ pub struct InfoReport {
     pub pending_activation: Option<PendingActivation>,
     /// Lines elsewhere that win over ours.
     pub overridden: Vec<Overridden>,
-    /// Settings for the load that the current ones are meant for, ready to paste; null where nothing is to better.
-    pub recommendation: Option<Value>,
+    /// Settings to paste and why: for the load that the current ones are meant for where something is wrong with
+    /// them, for twice that load where the error log says that it was reached. Null where nothing is to better.
+    pub recommendation: Option<Recommendation>,
     /// The parameters, where Ansible asks for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invocation: Option<Value>,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Proposal, Refusal};
+use super::{Choice, Proposal, Refusal};
 use crate::report::{Bound, CapacityReport};
 use crate::units::Bytes;
 
@@ -12,15 +12,22 @@ pub fn text(proposal: &Proposal) -> String {
         "{} connections, {} of them served at one moment, with {}:\n\n",
         proposal.connections, proposal.active, proposal.mpm
     );
-    let name = proposal.settings.iter().map(|choice| choice.directive.len()).max().unwrap_or(0);
-    let digits = proposal.settings.iter().map(|choice| choice.value.to_string().len()).max().unwrap_or(0);
-    for choice in &proposal.settings {
-        let _ = writeln!(out, "  {:name$}  {:>digits$}  {}", choice.directive, choice.value, choice.why);
-    }
+    out.push_str(&choices_text(&proposal.settings));
     out.push('\n');
     out.push_str(&capacity_text(&proposal.capacity));
     for note in &proposal.notes {
         let _ = writeln!(out, "\nnote: {note}");
+    }
+    out
+}
+
+/// Returns numbers with their reasons, a line each.
+pub fn choices_text(choices: &[Choice]) -> String {
+    let name = choices.iter().map(|choice| choice.directive.len()).max().unwrap_or(0);
+    let digits = choices.iter().map(|choice| choice.value.to_string().len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for choice in choices {
+        let _ = writeln!(out, "  {:name$}  {:>digits$}  {}", choice.directive, choice.value, choice.why);
     }
     out
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use imara_diff::{Algorithm, Diff, InternedInput};
 
 use crate::apply::Generation;
-use crate::capacity::capacity_text;
+use crate::capacity::{capacity_text, choices_text};
 use crate::report::{DiffEntry, Finding, InfoReport, Report, Severity};
 use crate::rules::{Input, Rule};
 
@@ -53,6 +53,12 @@ pub(super) fn report(report: &Report, colour: bool) -> String {
     }
     if report.diff.as_ref().is_some_and(|diff| !diff.is_empty()) {
         text.push('\n');
+    }
+    if !report.sizes.is_empty() {
+        let _ = writeln!(text, "{}", choices_text(&report.sizes));
+    }
+    if report.capacity.connections.is_some() {
+        let _ = writeln!(text, "{}", capacity_text(&report.capacity));
     }
     for reason in &report.activation.reasons {
         let _ = writeln!(text, "{}", paint.dim(&printable(reason)));
@@ -159,16 +165,40 @@ pub(super) fn info(report: &InfoReport, colour: bool) -> String {
             memory.processes, memory.pss_mb, memory.per_process_mb, memory.per_worker_mb
         );
     }
+    text.push_str(&now(report));
     for message in &report.log {
         let _ = writeln!(text, "{} {}x in the error log: {}", message.code, message.count, message.meaning);
     }
     if let Some(recommendation) = &report.recommendation {
-        let _ = writeln!(text, "\nrecommended: {recommendation}");
+        let _ = writeln!(text, "\n{}:\n", printable(&recommendation.why));
+        let _ = writeln!(text, "    mpm: {}\n    settings:", recommendation.mpm);
+        for (setting, value) in &recommendation.settings {
+            let _ = writeln!(text, "      {setting}: {value}");
+        }
+        text.push('\n');
     }
     let verdict = printable(&report.msg);
     let verdict = if report.failed { paint.red(&verdict) } else { verdict };
     let _ = writeln!(text, "{}", paint.bold(&verdict));
     text
+}
+
+/// Returns what mod_status says of this moment, or why it says nothing.
+fn now(report: &InfoReport) -> String {
+    let Some(status) = &report.status else {
+        let reason = report.status_reason.as_deref().unwrap_or("it was not asked");
+        return format!("mod_status tells nothing: {}\n", printable(reason));
+    };
+    let number = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), |value| value.to_string());
+    let mut text =
+        format!("now {} workers busy and {} idle", number(status.busy_workers), number(status.idle_workers));
+    if let Some(connections) = status.connections {
+        let _ = write!(text, ", {connections} connections");
+        if let Some(kept) = status.keep_alive {
+            let _ = write!(text, " of which {kept} are kept for a next request");
+        }
+    }
+    text + "\n"
 }
 
 /// Returns the history, a transaction a line, with what it changed.

@@ -163,6 +163,9 @@ const CODES: [(&str, &str); 17] = [
     ("AH00004", "the scoreboard could not be had: ServerLimit x ThreadLimit is too large"),
 ];
 
+/// Those of the codes that say that all workers were busy.
+pub const MRW_REACHED: [&str; 3] = ["AH00484", "AH00286", "AH00161"];
+
 /// The most bytes of a log that are read, from its end.
 pub const LOG_TAIL: u64 = 1 << 20;
 

@@ -185,6 +185,8 @@ pub struct Configuration {
     pub vhosts: Vec<Vhost>,
     /// `Listen` values of the main server, in reading order.
     pub listen: Vec<String>,
+    /// The main server's error log; `None` where it goes to a program or to syslog.
+    pub error_log: Option<PathBuf>,
     /// Log files and pipes that each process has open beside the main server's error log.
     pub logs: u64,
     /// Things worth telling.

@@ -155,11 +155,11 @@ pub fn evaluate(
     let measured = measured(files, params, &host);
     // The parameters' validation has refused texts that are no amount.
     let memory = MemoryNeed::new(params.memory.as_ref(), measured.as_ref()).unwrap_or_default();
-    let settings = match wanted(params, mpm, &host, &memory) {
-        Ok(settings) => settings,
+    let (settings, sizes) = match wanted(params, mpm, &host, &memory) {
+        Ok(wanted) => wanted,
         Err(refused) => {
             told.push(*refused);
-            None
+            (None, Vec::new())
         }
     };
     let ground = Ground { files, site: &host.site, version, configuration: &host.configuration, mpm };
@@ -242,6 +242,7 @@ pub fn evaluate(
             &host.machine,
             &memory,
         ),
+        sizes,
         ..Report::default()
     };
     report.mpm.running = host.running.as_ref().and_then(|running| running.mpm);
@@ -287,22 +288,23 @@ fn together(mut findings: Vec<Finding>, told: Vec<Finding>, waive: &[String]) ->
 /// Numbers by the directive's canonical name.
 type Numbers = Vec<(&'static str, i64)>;
 
-/// Returns the MPM's numbers that are wanted: given, or worked out from a load. `None` leaves them alone.
+/// Returns the MPM's numbers that are wanted: given, or worked out from a load. `None` leaves them alone. With them
+/// come those worked out, each with its reason.
 fn wanted(
     params: &Params,
     mpm: Mpm,
     host: &Host,
     memory: &MemoryNeed,
-) -> Result<Option<Numbers>, Box<Finding>> {
+) -> Result<(Option<Numbers>, Vec<capacity::Choice>), Box<Finding>> {
     let given = params.settings.as_ref().map(crate::params::Settings::given);
-    let Some(load) = &params.capacity else { return Ok(given) };
+    let Some(load) = &params.capacity else { return Ok((given, Vec::new())) };
     let demand = Demand { connections: load.connections, active: load.active };
     let server = Server::of(mpm, host.version(), &host.configuration);
     match capacity::size(demand, server, &host.machine, memory) {
         Ok(proposal) => {
             let mut settings = proposal.settings().given();
             settings.extend(given.into_iter().flatten());
-            Ok(Some(settings))
+            Ok((Some(settings), proposal.settings))
         }
         Err(refusal) => Err(Box::new(finding(
             "CAP-001",

@@ -1,10 +1,8 @@
 //! `tuning_info`: everything that can be said of a host without changing it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-
-use serde_json::json;
 
 use super::evaluate::{Host, entries, evasive_build, in_force, texts};
 use super::{not_taken_up, pending};
@@ -17,7 +15,7 @@ use crate::httpd::normalise::normalise_with_buckets;
 use crate::httpd::read::Scope;
 use crate::params::{InfoParams, Params};
 use crate::plan;
-use crate::report::{InfoLimit, InfoMemory, InfoReport, Need, Overridden, Severity};
+use crate::report::{InfoLimit, InfoMemory, InfoReport, Need, Overridden, Recommendation, Severity};
 use crate::rules;
 use crate::tree::{Files, resolve};
 use crate::units::Bytes;
@@ -64,7 +62,8 @@ pub fn info(params: &InfoParams) -> InfoReport {
     } else {
         report.status_reason = Some("another root directory serves nothing".to_owned());
     }
-    report.log = log(root, &host);
+    report.log = log(&disk, root, &host);
+    recommend(&host, measured.as_ref(), &mut report);
     report.warnings = texts(&report.findings);
     report.msg = summary(&report);
     report
@@ -101,13 +100,7 @@ fn judge(
     let normal = normalise_with_buckets(mpm, host.version(), &written, buckets);
     let build = evasive_build(files, host);
     let asked = Params::of_facts(params.facts.clone());
-    let memory = match measured {
-        Some(_) => {
-            let asked = crate::params::Memory { per_worker: Some("measured".to_owned()), reserve: None };
-            MemoryNeed::new(Some(&asked), measured).unwrap_or_default()
-        }
-        None => MemoryNeed::default(),
-    };
+    let memory = memory_need(measured);
     let context = rules::Context {
         params: &asked,
         mpm,
@@ -140,29 +133,59 @@ fn judge(
     let server = Server::of(mpm, host.version(), &host.configuration);
     let load = measured.map(|seen| seen.connections);
     report.capacity = capacity::assess(&server, &normal, load, &host.machine, &memory);
-    recommend(host, server, &memory, report);
 }
 
-/// Proposes sizes for the connections that the current settings are meant to hold, where something is wrong with them.
-fn recommend(host: &Host, server: Server, memory: &MemoryNeed, report: &mut InfoReport) {
-    let exceeds = capacity::exceeded(&report.capacity).next().is_some();
-    let wrong = report.findings.iter().any(|finding| finding.severity == Severity::Error);
-    let Some(connections) = report.capacity.connections.filter(|_| exceeds || wrong) else { return };
-    let demand = |connections| Demand { connections, active: None };
-    let proposal = match capacity::size(demand(connections), server, &host.machine, memory) {
-        Ok(proposal) => proposal,
-        Err(refusal) if refusal.largest > 0 => {
-            match capacity::size(demand(refusal.largest), server, &host.machine, memory) {
-                Ok(proposal) => proposal,
-                Err(_) => return,
-            }
+/// Returns what the running server's processes need, as far as it was measured.
+fn memory_need(measured: Option<&Measured>) -> MemoryNeed {
+    let asked = crate::params::Memory { per_worker: Some("measured".to_owned()), reserve: None };
+    measured.and_then(|seen| MemoryNeed::new(Some(&asked), Some(seen)).ok()).unwrap_or_default()
+}
+
+/// Proposes sizes where something speaks against those in force: for the connections that they are meant to hold, or
+/// for twice as many where the error log says that all workers were busy; what does not fit, for as many as do.
+fn recommend(host: &Host, measured: Option<&Measured>, report: &mut InfoReport) {
+    let (Some(mpm), Some(held)) = (host.mpm(), report.capacity.connections) else { return };
+    let wrong: Vec<&str> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| finding.rule.as_str())
+        .collect();
+    let exceeded = capacity::exceeded(&report.capacity).next();
+    let reached = report.log.iter().find(|message| status::MRW_REACHED.contains(&message.code));
+    let (connections, active, why) = match (reached, exceeded) {
+        (Some(message), _) => {
+            let active = report.capacity.workers.map(|workers| workers.saturating_mul(2));
+            let why = format!(
+                "the error log says that all workers were busy ({}, {} times): for twice as many",
+                message.code, message.count
+            );
+            (held.saturating_mul(2), active.filter(|_| mpm == Mpm::Event), why)
         }
-        Err(_) => return,
+        (None, Some(bound)) => {
+            (held, None, format!("the numbers in force need more {} than there is", bound.name))
+        }
+        (None, None) if !wrong.is_empty() => {
+            (held, None, format!("the numbers in force are in error ({})", wrong.join(", ")))
+        }
+        (None, None) => return,
     };
-    let settings: BTreeMap<&str, u64> =
-        proposal.settings.iter().map(|choice| (choice.setting, choice.value)).collect();
-    report.recommendation =
-        Some(json!({"mpm": proposal.mpm, "connections": proposal.connections, "settings": settings}));
+    let (server, memory) = (Server::of(mpm, host.version(), &host.configuration), memory_need(measured));
+    let size = |connections: u64| {
+        let demand = Demand { connections, active: active.map(|active| active.min(connections)) };
+        capacity::size(demand, server, &host.machine, &memory)
+    };
+    let proposal = match size(connections) {
+        Err(refusal) if refusal.largest > 0 => size(refusal.largest),
+        sized => sized,
+    };
+    let Ok(proposal) = proposal else { return };
+    report.recommendation = Some(Recommendation {
+        mpm: proposal.mpm,
+        connections: proposal.connections,
+        why,
+        settings: proposal.settings.iter().map(|choice| (choice.setting, choice.value)).collect(),
+    });
 }
 
 /// Returns the number that httpd uses for a directive.
@@ -176,15 +199,15 @@ fn memory(measured: &Measured) -> InfoMemory {
         processes: measured.processes,
         rss_mb: measured.rss.mib(),
         pss_mb: measured.pss.mib(),
-        per_process_mb: tenths(measured.per_process),
-        per_worker_mb: tenths(measured.per_worker),
+        per_process_mb: thousandths(measured.per_process),
+        per_worker_mb: thousandths(measured.per_worker),
     }
 }
 
-/// Returns mebibytes with one decimal.
-fn tenths(bytes: Bytes) -> f64 {
-    let tenths = (bytes.0.saturating_mul(10) + Bytes::MIB / 2) / Bytes::MIB;
-    f64::from(u32::try_from(tenths).unwrap_or(u32::MAX)) / 10.0
+/// Returns mebibytes with three decimals: a worker of event takes some ten kibibytes.
+fn thousandths(bytes: Bytes) -> f64 {
+    let thousandths = (bytes.0.saturating_mul(1000) + Bytes::MIB / 2) / Bytes::MIB;
+    f64::from(u32::try_from(thousandths).unwrap_or(u32::MAX)) / 1000.0
 }
 
 /// Returns the limits that could be read.
@@ -250,9 +273,12 @@ fn ask_status(params: &InfoParams, host: &Host, report: &mut InfoReport) {
             return;
         }
         None => {
-            let listen = host.configuration.listen.first().map_or("80", String::as_str);
-            let port = listen.rsplit(':').next().unwrap_or("80");
-            format!("http://127.0.0.1:{port}/server-status")
+            let Some(address) = plain_address(&host.configuration.listen) else {
+                report.status_reason =
+                    Some("httpd listens nowhere on the loopback for plain HTTP: give status_url".to_owned());
+                return;
+            };
+            format!("http://{address}/server-status")
         }
     };
     match status::ask(&url, STATUS_TIMEOUT) {
@@ -261,9 +287,22 @@ fn ask_status(params: &InfoParams, host: &Host, report: &mut InfoReport) {
     }
 }
 
+/// Returns the first address among the values of `Listen` at which this host can ask for plain HTTP.
+fn plain_address(listen: &[String]) -> Option<String> {
+    listen.iter().find_map(|value| {
+        let (address, port) = value.rsplit_once(':').unwrap_or(("", value));
+        let port: u16 = port.parse().ok()?;
+        match address {
+            _ if port == 443 => None,
+            "" | "*" | "0.0.0.0" | "[::]" => Some(format!("127.0.0.1:{port}")),
+            "localhost" | "[::1]" => Some(format!("{address}:{port}")),
+            _ => address.starts_with("127.").then(|| format!("{address}:{port}")),
+        }
+    })
+}
+
 /// Searches the end of the error log for limits that were met.
-fn log(root: &Path, host: &Host) -> Vec<status::LogMessage> {
-    let Some(dir) = host.start.environment.get("APACHE_LOG_DIR") else { return Vec::new() };
-    let path: PathBuf = under(root, &Path::new(dir).join("error.log"));
-    status::log_messages(&path).unwrap_or_default()
+fn log(files: &dyn Files, root: &Path, host: &Host) -> Vec<status::LogMessage> {
+    let path = host.configuration.error_log.as_deref().and_then(|path| resolve(files, path).ok());
+    path.and_then(|path| status::log_messages(&under(root, &path)).ok()).unwrap_or_default()
 }

@@ -882,6 +882,42 @@ capacity:
         needs: 1280
         source: /proc/meminfo
     binding: memory
+sizes:
+  description:
+    - >-
+      The numbers worked out from the parameter C(capacity), each with its reason; empty where it is not
+      given.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    directive:
+      description:
+        - The directive's name.
+      returned: always
+      type: str
+    setting:
+      description:
+        - The key in C(settings).
+      returned: always
+      type: str
+    value:
+      description:
+        - The value.
+      returned: always
+      type: int
+    why:
+      description:
+        - The reason, one sentence.
+      returned: always
+      type: str
+  sample:
+    - directive: MaxRequestWorkers
+      setting: max_request_workers
+      value: 460
+      why: >-
+        400 requests served at one moment, and 60 idle workers that let their processes hold the other
+        connections
 config_test:
   description:
     - The real configuration test.

@@ -331,7 +331,7 @@ memory:
     rss_mb: 120
     pss_mb: 64
     per_process_mb: 6.5
-    per_worker_mb: 0.4
+    per_worker_mb: 0.392
 status:
   description:
     - What mod_status tells; null where it does not answer.
@@ -575,9 +575,41 @@ overridden:
 recommendation:
   description:
     - >-
-      Settings for the load that the current ones are meant for, ready to paste; null where nothing is to
+      Settings to paste and why: for the load that the current ones are meant for where something is wrong
+      with them, for twice that load where the error log says that it was reached. Null where nothing is to
       better.
   returned: always
-  type: raw
-  sample: null
+  type: dict
+  contains:
+    mpm:
+      description:
+        - The MPM they are for.
+        - 'C(event): Threads, and one listener a process that holds idle connections without a worker.'
+        - 'C(worker): Threads, one for each connection.'
+        - 'C(prefork): One process for each connection.'
+      returned: always
+      type: str
+    connections:
+      description:
+        - The connections they hold.
+      returned: always
+      type: int
+    why:
+      description:
+        - What speaks against the numbers in force, one sentence.
+      returned: always
+      type: str
+    settings:
+      description:
+        - The numbers, as the parameter C(settings) takes them.
+      returned: always
+      type: dict
+  sample:
+    mpm: event
+    connections: 2400
+    why: 'the error log says that all workers were busy (AH00484, 1 times): for twice as many'
+    settings:
+      max_request_workers: 900
+      threads_per_child: 150
+      thread_limit: 150
 '''

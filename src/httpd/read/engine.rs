@@ -115,12 +115,19 @@ impl ErrorLogs {
 
     /// Returns how many are open beside the main server's. Those that go to syslog are no files.
     fn beside_main(&self) -> u64 {
-        let opened = |name: &&Vec<u8>| {
-            let syslog = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"syslog"));
-            !syslog && self.main.as_ref() != Some(name)
-        };
+        let opened = |name: &&Vec<u8>| !is_syslog(name) && self.main.as_ref() != Some(name);
         self.vhosts.iter().filter(opened).count() as u64
     }
+
+    /// Returns the file of the main server's, as written; httpd's default where none is named.
+    fn main_file(&self) -> Option<&[u8]> {
+        let name = self.main.as_deref().unwrap_or(b"logs/error_log");
+        (!is_syslog(name) && name.first() != Some(&b'|')).then_some(name)
+    }
+}
+
+fn is_syslog(name: &[u8]) -> bool {
+    name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"syslog"))
 }
 
 pub(super) struct Reader<'a> {

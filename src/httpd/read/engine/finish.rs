@@ -5,13 +5,18 @@ use super::{Guard, Reader, Step};
 use crate::httpd::Version;
 use crate::httpd::directives::{DIRECTIVES, Group, Parser};
 use crate::httpd::read::lines::Place;
-use crate::httpd::read::{Configuration, Line, NoteKind, ReadError, Scope, modules};
+use crate::httpd::read::{Configuration, Line, NoteKind, ReadError, Scope, modules, paths};
 
 impl Reader<'_> {
     /// Adds what only the end of reading tells.
     pub(super) fn finish(mut self) -> Configuration {
         self.finish_guards();
         self.config.logs += self.error_logs.beside_main();
+        self.config.error_log = self
+            .error_logs
+            .main_file()
+            .and_then(|name| paths::under(&self.server_root, name))
+            .map(|path| paths::path(&path));
         let mut errors = std::mem::take(&mut self.building);
         let mpms: Vec<&str> = self.config.mpms().iter().map(|mpm| mpm.module()).collect();
         let main = self.start.file.clone();

@@ -1,0 +1,115 @@
+//! What `tuning_info` tells of a real Debian host, whose server runs: its status, its log, what to paste.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use test_hosts::Host;
+
+const LOG: &str = "/var/log/apache2/error.log";
+
+/// A line as event writes it when it runs out of workers.
+const REACHED: &str = "[Sat Nov 21 06:00:00.000000 2026] [mpm_event:error] [pid 1:tid 1] AH00484: server reached \
+    MaxRequestWorkers setting, consider raising the MaxRequestWorkers setting\n";
+
+fn ask(host: &Host, parameters: &Value) -> Value {
+    let ran = host.run_with_input(&["apache-tuning", "-"], parameters.to_string().as_bytes());
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}{}", ran.stdout, ran.stderr))
+}
+
+fn look(host: &Host) -> Value {
+    ask(host, &json!({"_ansible_module_name": "webfleet.apache.tuning_info"}))
+}
+
+fn running() -> Host {
+    let host = Host::debian12_event();
+    host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+    host.start_apache();
+    host
+}
+
+#[test]
+fn a_server_in_order_is_told_as_it_is_and_nothing_is_recommended() {
+    let host = running();
+    let told = look(&host);
+    let status = &told["status"];
+    let workers = status["busy_workers"].as_u64().unwrap() + status["idle_workers"].as_u64().unwrap();
+    assert_eq!((workers, &status["mpm"]), (50, &json!("event")), "StartServers 2 x ThreadsPerChild 25");
+    assert_eq!((&told["log"], &told["recommendation"]), (&json!([]), &Value::Null), "{told}");
+    // A worker takes kibibytes, which whole or tenth mebibytes would not show.
+    let memory = &told["memory"];
+    assert!(memory["per_worker_mb"].as_f64().is_some_and(|each| each > 0.0 && each < 1.0), "{memory}");
+
+    let text = host.run(&["apache-tuning", "info"]).stdout;
+    assert!(text.contains("workers busy and ") && text.contains(" connections of which "), "{text}");
+}
+
+#[test]
+fn mod_status_is_asked_where_it_answers_and_the_reason_told_where_not() {
+    let host = Host::debian12_event();
+    host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+    host.write("/etc/apache2/ports.conf", "Listen 443\nListen 192.0.2.1:80\nListen 127.0.0.9:8080\n");
+    host.sh("ip address add 192.0.2.1/32 dev lo").ok();
+    host.sh("sed -i 's/:80>/:8080>/' /etc/apache2/sites-available/000-default.conf").ok();
+    host.run(&["apache2ctl", "start"]).ok();
+    let answers = || look(&host)["status"]["mpm"] == "event";
+    let until = Instant::now() + Duration::from_secs(20);
+    while !answers() {
+        assert!(Instant::now() < until, "{:#}", look(&host)["status_reason"]);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    host.write("/etc/apache2/ports.conf", "Listen 443\nListen 192.0.2.1:80\n");
+    let told = look(&host);
+    assert_eq!(told["status"], Value::Null);
+    assert!(told["status_reason"].as_str().unwrap().contains("status_url"), "{}", told["status_reason"]);
+}
+
+#[test]
+fn a_log_that_says_all_workers_were_busy_leads_to_numbers_that_the_task_accepts() {
+    // Where Debian's own log is, and where the main server's line puts it on other distributions.
+    for (log, line) in [(LOG, ""), ("/etc/apache2/logs/error_log", "ErrorLog logs/error_log\n")] {
+        let host = running();
+        host.write("/etc/apache2/conf-enabled/log.conf", line);
+        std::fs::create_dir_all(host.path("/etc/apache2/logs")).unwrap();
+        host.write(log, format!("{REACHED}something else\n{REACHED}"));
+        let told = look(&host);
+        assert_eq!(
+            (&told["log"][0]["code"], &told["log"][0]["count"]),
+            (&json!("AH00484"), &json!(2)),
+            "{told}"
+        );
+        let advice = &told["recommendation"];
+        assert_eq!(advice["connections"], 2 * told["capacity"]["connections"].as_u64().unwrap());
+        assert!(advice["why"].as_str().unwrap().contains("AH00484"), "{advice}");
+
+        let text = host.run(&["apache-tuning", "info"]).stdout;
+        assert!(text.contains("    mpm: event\n    settings:\n      "), "{text}");
+        let pasted = json!({"mpm": advice["mpm"], "settings": advice["settings"]});
+        let done = ask(&host, &pasted);
+        assert_eq!((&done["changed"], &done["activation"]["done"]), (&json!(true), &json!(true)), "{done}");
+        assert!(done["capacity"]["connections"].as_u64() >= advice["connections"].as_u64(), "{done}");
+    }
+}
+
+#[test]
+fn a_load_is_answered_with_each_number_and_its_reason() {
+    let host = Host::debian12_event();
+    host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+    let asked = json!({"capacity": {"connections": 2000}, "_ansible_check_mode": true});
+    let answer = ask(&host, &asked);
+    let sizes = answer["sizes"].as_array().unwrap();
+    assert!(sizes.len() >= 8, "{sizes:?}");
+    for size in sizes {
+        let directive = size["directive"].as_str().unwrap();
+        assert_eq!(answer["effective"][directive]["used"], size["value"].to_string(), "{directive}");
+        assert!(!size["why"].as_str().unwrap().is_empty(), "{directive}");
+    }
+    assert_eq!(ask(&host, &json!({"_ansible_check_mode": true}))["sizes"], json!([]));
+
+    host.write("/root/wanted.json", asked.to_string());
+    let text = host.run(&["apache-tuning", "preview", "/root/wanted.json"]).stdout;
+    for size in sizes {
+        assert!(text.contains(size["why"].as_str().unwrap()), "{size}: {text}");
+    }
+    assert!(text.contains("at most ") && text.contains("* open_files"), "{text}");
+}
