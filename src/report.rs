@@ -162,7 +162,8 @@ pub enum Need {
     Restart,
 }
 
-/// Bringing the change into a running server. JSON: `{"needed": "restart", "done": false, "reasons": ["..."]}`.
+/// Bringing the change into a running server. JSON: `{"needed": "restart", "done": false, "running": true,
+/// "reasons": ["..."]}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Activation {
@@ -170,6 +171,8 @@ pub struct Activation {
     pub needed: Need,
     /// Whether it was done in this run.
     pub done: bool,
+    /// Whether a server was seen running; a handler that restarts would start one that was stopped on purpose.
+    pub running: bool,
     /// Why, one sentence each.
     pub reasons: Vec<String>,
 }

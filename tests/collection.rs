@@ -588,18 +588,23 @@ fn the_role_refuses_a_wrong_variable_before_it_asks_the_host() {
 
 #[test]
 fn the_role_s_handlers_do_what_the_answer_says() {
-    for (changed, restart, reload, wanted) in [
-        (true, true, false, Some("Restart Apache")),
-        (true, false, true, Some("Reload Apache")),
+    for (changed, restart, reload, running, wanted) in [
+        (true, true, false, true, Some("Restart Apache")),
+        (true, false, true, true, Some("Reload Apache")),
         // A restart takes up all that a reload would.
-        (true, true, true, Some("Restart Apache")),
-        (true, false, false, None),
+        (true, true, true, true, Some("Restart Apache")),
+        (true, false, false, true, None),
         // An earlier run left it to a handler that never ran.
-        (false, true, false, Some("Restart Apache")),
-        (false, false, false, None),
+        (false, true, false, true, Some("Restart Apache")),
+        (false, false, false, true, None),
+        // What does not run is not started.
+        (true, true, false, false, None),
+        (true, false, true, false, None),
     ] {
-        let answer =
-            json!({"changed": changed, "msg": "", "restart_required": restart, "reload_required": reload});
+        let answer = json!({
+            "changed": changed, "msg": "", "restart_required": restart, "reload_required": reload,
+            "activation": {"running": running},
+        });
         let site = Site::new(format!("#!/bin/sh\necho '{answer}'\n").as_bytes());
         let role = json!([{"ansible.builtin.include_role": {"name": "webfleet.apache.tuning"}}]);
         // In check mode no service is touched; whether this machine has one does not matter here.

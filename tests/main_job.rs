@@ -110,6 +110,7 @@ fn one_task_brings_a_host_with_mod_php_to_event() {
     assert_eq!(loaded_mpm(&host), "event");
     assert_eq!(done["mpm"], json!({"before": "prefork", "after": "event", "running": null}));
     assert_eq!(done["activation"]["needed"], "restart");
+    assert_eq!(done["activation"]["running"], false, "nothing runs in this host");
     assert_eq!(done["effective"]["MaxRequestWorkers"]["used"], "1024");
     // What Debian's own tools say afterwards, and what package scripts will hear.
     for (query, status) in [

@@ -234,7 +234,7 @@ pub fn evaluate(
         changes: plan::entries(&changes),
         effective: entries(&values),
         overridden,
-        activation: Activation { needed: need, done: false, reasons },
+        activation: Activation { needed: need, done: false, running: host.running.is_some(), reasons },
         capacity: capacity::assess(
             &Server::of(after_mpm, version, after),
             &in_force,

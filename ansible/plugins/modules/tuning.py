@@ -769,6 +769,13 @@ activation:
         - Whether it was done in this run.
       returned: always
       type: bool
+    running:
+      description:
+        - >-
+          Whether a server was seen running; a handler that restarts would start one that was stopped on
+          purpose.
+      returned: always
+      type: bool
     reasons:
       description:
         - Why, one sentence each.
@@ -778,6 +785,7 @@ activation:
   sample:
     needed: restart
     done: true
+    running: true
     reasons:
       - the MPM changes from prefork to event
 restart_required:
