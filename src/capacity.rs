@@ -592,7 +592,7 @@ impl<'a> Ask<'a> {
             out.0.iter().map(|choice| (choice.directive, choice.value.to_string())).collect();
         let normal = normalise::normalise(mpm, self.server.version, &written);
         let capacity = assess(&self.server, &normal, Some(connections), self.host, self.memory);
-        Proposal { mpm, connections, active, settings: out.0, capacity, notes: self.notes(workers) }
+        Proposal { mpm, connections, active, settings: out.0, capacity, notes: self.notes(&normal.sizes) }
     }
 
     fn backlog(&self) -> (u64, String) {
@@ -615,7 +615,9 @@ impl<'a> Ask<'a> {
         }
     }
 
-    fn notes(&self, workers: u64) -> Vec<String> {
+    fn notes(&self, sizes: &Sizes) -> Vec<String> {
+        let (processes, workers, threads) =
+            (whole(sizes.processes), whole(sizes.workers), whole(sizes.threads));
         let mut notes = Vec::new();
         if self.server.mpm == Mpm::Event
             && self.demand.active.is_none()
@@ -634,6 +636,20 @@ impl<'a> Ask<'a> {
                 |most| format!("each of the {workers} workers may need up to {most}"),
             );
             notes.push(format!("nothing was refused for memory: {why}; {most}"));
+        }
+        // Where a limit is not known, nothing else says what it has to allow.
+        if self.host.open_files.is_none() {
+            notes.push(format!(
+                "the limit of open files is not known: a process may have {} open (LimitNOFILE of the unit, \
+                 APACHE_ULIMIT_MAX_FILES of Debian's start script)",
+                files(&self.server, threads, whole(sizes.factor))
+            ));
+        }
+        if self.host.tasks_max.is_none() {
+            notes.push(format!(
+                "the limit of tasks is not known: the server may have {} (TasksMax of the unit)",
+                tasks(&self.server, processes, threads)
+            ));
         }
         notes
     }

@@ -82,6 +82,21 @@ fn event_holds_five_thousand_connections_with_at_most_four_hundred_threads() {
 }
 
 #[test]
+fn limits_that_are_not_known_are_told_with_what_they_have_to_allow() {
+    let told = |machine: &Machine| {
+        ask(Mpm::Worker, 1000, None, machine, &MemoryNeed::default()).unwrap().notes.join("\n")
+    };
+    let mut machine = host(8);
+    let unknown = told(&machine);
+    assert!(unknown.contains("a process may have 59 open"), "9 + 25 x 2: {unknown}");
+    assert!(unknown.contains("the server may have 1081"), "40 x (25 + 2) + 1: {unknown}");
+    machine.open_files = known(8192, "open_files");
+    machine.tasks_max = known(9000, "tasks_max");
+    let all = told(&machine);
+    assert!(!all.contains("open files") && !all.contains("limit of tasks"), "{all}");
+}
+
+#[test]
 fn open_files_cost_workers_before_they_refuse() {
     let mut machine = host(8);
     let workers = |machine: &Machine| {
