@@ -1,14 +1,15 @@
 //! argv to one of two fronts, print, exit code.
 
+mod heap;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use apache_tuning::{ansible, cli};
 
-/// musl's own allocator takes a quarter of all instructions of a run.
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: heap::Heap = heap::Heap::new();
 
 fn main() -> ExitCode {
     // A second start of ourselves, that becomes httpd.

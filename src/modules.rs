@@ -252,12 +252,17 @@ impl Farm {
         run::exists(files, &self.enabled(kind, name))
     }
 
-    /// Returns the names that httpd reads from the enabled directory, in its order.
+    /// Returns those names that are `wanted` and that httpd reads from the enabled directory, in its order.
     ///
     /// # Errors
     /// [`Problem::Unreadable`].
-    pub fn list_enabled(&self, files: &dyn Files, kind: Kind) -> Result<Vec<String>, Problem> {
-        self.list(files, kind, "enabled")
+    pub fn list_enabled(
+        &self,
+        files: &dyn Files,
+        kind: Kind,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, Problem> {
+        self.list(files, kind, "enabled", wanted)
     }
 
     /// Returns the names that can be enabled, sorted bytewise.
@@ -265,7 +270,7 @@ impl Farm {
     /// # Errors
     /// [`Problem::Unreadable`].
     pub fn list_available(&self, files: &dyn Files, kind: Kind) -> Result<Vec<String>, Problem> {
-        self.list(files, kind, "available")
+        self.list(files, kind, "available", |_| true)
     }
 
     /// Returns the MPMs that httpd would load from `mods-enabled`: one on a sound host. `mpm_itk` is none: it sits on prefork.
@@ -420,12 +425,18 @@ impl Farm {
         Ok(headers)
     }
 
-    /// Returns the names of the files in a directory that are there, links followed, hidden ones left out.
-    fn list(&self, files: &dyn Files, kind: Kind, which: &str) -> Result<Vec<String>, Problem> {
+    /// Returns the wanted names of the files in a directory that are there, links followed, hidden ones left out.
+    fn list(
+        &self,
+        files: &dyn Files,
+        kind: Kind,
+        which: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, Problem> {
         let dir = self.config_dir.join(format!("{}-{which}", kind.directory()));
         let mut names = Vec::new();
         for file in run::entries(files, &dir)? {
-            if let Some(name) = run::stem(&file, kind)
+            if let Some(name) = run::stem(&file, kind).filter(|name| wanted(name))
                 && run::exists(files, &dir.join(&file))?
             {
                 names.push(name.to_owned());

@@ -46,6 +46,20 @@ pub trait Files {
     /// Returns the whole content of a regular file, links followed inside the view's root.
     fn read(&self, path: &Path) -> io::Result<Arc<[u8]>>;
 
+    /// Shows a regular file piece by piece from its end, until `look` returns true: for what is searched in programs,
+    /// whose texts stand behind their code. Each piece but the one at the file's end, which `look` is told, runs
+    /// `overlap` bytes into the one shown before. `look` may not read through the same view.
+    fn scan_back(
+        &self,
+        path: &Path,
+        overlap: usize,
+        look: &mut dyn FnMut(&[u8], bool) -> bool,
+    ) -> io::Result<()> {
+        let _ = overlap;
+        look(&self.read(path)?, true);
+        Ok(())
+    }
+
     /// Returns what stands at `path`, the last component not followed when it is a link.
     fn link_kind(&self, path: &Path) -> io::Result<Kind>;
 
@@ -64,9 +78,10 @@ pub trait Files {
         }
     }
 
-    /// Says that these files will be read soon and in this order, so that a slow view can begin.
-    fn prefetch(&self, paths: &[PathBuf]) {
-        let _ = paths;
+    /// Says that so many files will be read soon and in this order, so that a slow view can begin. None at all says
+    /// that nothing more will be asked for of those announced before.
+    fn prefetch(&self, count: usize, paths: &mut dyn Iterator<Item = &Path>) {
+        let _ = (count, paths);
     }
 
     /// Returns who may do what with `path`, links followed; `None` where this view does not know.
@@ -83,6 +98,74 @@ pub trait Files {
     /// Tells whether a directory, links followed, stands at `path`; unreadable counts as not.
     fn is_dir(&self, path: &Path) -> bool {
         matches!(self.kind(path), Ok(Kind::Dir))
+    }
+}
+
+/// A view in which a file that was read stays as it was then: one look at a host judges and plans on the same content,
+/// and reads it once. Only the first files are remembered, and only small ones: those that are read more than once are
+/// among them, and thousands of virtual hosts need not be held.
+pub struct Snapshot<'a> {
+    files: &'a dyn Files,
+    /// By the path's text: to hash a path itself, all its components are walked.
+    read: RefCell<HashMap<OsString, Arc<[u8]>>>,
+}
+
+impl<'a> Snapshot<'a> {
+    /// How many files are remembered.
+    const MOST: usize = 256;
+    /// The largest file that is remembered, in bytes.
+    const LARGEST: usize = 64 * 1024;
+
+    /// Returns a view of `files` that remembers.
+    pub fn new(files: &'a dyn Files) -> Self {
+        Self { files, read: RefCell::default() }
+    }
+}
+
+impl Files for Snapshot<'_> {
+    fn read(&self, path: &Path) -> io::Result<Arc<[u8]>> {
+        if let Some(content) = self.read.borrow().get(path.as_os_str()) {
+            return Ok(content.clone());
+        }
+        let content = self.files.read(path)?;
+        let mut read = self.read.borrow_mut();
+        if content.len() <= Self::LARGEST && read.len() < Self::MOST {
+            read.insert(path.as_os_str().to_owned(), content.clone());
+        }
+        Ok(content)
+    }
+
+    fn scan_back(
+        &self,
+        path: &Path,
+        overlap: usize,
+        look: &mut dyn FnMut(&[u8], bool) -> bool,
+    ) -> io::Result<()> {
+        self.files.scan_back(path, overlap, look)
+    }
+
+    fn link_kind(&self, path: &Path) -> io::Result<Kind> {
+        self.files.link_kind(path)
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        self.files.read_link(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        self.files.list(dir)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        self.files.kind(path)
+    }
+
+    fn prefetch(&self, count: usize, paths: &mut dyn Iterator<Item = &Path>) {
+        self.files.prefetch(count, paths);
+    }
+
+    fn status(&self, path: &Path) -> Option<Status> {
+        self.files.status(path)
     }
 }
 
@@ -273,8 +356,8 @@ pub fn node(files: &dyn Files, path: &Path) -> io::Result<Node> {
 }
 
 impl Files for Draft<'_> {
-    fn prefetch(&self, paths: &[PathBuf]) {
-        self.base.prefetch(paths);
+    fn prefetch(&self, count: usize, paths: &mut dyn Iterator<Item = &Path>) {
+        self.base.prefetch(count, paths);
     }
 
     fn read(&self, path: &Path) -> io::Result<Arc<[u8]>> {

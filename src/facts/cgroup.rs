@@ -6,7 +6,9 @@
 //!
 //! Source: `cgroups(7)`, the kernel's `Documentation/admin-guide/cgroup-v2.rst` and `cgroup-v1/memory.rst`.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Known;
 use super::parse::{self, Groups};
@@ -20,6 +22,8 @@ pub struct Service<'a> {
     files: &'a dyn Files,
     groups: Groups,
     mountinfo: PathBuf,
+    /// Its content once somebody asked: the kernel writes it anew for each reader.
+    mounts: OnceCell<Option<Arc<[u8]>>>,
     /// The mount of version 2, where it has been found; controllers of version 1 are looked up by name.
     unified: Option<PathBuf>,
 }
@@ -38,13 +42,15 @@ impl<'a> Service<'a> {
             groups.unified = groups.unified.map(|_| path.to_owned());
         }
         let mountinfo = home.join("mountinfo");
+        let mounts = OnceCell::new();
         let unified = groups.unified.as_ref().and_then(|_| {
             if files.is_file(&Path::new(ROOT).join("cgroup.controllers")) {
                 return Some(PathBuf::from(ROOT));
             }
-            parse::group_mount(&files.read(&mountinfo).ok()?, None).map(PathBuf::from)
+            parse::group_mount(mounts.get_or_init(|| files.read(&mountinfo).ok()).as_ref()?, None)
+                .map(PathBuf::from)
         });
-        Some(Self { files, groups, mountinfo, unified })
+        Some(Self { files, groups, mountinfo, mounts, unified })
     }
 
     /// Returns the least memory, in bytes, that any group above the service may use.
@@ -115,7 +121,8 @@ impl<'a> Service<'a> {
         if self.files.is_dir(&usual) {
             return Some(usual);
         }
-        parse::group_mount(&self.read(&self.mountinfo)?, Some(controller)).map(PathBuf::from)
+        let mounts = self.mounts.get_or_init(|| self.read(&self.mountinfo)).as_ref()?;
+        parse::group_mount(mounts, Some(controller)).map(PathBuf::from)
     }
 
     fn limit(&self, path: &Path) -> Option<Known<u64>> {
@@ -123,7 +130,7 @@ impl<'a> Service<'a> {
         Some(Known { value, source: path.to_string_lossy().into_owned() })
     }
 
-    fn read(&self, path: &Path) -> Option<std::sync::Arc<[u8]>> {
+    fn read(&self, path: &Path) -> Option<Arc<[u8]>> {
         self.files.read(path).ok()
     }
 }

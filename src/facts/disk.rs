@@ -1,35 +1,57 @@
 //! The disk as [`Files`]: reads only, confined to a root directory, never hangs on a pipe or a device.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, RawDir};
 
+use super::ahead::Ahead;
 use crate::tree::{Files, Kind, Status, bytes, resolve};
 
 /// The largest file that is read. httpd refuses a single line beyond 16 MiB; no configuration comes near this.
 const MOST: usize = 64 * 1024 * 1024;
 
-/// What a file of the kernel's holds at most, for those that are given in one read.
-const PAGE: usize = 4096;
+/// The size of the room that files are read into: more than those of the kernel that are given in one read.
+const ROOM: usize = 32 * 1024;
 
 /// The files under a root directory.
 #[derive(Debug)]
 pub struct Disk {
     /// `None` for the host's own root, where the kernel follows links by itself.
     root: Option<PathBuf>,
+    room: RefCell<Box<[u8]>>,
+    ahead: RefCell<Option<Ahead>>,
 }
 
 impl Disk {
     /// Returns the files under `root`; links in them lead to paths under `root` too.
     pub fn new(root: &Path) -> Self {
-        Self { root: (root != Path::new("/")).then(|| root.to_owned()) }
+        let root = (root != Path::new("/")).then(|| root.to_owned());
+        Self { root, room: RefCell::new(vec![0; ROOM].into()), ahead: RefCell::new(None) }
+    }
+
+    /// Opens a regular file, and returns the size it says it has.
+    fn open(&self, path: &Path) -> io::Result<(OwnedFd, usize)> {
+        // Without O_NONBLOCK, opening a pipe that somebody left among the files would wait for ever. The system calls
+        // are made directly: a host with thousands of virtual hosts has as many files, and `std` takes half as many
+        // calls again for each.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = rustix::fs::open(&*self.place(path, true)?, flags, Mode::empty())?;
+        let status = rustix::fs::fstat(&file)?;
+        if !FileType::from_raw_mode(status.st_mode).is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"));
+        }
+        Ok((file, usize::try_from(status.st_size).unwrap_or(0)))
     }
 
     /// Returns where `path`, its directory's links followed, is for the operating system.
@@ -58,34 +80,80 @@ fn missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-impl Files for Disk {
-    fn read(&self, path: &Path) -> io::Result<Arc<[u8]>> {
-        // Without O_NONBLOCK, opening a pipe that somebody left among the files would wait for ever. The system calls
-        // are made directly: a host with thousands of virtual hosts has as many files, and `std` takes half as many
-        // calls again for each.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = rustix::fs::open(&*self.place(path, true)?, flags, Mode::empty())?;
-        let status = rustix::fs::fstat(&file)?;
-        if !FileType::from_raw_mode(status.st_mode).is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"));
+/// Reads a file to its end behind what was read of it.
+fn read_on(file: &OwnedFd, mut content: Vec<u8>) -> io::Result<Arc<[u8]>> {
+    loop {
+        content.reserve(ROOM);
+        let read = rustix::io::retry_on_intr(|| rustix::io::read(file, spare_capacity(&mut content)))?;
+        if content.len() > MOST {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "is larger than 64 MiB"));
         }
-        // Files under /proc say 0 and are read to their end. Those under /proc/sys give a second read nothing, so the
-        // first has room for all.
-        let told = usize::try_from(status.st_size).unwrap_or(0).min(MOST);
-        let mut content = Vec::with_capacity(if told == 0 { PAGE } else { told + 1 });
+        if read == 0 {
+            return Ok(content.into());
+        }
+    }
+}
+
+impl Files for Disk {
+    fn prefetch(&self, count: usize, paths: &mut dyn Iterator<Item = &Path>) {
+        let ahead = Ahead::begin(self.root.as_deref(), count, paths);
+        if ahead.is_some() || count == 0 {
+            *self.ahead.borrow_mut() = ahead;
+        }
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Arc<[u8]>> {
+        if let Some(content) = self.ahead.borrow_mut().as_mut().and_then(|ahead| ahead.take(path)) {
+            return content;
+        }
+        let (file, told) = self.open(path)?;
+        // Configuration files are small: read into one room that is used again, they are copied once, to where they
+        // stay. Those under /proc/sys give a second read nothing, so the first must have room for all.
+        let mut room = self.room.borrow_mut();
+        if told < room.len() {
+            let mut filled = 0;
+            loop {
+                let read = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut room[filled..]))?;
+                filled += read;
+                // Where the size is known, less than there was room for means the end.
+                if read == 0 || (told > 0 && filled < room.len()) {
+                    return Ok(room[..filled].into());
+                }
+                if filled == room.len() {
+                    break;
+                }
+            }
+            return read_on(&file, room[..filled].to_vec());
+        }
+        read_on(&file, Vec::with_capacity(told.min(MOST) + 1))
+    }
+
+    fn scan_back(
+        &self,
+        path: &Path,
+        overlap: usize,
+        look: &mut dyn FnMut(&[u8], bool) -> bool,
+    ) -> io::Result<()> {
+        let (file, size) = self.open(path)?;
+        let mut room = self.room.borrow_mut();
+        let mut end = size;
         loop {
-            if content.len() == content.capacity() {
-                content.reserve(PAGE);
+            let start = end.saturating_sub(room.len());
+            let mut filled = 0;
+            while filled < end - start {
+                let at = (start + filled) as u64;
+                let read = rustix::io::retry_on_intr(|| {
+                    rustix::io::pread(&file, &mut room[filled..end - start], at)
+                })?;
+                if read == 0 {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+                }
+                filled += read;
             }
-            let room = content.capacity() - content.len();
-            let read = rustix::io::retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut content)))?;
-            if content.len() > MOST {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "is larger than 64 MiB"));
+            if look(&room[..filled], end == size) || start == 0 {
+                return Ok(());
             }
-            // Where the size is known, less than there was room for means the end.
-            if read == 0 || (told > 0 && read < room) {
-                return Ok(content.into());
-            }
+            end = start + overlap.min(room.len() / 2);
         }
     }
 
@@ -102,9 +170,17 @@ impl Files for Disk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
-        let mut names: Vec<OsString> = fs::read_dir(self.place(dir, true)?)?
-            .map(|entry| Ok(entry?.file_name()))
-            .collect::<io::Result<_>>()?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
+        let opened = rustix::fs::open(&*self.place(dir, true)?, flags, Mode::empty())?;
+        let mut room = [const { MaybeUninit::uninit() }; 8192];
+        let mut entries = RawDir::new(opened, &mut room);
+        let mut names = Vec::new();
+        while let Some(entry) = entries.next() {
+            let name = entry?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(OsString::from_vec(name));
+            }
+        }
         names.sort_unstable_by(|a, b| bytes(a).cmp(bytes(b)));
         Ok(names)
     }
@@ -209,10 +285,33 @@ mod tests {
             assert_eq!(&*disk.read(Path::new(path)).unwrap(), fs::read(path).unwrap(), "{path}");
         }
         let dir = tempfile::tempdir().unwrap();
-        for size in [0, 1, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE, 1 << 20] {
+        for size in [0, 1, ROOM - 1, ROOM, ROOM + 1, 3 * ROOM, 1 << 20] {
             let path = dir.path().join(size.to_string());
             fs::write(&path, vec![b'x'; size]).unwrap();
             assert_eq!(disk.read(&path).unwrap().len(), size);
+        }
+    }
+
+    #[test]
+    fn a_file_read_ahead_and_not_asked_for_is_forgotten_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = (0..100).map(|number| dir.path().join(number.to_string())).collect();
+        for path in &paths {
+            fs::write(path, "old").unwrap();
+        }
+        let disk = Disk::new(Path::new("/"));
+        let announce = |paths: &[PathBuf]| {
+            disk.prefetch(paths.len(), &mut paths.iter().map(PathBuf::as_path));
+        };
+        announce(&paths);
+        assert_eq!(&*disk.read(&paths[25]).unwrap(), b"old");
+        for path in &paths {
+            fs::write(path, "new").unwrap();
+        }
+        announce(&paths[..5]);
+        announce(&[]);
+        for path in &paths {
+            assert_eq!(&*disk.read(path).unwrap(), b"new");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The host as plain data: the machine's limits, the running server, where each value was read.
 
 pub mod access;
+mod ahead;
 pub mod cgroup;
 pub mod disk;
 pub mod gather;

@@ -13,9 +13,13 @@ pub fn httpd_version(files: &dyn Files, site: &Site, told: Option<&str>) -> Opti
         return Some(Known { value: version, source: "facts.httpd_version".to_owned() });
     }
     let binary = site.layout.binary;
-    if let Ok(content) = files.read(Path::new(binary))
-        && let Some(version) = after(&content, b"Apache/2.")
-    {
+    let mut found = None;
+    // The binary has most of a megabyte, which would be most of the memory that an unchanged run touches.
+    let scanned = files.scan_back(Path::new(binary), NAME.len() + LONGEST, &mut |piece, last| {
+        found = after(piece, last);
+        found.is_some()
+    });
+    if let (Ok(()), Some(version)) = (scanned, found) {
         return Some(Known { value: version, source: binary.to_owned() });
     }
     let database = "/var/lib/dpkg/status";
@@ -29,12 +33,22 @@ pub fn httpd_version(files: &dyn Files, site: &Site, told: Option<&str>) -> Opti
     Some(Known { value: Version::parse(text)?, source: database.to_owned() })
 }
 
-/// Returns the version that follows the product's name in a binary. `needle` ends in the version's first two bytes.
-fn after(content: &[u8], needle: &[u8]) -> Option<Version> {
+/// The product's name in a binary, with the first two bytes of the version.
+const NAME: &[u8] = b"Apache/2.";
+
+/// The most bytes of a version.
+const LONGEST: usize = 16;
+
+/// Returns the version that follows the product's name in a piece of a binary. Where the piece is not the last, a name
+/// so near its end that the version may be cut stood whole in the piece behind it.
+fn after(content: &[u8], last: bool) -> Option<Version> {
     let mut at = 0;
-    while let Some(found) = find(&content[at..], needle) {
-        let start = at + found + needle.len() - 2;
-        let tail = &content[start..content.len().min(start + 16)];
+    while let Some(found) = find(&content[at..], NAME) {
+        let start = at + found + NAME.len() - 2;
+        if !last && start + LONGEST > content.len() {
+            return None;
+        }
+        let tail = &content[start..content.len().min(start + LONGEST)];
         let digits = tail.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
         if let Some(version) = std::str::from_utf8(&tail[..digits]).ok().and_then(Version::parse)
             && version.patch > 0

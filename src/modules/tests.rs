@@ -347,7 +347,7 @@ fn a_snippet_of_configuration_is_linked_and_marked() {
     assert_eq!(steps, [Step { name: "zz-tune".into(), done: Done::Enabled }]);
     assert_eq!(said(&draft.changes().unwrap()), "+conf-enabled/zz-tune.conf +conf/enabled_by_admin/zz-tune");
     assert_eq!(farm().state(&draft, Kind::Conf, "zz-tune").unwrap(), State::Enabled);
-    assert_eq!(farm().list_enabled(&draft, Kind::Conf).unwrap(), ["zz-tune"]);
+    assert_eq!(farm().list_enabled(&draft, Kind::Conf, |_| true).unwrap(), ["zz-tune"]);
 
     farm().disable(&mut draft, Kind::Conf, "zz-tune", PURGE).unwrap();
     assert_eq!(said(&draft.changes().unwrap()), "");
@@ -612,7 +612,7 @@ fn each_state_has_its_name() {
         assert_eq!(farm().is_loaded(&tree, Kind::Module, name).unwrap(), loaded, "{name}");
     }
     assert_eq!(
-        farm().list_enabled(&tree, Kind::Module).unwrap(),
+        farm().list_enabled(&tree, Kind::Module, |_| true).unwrap(),
         ["headers", "mpm_event", "proxy", "rewrite", "unique_id"]
     );
 }

@@ -21,7 +21,7 @@ use crate::report::{
     Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity, worst_first,
 };
 use crate::rules;
-use crate::tree::{Change, Draft, Files, Kind, Node, resolve};
+use crate::tree::{Change, Draft, Files, Kind, Node, Snapshot, resolve};
 
 /// What is read of a host, whatever is asked of it.
 #[derive(Debug)]
@@ -145,6 +145,7 @@ pub fn evaluate(
     mode: Mode,
     undo: Option<&[Change]>,
 ) -> Result<Evaluation, Stopped> {
+    let files: &dyn Files = &Snapshot::new(files);
     let host = Host::look(files, &params.facts, params.instance.as_deref(), params.root == "/")?;
     let version = host.version();
     let mpm = match params.state {

@@ -26,7 +26,8 @@ impl Work<'_> {
 
     /// Takes an enabled mod_php out of a threaded MPM's way. Tells whether the way is free.
     fn settle_php(&mut self, farm: &Farm, mod_php: ModPhp) -> bool {
-        let enabled = match farm.list_enabled(&self.draft, Switched::Module) {
+        let is_php = |name: &str| php_version(name).is_some();
+        let enabled = match farm.list_enabled(&self.draft, Switched::Module, is_php) {
             Ok(enabled) => enabled,
             Err(problem) => {
                 self.findings.push(refusal("mpm", self.ground.mpm.name(), &problem));
@@ -34,7 +35,7 @@ impl Work<'_> {
             }
         };
         let mut free = true;
-        for module in enabled.iter().filter(|name| php_version(name).is_some()) {
+        for module in &enabled {
             let Some(version) = php_version(module) else { continue };
             let snippet = format!("php{version}-fpm");
             let program = format!("/usr/sbin/php-fpm{version}");

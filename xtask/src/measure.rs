@@ -160,7 +160,7 @@ fn size() -> Result<bool> {
 }
 
 /// Times a run and `apache2 -t` on the same files, in turns, and reads the run's memory at its peak. Prints, for each
-/// of both, milliseconds of the fastest of some runs, and KiB.
+/// of both, milliseconds of the fastest run within three seconds, and KiB.
 const TIMES: &str = r"
 import os, sys, time
 def once(words):
@@ -177,6 +177,9 @@ print(min(run[0][0] for run in runs), min(run[1][0] for run in runs), max(run[0]
 /// Holds an unchanged run against `apache2 -t` with ever more virtual hosts.
 fn vhosts() -> Result<bool> {
     let (host, program) = settled_host(Release::Bookworm, &binary(false)?)?;
+    // With a log for each of 10,000 virtual hosts, no server starts under Debian's own limit (FD-001).
+    let envvars = host.read("/etc/apache2/envvars") + "APACHE_ULIMIT_MAX_FILES='ulimit -n 65536'\n";
+    host.write("/etc/apache2/envvars", envvars);
     let mut within = true;
     let mut there = 0;
     println!("{:>8} {:>10} {:>14} {:>7} {:>10}", "vhosts", "run", "apache2 -t", "ratio", "memory");

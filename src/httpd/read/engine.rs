@@ -13,7 +13,6 @@ mod finish;
 mod sections;
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use commands::wanted;
@@ -103,13 +102,14 @@ struct ErrorLogs {
 }
 
 impl ErrorLogs {
-    fn note(&mut self, scope: Scope, name: Vec<u8>) {
+    fn note(&mut self, scope: Scope, name: &[u8]) {
         match scope {
-            Scope::Main => self.main = Some(name),
-            Scope::Vhost(_) => {
-                self.vhosts.insert(name);
+            Scope::Main => self.main = Some(name.to_vec()),
+            // Most virtual hosts name the same.
+            Scope::Vhost(_) if !self.vhosts.contains(name) => {
+                self.vhosts.insert(name.to_vec());
             }
-            Scope::Section => {}
+            Scope::Vhost(_) | Scope::Section => {}
         }
     }
 
@@ -339,13 +339,11 @@ impl<'a> Reader<'a> {
 
     /// Lets the view read ahead.
     fn announce(&self, items: &[include::Item]) {
-        if items.len() > 1 {
-            let path = |item: &include::Item| match item {
-                include::Item::Path(path) => Some(path.clone()),
-                include::Item::Fault { .. } => None,
-            };
-            self.files.prefetch(&items.iter().filter_map(path).collect::<Vec<PathBuf>>());
-        }
+        let paths = items.iter().filter_map(|item| match item {
+            include::Item::Path(path) => Some(path.as_path()),
+            include::Item::Fault { .. } => None,
+        });
+        self.files.prefetch(items.len(), &mut { paths });
     }
 
     fn halt(&mut self, at: Option<Place>, message: String) {

@@ -2,8 +2,8 @@
 //!
 //! Source: `apr_filepath_merge`, `apr_fnmatch` and `apr_fnmatch_test` of APR 1.7.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// The longest path APR takes, in bytes.
@@ -12,6 +12,11 @@ const MAX_PATH: usize = 4096;
 /// Returns a path of these bytes.
 pub(super) fn path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+/// Returns a path of these bytes, which it keeps.
+pub(super) fn owned(bytes: Vec<u8>) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes))
 }
 
 /// Returns a path's bytes.

@@ -83,6 +83,12 @@ fn unescape(raw: &[u8], quote: Option<u8>) -> Cow<'_, [u8]> {
     Cow::Owned(text)
 }
 
+/// Returns the first word of a text, if it has one.
+pub(super) fn first_word(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let mut rest = trim_start(text);
+    (!rest.is_empty()).then(|| word(&mut rest))
+}
+
 /// Returns all words of a text.
 pub(super) fn words(mut rest: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
@@ -147,7 +153,9 @@ impl<'a> Variables<'a> {
     }
 
     fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        if let Some(value) = self.values.get(&name.to_ascii_lowercase()) {
+        if !self.values.is_empty()
+            && let Some(value) = self.values.get(&name.to_ascii_lowercase())
+        {
             return Some(value);
         }
         let name = std::str::from_utf8(name).ok()?;
@@ -159,7 +167,8 @@ impl<'a> Variables<'a> {
     /// [`MAX_EXPANDED`].
     pub(super) fn resolve<'t>(&self, text: &'t [u8], undefined: &mut Vec<Vec<u8>>) -> Option<Cow<'t, [u8]>> {
         let Some(first) = memchr::memchr(b'$', text) else { return Some(Cow::Borrowed(text)) };
-        let mut result = text[..first].to_vec();
+        let mut result = Vec::with_capacity(text.len() + 64);
+        result.extend_from_slice(&text[..first]);
         let mut rest = &text[first..];
         while let Some(&byte) = rest.first() {
             if byte == b'$'

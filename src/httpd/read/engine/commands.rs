@@ -3,7 +3,7 @@
 use super::{Level, MAX_DEPTH, Pending, Reader, Step};
 use crate::httpd::directives::{self, DIRECTIVES, Directive, Parser};
 use crate::httpd::read::lines::Place;
-use crate::httpd::read::words::{is_space, lossy, words};
+use crate::httpd::read::words::{first_word, is_space, lossy, words};
 use crate::httpd::read::{Line, Module, NoteKind, Scope, include, paths};
 use crate::tree::Kind;
 
@@ -81,9 +81,11 @@ pub(super) fn command(name: &[u8]) -> Option<Command> {
     {
         return None;
     }
+    // The first letter is compared before a function is called for the rest.
+    let is = |known: &[u8]| known[0] == first && known.eq_ignore_ascii_case(name);
     COMMANDS
         .iter()
-        .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
+        .find(|(known, _)| is(known.as_bytes()))
         .map(|&(_, command)| command)
         .or_else(|| directives::find(name).map(Command::Kept))
 }
@@ -174,14 +176,14 @@ impl Reader<'_> {
             Command::Listen => {
                 if self.scope == Scope::Main
                     && !self.dead
-                    && let Some(address) = words(rest).first()
+                    && let Some(address) = first_word(rest)
                 {
-                    self.config.listen.push(lossy(address));
+                    self.config.listen.push(lossy(&address));
                 }
             }
             Command::ErrorLog if !self.dead => {
-                if let Some(name) = words(rest).into_iter().next() {
-                    self.error_logs.note(self.scope, name);
+                if let Some(name) = first_word(rest) {
+                    self.error_logs.note(self.scope, &name);
                 }
             }
             // httpd opens each of them anew, also where two name the same file.
@@ -192,7 +194,7 @@ impl Reader<'_> {
                     && !self.dead
                     && let Some(vhost) = self.config.vhosts.get_mut(index as usize)
                 {
-                    vhost.name = words(rest).first().map(|name| lossy(name));
+                    vhost.name = first_word(rest).map(|name| lossy(&name));
                 }
             }
             Command::Use if self.modules.has("macro_module") => self.use_macro(level, rest, place),

@@ -10,6 +10,8 @@ use crate::httpd::read::{Configuration, Line, NoteKind, ReadError, Scope, module
 impl Reader<'_> {
     /// Adds what only the end of reading tells.
     pub(super) fn finish(mut self) -> Configuration {
+        // What was read ahead and not asked for must not be handed to a later look at the host.
+        self.files.prefetch(0, &mut std::iter::empty());
         self.finish_guards();
         self.config.logs += self.error_logs.beside_main();
         self.config.error_log = self
