@@ -2,28 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+#[path = "support/any_input.rs"]
+mod any_input;
 
-use apache_tuning::httpd::Version;
-use apache_tuning::httpd::effective::{effective, own_lines};
-use apache_tuning::httpd::read::{Configuration, Scope, Start, read};
+use std::path::Path;
+
+use any_input::{check, read_and_check, start};
+use apache_tuning::httpd::read::read;
 use apache_tuning::tree::Memory;
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-fn start() -> Start {
-    Start {
-        then: Vec::new(),
-        file: "/c/main".into(),
-        server_root: "/c".into(),
-        version: Version::NEWEST_KNOWN,
-        built_in: ["core", "so", "version"]
-            .map(|name| (format!("{name}_module"), format!("mod_{name}.c")))
-            .to_vec(),
-        defines: vec!["GIVEN".to_owned()],
-        environment: BTreeMap::from([("HOME".to_owned(), "/c".to_owned())]),
-    }
-}
 
 /// Pieces that mean something to the reader, so that chance gets deep into it.
 const PIECES: &[&str] = &[
@@ -120,26 +108,6 @@ fn files(main: &[u8], other: &[u8], deep: &[u8]) -> Memory {
         .link("/c/d/none", "missing")
 }
 
-/// Checks that every index leads somewhere and that what follows from a configuration can be asked for.
-fn check(found: &Configuration) {
-    let file = |id: u32| found.files.get(id as usize).is_some();
-    assert!(found.lines.iter().all(|line| file(line.file) && line.line > 0));
-    assert!(found.notes.iter().all(|note| file(note.file)));
-    assert!(found.vhosts.iter().all(|vhost| file(vhost.file)));
-    let vhost = |scope| matches!(scope, Scope::Vhost(index) if found.vhosts.get(index as usize).is_none());
-    assert!(!found.lines.iter().any(|line| vhost(line.scope)));
-    for (index, read) in found.files.iter().enumerate() {
-        // An including file was read before the file it includes.
-        assert!(read.included_at.is_none_or(|(includer, _)| (includer as usize) < index));
-        assert_eq!(read.included_at.is_none(), index == 0);
-        assert!(read.depth <= 128);
-    }
-    for mpm in found.mpms() {
-        effective(found, mpm, Version::NEWEST_KNOWN, None);
-    }
-    own_lines(found);
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: test_hosts::cases(200, 5_000), ..ProptestConfig::default() })]
 
@@ -211,4 +179,22 @@ fn what_grows_without_end_is_stopped() {
         let found = read(&files(tag.repeat(200_000).as_bytes(), b"", b""), &start());
         assert!(!found.errors.is_empty(), "{tag}");
     }
+}
+
+#[test]
+fn what_fuzzing_starts_from_is_read_without_harm_whole_or_cut_anywhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut read = 0;
+    for folder in ["fuzz/corpus/reader", "tests/configurations"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let input = std::fs::read(entry.unwrap().path()).unwrap();
+            // Each line's end, and places within lines.
+            let ends = (1..=input.len()).filter(|&end| input[end - 1] == b'\n' || end % 17 == 0);
+            for end in ends.chain([0, input.len()]) {
+                read_and_check(&input[..end]);
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 1000, "{read} inputs");
 }

@@ -10,6 +10,7 @@ mod demo;
 mod differential;
 mod dist;
 mod fixture;
+mod fuzz;
 mod generate;
 mod host;
 mod measure;
@@ -36,6 +37,7 @@ const COMMANDS: &[Subcommand] = &[
     Subcommand { name: "collection", help: collection::HELP, run: collection::run },
     Subcommand { name: "bench", help: bench::HELP, run: bench::run },
     Subcommand { name: "host", help: host::HELP, run: host::run },
+    Subcommand { name: "fuzz", help: fuzz::HELP, run: fuzz::run },
     Subcommand { name: "fixture", help: fixture::HELP, run: fixture::run },
     Subcommand { name: "differential", help: differential::HELP, run: differential::run },
     Subcommand { name: "schema", help: "write schema/*.json from the Rust types", run: schema },

@@ -10,9 +10,11 @@ use test_hosts::memory::InMemory;
 use test_hosts::{Flavour, LONG_VARIABLE, Release, ansible, folders, template};
 
 use crate::NOT_STARTED;
+use crate::fuzz;
 use crate::steps::{Times, answers, cargo, run as go};
 
-pub(crate) const HELP: &str = "install what the tests need, then check and test everything [--long]";
+pub(crate) const HELP: &str =
+    "install what the tests need, then check and test everything [--long: more cases, a minute of fuzzing]";
 
 /// What the tests need of this machine besides the hosts.
 const TEST_NEEDS: &[Need] = &[
@@ -48,6 +50,9 @@ const CHECKS: &[Check] = &[
     Check { name: "examples in the documentation", run: |_| examples() },
 ];
 
+/// Those that only a long run makes, behind the others.
+const LONG_CHECKS: &[Check] = &[Check { name: "a minute of fuzzing", run: |_| fuzz::reader(fuzz::SECONDS) }];
+
 fn examples() -> Result<()> {
     go(cargo().args(["test", "--quiet", "--workspace", "--doc"]))
 }
@@ -68,7 +73,8 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     }
     let memory = prepare(&mut times)?;
     let mut good = true;
-    for check in CHECKS {
+    let more = if long { LONG_CHECKS } else { &[] };
+    for check in CHECKS.iter().chain(more) {
         let place = memory.as_ref().map(InMemory::folder);
         if let Err(error) = times.step(check.name, || (check.run)(Setting { long, hosts: place })) {
             eprintln!("cargo xtask test: {error:#}");
