@@ -1,11 +1,12 @@
 //! The pure part of a run: one view of a host and the parameters, to everything that needs no process and no change.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::{Mode, Stopped, refusal, stopped};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
-use crate::distro::{self, Site};
+use crate::distro::{self, ModuleSwitch, Site};
 use crate::facts::version::httpd_version;
 use crate::facts::{Known, Machine, Measured, Running, access, gather, process};
 use crate::features::evasive::{Build, Generation};
@@ -14,7 +15,7 @@ use crate::httpd::envvars;
 use crate::httpd::normalise::{Written, normalise_with_buckets};
 use crate::httpd::read::{self, Configuration, Scope, Start};
 use crate::httpd::{Mpm, Version, directives};
-use crate::params::{Facts, Params, State};
+use crate::params::{Facts, ModPhp, Params, State};
 use crate::plan::sysconfig::Launch;
 use crate::plan::{self, Ground, Plan, Unreadable, Wish, finding};
 use crate::report::{
@@ -214,6 +215,7 @@ pub fn evaluate(
             log_dir: log_dir(files, params, &host.site),
             mpm_available: mpm_available(files, &host.site, mpm),
             mail_program: mail_program(files, params, build.as_ref()),
+            php_fpm: php_fpm(files, params, &host.site),
             start_script_files: gather::start_script_files(files, &host.site),
         },
         memory: &memory,
@@ -360,6 +362,16 @@ fn mail_program(files: &dyn Files, params: &Params, build: Option<&Build>) -> Op
         Generation::Two => "/bin/mail",
     };
     Some(files.is_file(Path::new(program)))
+}
+
+/// Tells whether a php-fpm is installed, where mod_php may go with the MPM. Some packages have the version in its name;
+/// Debian's is looked for by its module's version when the module is taken out.
+fn php_fpm(files: &dyn Files, params: &Params, site: &Site) -> Option<bool> {
+    if params.mod_php != ModPhp::Disable || matches!(site.layout.modules, ModuleSwitch::LinkFarm) {
+        return None;
+    }
+    let is_fpm = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with("php-fpm"));
+    Some(files.list(Path::new("/usr/sbin")).is_ok_and(|names| names.iter().any(is_fpm)))
 }
 
 /// Returns the MPM asked for, else the one that is configured.

@@ -90,6 +90,8 @@ pub struct Host<'a> {
     pub mpm_available: Option<bool>,
     /// Whether the program that mod_evasive mails with is there.
     pub mail_program: Option<bool>,
+    /// Whether a php-fpm is installed, if mod_php is to go.
+    pub php_fpm: Option<bool>,
     /// What the start script's `ulimit -n` lowers the open files to, where it has such a line.
     pub start_script_files: Option<Known<u64>>,
 }

@@ -229,12 +229,25 @@ pub(super) fn php_001(view: &View<'_>, out: &mut Found<'_>) {
         });
         // Fedora's and RHEL's thread-safe build carries the name of PHP's own option.
         if php && !module.path.contains("zts") {
+            let line = module.loaded_at.map(|(file, line)| (view.after.path(file).display(), line));
+            let way = match (view.layout.modules, line) {
+                (ModuleSwitch::LinkFarm, _) => "set mod_php to disable and serve PHP by php-fpm".to_owned(),
+                // There nothing is known of how PHP was set up, and its line is somebody's own.
+                (ModuleSwitch::Sysconfig { .. }, _) => format!(
+                    "take {} out of APACHE_MODULES and serve PHP by php-fpm",
+                    module.identifier.trim_end_matches("_module")
+                ),
+                (_, Some((file, line))) => {
+                    format!("comment {file}:{line} out and serve PHP by php-fpm")
+                }
+                (_, None) => "serve PHP by php-fpm".to_owned(),
+            };
             out.about("mpm").value(view.mpm).code("AH00013").say(
                 format!(
                     "{} is loaded and is not thread-safe: under {} httpd does not start",
                     module.identifier, view.mpm
                 ),
-                "set mod_php to disable and serve PHP by php-fpm, or set mpm to prefork",
+                format!("{way}, or set mpm to prefork"),
             );
         }
     }
@@ -281,10 +294,22 @@ pub(super) fn php_004(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn php_005(view: &View<'_>, out: &mut Found<'_>) {
-    if view.params.mod_php == ModPhp::Disable || view.params.state != State::Present {
+    if view.params.state != State::Present {
         return;
     }
-    if let (Some(module), None) = (php_module(view.before), php_module(view.after)) {
+    let (Some(module), None) = (php_module(view.before), php_module(view.after)) else { return };
+    if view.params.mod_php == ModPhp::Disable {
+        if view.host.php_fpm == Some(false) {
+            out.about("mod_php").value("disable").say(
+                format!(
+                    "{module} runs PHP now and is not loaded under {}, and no php-fpm is installed in /usr/sbin: \
+                     PHP's sources would be sent to whoever asks",
+                    view.mpm
+                ),
+                "install and start php-fpm first; waive PHP-005 if it is elsewhere; or stay with mpm: prefork",
+            );
+        }
+    } else {
         out.about("mod_php").value("refuse").say(
             format!(
                 "{module} runs PHP now and is not loaded under {}: php-fpm has to take PHP over",

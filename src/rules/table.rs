@@ -928,7 +928,7 @@ pub static RULES: &[Rule] = &[
         Error,
         EW,
         "mod_php",
-        "the change of the MPM drops mod_php, and nobody asked for that",
+        "the change of the MPM drops mod_php, and nobody asked for that or no php-fpm is there",
         "RHEL 8 mod_php, conf.modules.d/20-php.conf: loaded under prefork alone",
         modules::php_005,
     ),

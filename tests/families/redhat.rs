@@ -279,6 +279,40 @@ fn mod_evasive_is_switched_off_by_its_line_and_on_again() {
 }
 
 #[test]
+fn mod_php_goes_with_prefork_only_where_a_php_fpm_is_there_to_take_over() {
+    let wished = json!({"mpm": "event", "mod_php": "disable"});
+    for (with_fpm, asked, words) in [
+        (true, json!({"mpm": "event"}), "set mod_php to disable"),
+        (false, wished.clone(), "no php-fpm is installed"),
+    ] {
+        let mut tried = Tried::new(&host("rhel8"));
+        tried.does(&json!({"mpm": "prefork", "waive": ["PHP-004"]}));
+        if !with_fpm {
+            tried.files.apply(&[Change {
+                path: "/usr/sbin/php-fpm".into(),
+                before: Node::text(""),
+                after: Node::Absent,
+            }]);
+        }
+        let (rule, message) = tried.refuses(&asked);
+        assert!(rule == "PHP-005" && message.contains(words), "{rule}: {message}");
+    }
+    let mut tried = Tried::new(&host("rhel8"));
+    tried.does(&json!({"mpm": "prefork", "waive": ["PHP-004"]}));
+    assert_eq!(tried.does(&wished).mpm.after, Some(Mpm::Event));
+}
+
+#[test]
+fn a_php_module_that_nothing_guards_is_refused_with_its_line() {
+    let load = "LoadModule php_module modules/libphp.so\n";
+    let mut tried = edited("rocky9", "/etc/httpd/conf.d/own-php.conf", load);
+    tried.files = tried.files.file("/usr/lib64/httpd/modules/libphp.so", "");
+    let (rule, message) = tried.refuses(&json!({"mpm": "worker"}));
+    assert_eq!(rule, "PHP-001", "{message}");
+    assert!(message.contains("comment /etc/httpd/conf.d/own-php.conf:1 out"), "{message}");
+}
+
+#[test]
 fn the_thread_safe_build_of_php_stands_with_a_threaded_mpm() {
     let mut tried = Tried::new(&host("centos7"));
     assert_eq!(tried.does(&json!({"mpm": "event"})).mpm.after, Some(Mpm::Event));
