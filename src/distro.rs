@@ -219,7 +219,7 @@ pub const LAYOUTS: &[Layout] = &[
             ("unixd_module", "mod_unixd.c"),
             ("systemd_module", "mod_systemd.c"),
         ],
-        stock: no_stock,
+        stock: suse_stock,
     },
     Layout {
         name: "arch",
@@ -244,7 +244,7 @@ pub const LAYOUTS: &[Layout] = &[
         envvars: "",
         instances: Instances::None,
         built_in: CORE,
-        stock: no_stock,
+        stock: upstream_stock,
     },
     Layout {
         name: "alpine",
@@ -270,7 +270,7 @@ pub const LAYOUTS: &[Layout] = &[
         envvars: "",
         instances: Instances::None,
         built_in: CORE,
-        stock: no_stock,
+        stock: upstream_stock,
     },
     Layout {
         name: "freebsd",
@@ -347,6 +347,54 @@ fn debian_stock(mpm: Mpm) -> &'static [(&'static str, &'static str)] {
             ("MinSpareServers", "5"),
             ("MaxSpareServers", "10"),
             ("MaxRequestWorkers", "150"),
+            ("MaxConnectionsPerChild", "0"),
+        ],
+    }
+}
+
+/// The numbers in SUSE's `server-tuning.conf`.
+fn suse_stock(mpm: Mpm) -> &'static [(&'static str, &'static str)] {
+    const THREADS: &[(&str, &str)] = &[
+        ("StartServers", "3"),
+        ("MinSpareThreads", "25"),
+        ("MaxSpareThreads", "75"),
+        ("ThreadLimit", "64"),
+        ("ThreadsPerChild", "25"),
+        ("MaxRequestWorkers", "256"),
+        ("MaxConnectionsPerChild", "10000"),
+        // Event's alone.
+        ("AsyncRequestWorkerFactor", "2"),
+    ];
+    match mpm {
+        Mpm::Event => THREADS,
+        Mpm::Worker => THREADS.split_last().map_or(&[], |(_, shared)| shared),
+        Mpm::Prefork => &[
+            ("StartServers", "5"),
+            ("MinSpareServers", "5"),
+            ("MaxSpareServers", "10"),
+            ("ServerLimit", "256"),
+            ("MaxRequestWorkers", "256"),
+            ("MaxConnectionsPerChild", "10000"),
+        ],
+    }
+}
+
+/// The numbers in the `httpd-mpm.conf` of Apache httpd itself, which Arch and Alpine ship.
+fn upstream_stock(mpm: Mpm) -> &'static [(&'static str, &'static str)] {
+    match mpm {
+        Mpm::Event | Mpm::Worker => &[
+            ("StartServers", "3"),
+            ("MinSpareThreads", "75"),
+            ("MaxSpareThreads", "250"),
+            ("ThreadsPerChild", "25"),
+            ("MaxRequestWorkers", "400"),
+            ("MaxConnectionsPerChild", "0"),
+        ],
+        Mpm::Prefork => &[
+            ("StartServers", "5"),
+            ("MinSpareServers", "5"),
+            ("MaxSpareServers", "10"),
+            ("MaxRequestWorkers", "250"),
             ("MaxConnectionsPerChild", "0"),
         ],
     }

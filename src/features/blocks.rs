@@ -131,35 +131,61 @@ pub fn line_end(text: &[u8]) -> &'static str {
     }
 }
 
-/// Returns `text` without the lines that set one of the directives that `ours` accepts, outside the block of `name`.
-///
-/// Only lines that httpd would read as part of the file itself or of a section that `inside` accepts are taken over:
-/// `inside` is asked with the section's opening line. Continuation lines go with the line they continue. All else
-/// stays byte for byte.
+/// Returns `text` without the lines that [`managed`] finds. All else stays byte for byte.
 pub fn take_over(
     text: &[u8],
     name: &str,
     ours: impl Fn(&[u8]) -> bool,
     inside: impl Fn(&[u8]) -> bool,
 ) -> Vec<u8> {
-    let blocks = ranges(text, name);
     let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for (line, _) in managed(text, name, ours, inside) {
+        out.extend_from_slice(&text[at..line.start]);
+        at = line.end;
+    }
+    out.extend_from_slice(&text[at..]);
+    out
+}
+
+/// Returns the lines that set one of the directives that `ours` accepts, outside the block of `name`, and whether
+/// each stands in a section.
+///
+/// Only lines that httpd would read as part of the file itself or of a section that `inside` accepts count: `inside`
+/// is asked with the section's opening line. Continuation lines belong to the line they continue.
+pub fn managed(
+    text: &[u8],
+    name: &str,
+    ours: impl Fn(&[u8]) -> bool,
+    inside: impl Fn(&[u8]) -> bool,
+) -> Vec<(Range<usize>, bool)> {
+    let blocks = ranges(text, name);
+    let mut found = Vec::new();
     // One entry an open section: whether lines in it are read.
     let mut sections: Vec<bool> = Vec::new();
     for logical in logical_lines(text) {
         let content = text[logical.clone()].trim_ascii_start();
-        let word = content.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        let word = first_word(content);
         let in_block = blocks.iter().any(|block| block.contains(&logical.start));
         if word.starts_with(b"</") {
             sections.pop();
         } else if word.starts_with(b"<") {
             sections.push(inside(content.trim_ascii_end()));
-        } else if !in_block && sections.iter().all(|read| *read) && ours(word.trim_ascii()) {
-            continue;
+        } else if !in_block && sections.iter().all(|read| *read) && ours(word) {
+            found.push((logical, !sections.is_empty()));
         }
-        out.extend_from_slice(&text[logical]);
     }
-    out
+    found
+}
+
+/// Returns the first word of a line.
+pub fn first_word(line: &[u8]) -> &[u8] {
+    line.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default()
+}
+
+/// Returns the first block of `name`, markers included.
+pub fn block<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    Some(&text[ranges(text, name).into_iter().next()?])
 }
 
 /// Tells whether a physical line is continued by the next one.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::blocks;
 use crate::httpd::Mpm;
 use crate::httpd::directives::{self, Group};
 
@@ -35,4 +36,64 @@ pub fn inside(mpm: Mpm, section: &[u8]) -> bool {
             .next()
             .is_some_and(|word| word == mpm.module().as_bytes() || word == mpm.source_file().as_bytes())
         && words.next().is_none()
+}
+
+/// Returns the MPM whose numbers the block in `text` holds.
+pub fn written_for(text: &[u8]) -> Option<Mpm> {
+    let block = blocks::block(text, BLOCK)?;
+    Mpm::ALL.into_iter().find(|mpm| {
+        let guard = format!("<IfModule {}>", mpm.module());
+        block.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == guard.as_bytes())
+    })
+}
+
+/// Returns `rest`, a file without this tool's block, with the numbers of `mpm` that are missing in it: the lines that
+/// stood in `was`, or `stock` where that is not known. What the file sets by now is left as it is.
+///
+/// Lines that stood in a section go into one of their own; so do those of `stock` where a file is `shared` by the
+/// MPMs.
+pub fn give_back(
+    rest: &[u8],
+    mpm: Mpm,
+    was: Option<&[u8]>,
+    (stock, shared): (&[(&str, &str)], bool),
+) -> Vec<u8> {
+    let in_section = |section: &[u8]| inside(mpm, section);
+    let name = |line: &[u8]| directives::find(blocks::first_word(line)).map(|row| row.name);
+    let set: Vec<_> = blocks::managed(rest, BLOCK, ours, in_section)
+        .into_iter()
+        .map(|(line, _)| name(&rest[line]))
+        .collect();
+    let lines: Vec<(Vec<u8>, bool)> = match was {
+        Some(was) => blocks::managed(was, BLOCK, ours, in_section)
+            .into_iter()
+            .map(|(line, nested)| (was[line].to_vec(), nested))
+            .collect(),
+        None => {
+            stock.iter().map(|(name, value)| (format!("{name:<24} {value}\n").into_bytes(), shared)).collect()
+        }
+    };
+    let mut out = rest.to_vec();
+    for section in [false, true] {
+        let missing: Vec<&[u8]> = lines
+            .iter()
+            .filter(|(line, nested)| *nested == section && !set.contains(&name(line)))
+            .map(|(line, _)| line.as_slice())
+            .collect();
+        if missing.is_empty() {
+            continue;
+        }
+        let mut add = |line: &[u8]| {
+            out.extend_from_slice(blocks::line_end(&out).as_bytes());
+            out.extend_from_slice(line);
+        };
+        if section {
+            add(format!("<IfModule {}>\n", mpm.module()).as_bytes());
+        }
+        missing.into_iter().for_each(&mut add);
+        if section {
+            add(b"</IfModule>\n");
+        }
+    }
+    out
 }

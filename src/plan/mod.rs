@@ -111,7 +111,7 @@ pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
     }
     // A host whose memory is lost still has the blocks; their markers say what is ours.
     for mpm in Mpm::ALL {
-        work.take_block_out(&ground.site.mpm_file(mpm), mpm::BLOCK, Some(mpm))?;
+        work.take_mpm_block_out(&ground.site.mpm_file(mpm))?;
     }
     if let ModuleSwitch::Lines { file } = ground.site.layout.modules {
         let file = ground.site.path(file);
@@ -120,9 +120,9 @@ pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
             work.give_mpm_back(&file, &was)?;
         }
     }
-    work.take_block_out(&ground.site.path(ground.site.layout.evasive_file), evasive::BLOCK, None)?;
+    work.take_block_out(&ground.site.path(ground.site.layout.evasive_file), evasive::BLOCK)?;
     for block in [mpm::BLOCK, keepalive::BLOCK, evasive::BLOCK] {
-        work.take_block_out(&ground.site.drop_in(), block, None)?;
+        work.take_block_out(&ground.site.drop_in(), block)?;
     }
     work.drop_empty_drop_in()?;
     // What was left alone because somebody changed it is theirs from now on.
@@ -206,8 +206,13 @@ impl<'a> Work<'a> {
         match placement {
             Placement::Distribution => {
                 if own != drop_in {
-                    self.take_block_out(&drop_in, mpm::BLOCK, None)?;
+                    self.take_block_out(&drop_in, mpm::BLOCK)?;
                     self.drop_empty_drop_in()?;
+                    // Where the MPMs share a file, another one's numbers stand again before these are written.
+                    if mpm::written_for(&self.text(&own)?).is_some_and(|other| other != mpm) {
+                        self.take_mpm_block_out(&own)?;
+                        self.switch_mpm_line_of(&own)?;
+                    }
                 }
                 let body = mpm::body(mpm, settings);
                 self.edit(&own, |text| {
@@ -227,14 +232,9 @@ impl<'a> Work<'a> {
             }
             Placement::DropIn => {
                 if own != drop_in {
-                    self.take_block_out(&own, mpm::BLOCK, Some(mpm))?;
+                    self.take_mpm_block_out(&own)?;
                 }
-                if let ModuleSwitch::Lines { file } = self.ground.site.layout.modules
-                    && self.ground.site.path(file) == own
-                {
-                    // The original that stands again may load another MPM.
-                    self.switch_mpm_line(&own)?;
-                }
+                self.switch_mpm_line_of(&own)?;
                 let all = self.with_defaults(&own, settings)?;
                 self.edit(&drop_in, |text| blocks::put(text, mpm::BLOCK, Some(&mpm::body(mpm, &all))))?;
                 self.enable_drop_in()
@@ -392,7 +392,7 @@ impl<'a> Work<'a> {
         match self.ground.site.layout.drop_in_by {
             DropIn::Linked => self.unlink_drop_in(),
             DropIn::Included => {}
-            DropIn::Line(_) => self.take_block_out(&self.ground.site.main_file(), INCLUDE, None)?,
+            DropIn::Line(_) => self.take_block_out(&self.ground.site.main_file(), INCLUDE)?,
         }
         self.draft.put(&drop_in, Node::Absent);
         Ok(())
@@ -416,29 +416,55 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Takes our block out of a file. Where the file is as this tool left it, the original stands again; else the
-    /// distribution's own numbers go where the block stood, because the lines they were on are gone.
-    fn take_block_out(&mut self, path: &Path, block: &str, stock: Option<Mpm>) -> Result<(), Unreadable> {
-        let Node::File(text) = self.node(path)? else { return Ok(()) };
-        if !blocks::has(&text, block) {
-            return Ok(());
-        }
-        if stock.is_some()
-            && let Some(original) = self.originals()?.get(path)
-            && fingerprint(&Node::File(text.clone())) == original.ours
+    /// Takes our block out of a file.
+    fn take_block_out(&mut self, path: &Path, block: &str) -> Result<(), Unreadable> {
+        if let Node::File(text) = self.node(path)?
+            && blocks::has(&text, block)
         {
-            let was = original.was.clone();
-            self.draft.put(path, was);
+            self.draft.put(path, Node::File(blocks::put(&text, block, None).into()));
+        }
+        Ok(())
+    }
+
+    /// Takes the block of an MPM's numbers out of the file that holds them. Where the file on disk is as this tool left
+    /// it, the original stands again. Else the numbers that made room for the block are put back: those of the
+    /// original, or the distribution's own where that is not known.
+    fn take_mpm_block_out(&mut self, path: &Path) -> Result<(), Unreadable> {
+        let Node::File(text) = self.node(path)? else { return Ok(()) };
+        if !blocks::has(&text, mpm::BLOCK) {
             return Ok(());
         }
-        let mut rest = blocks::put(&text, block, None);
-        if let Some(mpm) = stock {
-            for (name, value) in (self.ground.site.layout.stock)(mpm) {
-                rest.extend_from_slice(format!("{name:<24} {value}\n").as_bytes());
-            }
+        let on_disk = crate::tree::node(self.ground.files, path).map_err(|error| unreadable(path, &error))?;
+        let original = self.originals()?.get(path).cloned();
+        // A memory begun after the first one was lost knows only the file with the block in it.
+        let original = original
+            .filter(|original| !matches!(&original.was, Node::File(was) if blocks::has(was, mpm::BLOCK)));
+        if let Some(original) = &original
+            && fingerprint(&on_disk) == original.ours
+        {
+            self.draft.put(path, original.was.clone());
+            return Ok(());
+        }
+        let mut rest = blocks::put(&text, mpm::BLOCK, None);
+        if let Some(mpm) = mpm::written_for(&text) {
+            let was = original.as_ref().and_then(|original| match &original.was {
+                Node::File(was) => Some(&**was),
+                _ => None,
+            });
+            let layout = self.ground.site.layout;
+            let shared = !layout.mpm_file.contains("{mpm}");
+            rest = mpm::give_back(&rest, mpm, was, ((layout.stock)(mpm), shared));
         }
         self.draft.put(path, Node::File(rest.into()));
         Ok(())
+    }
+
+    /// Switches the MPM again in the file that chooses it: the original that stands there again may load another one.
+    fn switch_mpm_line_of(&mut self, own: &Path) -> Result<(), Unreadable> {
+        match self.ground.site.layout.modules {
+            ModuleSwitch::Lines { file } if self.ground.site.path(file) == own => self.switch_mpm_line(own),
+            _ => Ok(()),
+        }
     }
 
     /// Rewrites the file at `path`; a file that is missing counts as empty.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod debian;
+mod history;
 mod lines;
 mod redhat;
 mod suse;

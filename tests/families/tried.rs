@@ -76,6 +76,7 @@ impl Host {
 }
 
 /// A host on which things are tried.
+#[derive(Clone)]
 pub(crate) struct Tried {
     name: &'static str,
     first: BTreeMap<PathBuf, Node>,
@@ -164,7 +165,11 @@ impl Tried {
     }
 
     pub(crate) fn text(&self, path: &str) -> String {
-        String::from_utf8(self.files.read(Path::new(path)).unwrap().to_vec()).unwrap()
+        self.read(Path::new(path)).unwrap()
+    }
+
+    pub(crate) fn read(&self, path: &Path) -> std::io::Result<String> {
+        Ok(String::from_utf8(self.files.read(path)?.to_vec()).unwrap())
     }
 }
 
