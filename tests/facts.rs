@@ -475,3 +475,27 @@ fn a_second_instance_is_not_taken_for_the_main_server() {
     let named = other.file("/proc/812/cmdline", "").file("/run/apache2-shop/apache2.pid", "812\n");
     assert_eq!(running(&named, &shop).unwrap().parent, 812);
 }
+
+#[test]
+fn an_instance_is_found_by_the_file_with_its_process_id_or_by_its_configuration() {
+    let suse = LAYOUTS.iter().find(|layout| layout.name == "suse").unwrap();
+    let suse = Site { config_dir: "/etc/apache2@shop".into(), ..site(suse, "sles") };
+    for (main, pid_file, own) in [
+        (redhat(), "/run/httpd/instance-shop.pid", "conf/shop.conf"),
+        (suse, "/run/httpd@shop.pid", "/etc/apache2@shop/httpd.conf"),
+    ] {
+        let shop = Site { instance: Some("shop".into()), ..main };
+        let started = |file: &str| {
+            serving("/usr/sbin/httpd")
+                .file("/proc/812/cmdline", format!("/usr/sbin/httpd\0-DFOREGROUND\0-f\0{file}\0"))
+        };
+        let parent = |files: &Memory| running(files, &shop).map(|running| running.parent);
+        assert_eq!(parent(&started(own)), Some(812), "{own}");
+        // What the process was started with cannot be read: then its number tells.
+        let blind = started(own).file("/proc/812/cmdline", "");
+        assert_eq!(parent(&blind), None, "{own}");
+        assert_eq!(parent(&blind.file(pid_file, "812\n")), Some(812), "{own}");
+        // A stale number of another instance's server.
+        assert_eq!(parent(&started("/etc/other.conf").file(pid_file, "812\n")), None, "{own}");
+    }
+}

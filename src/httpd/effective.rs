@@ -106,6 +106,13 @@ fn rows(mpm: Mpm, evasive: Option<&str>) -> impl Iterator<Item = &'static Direct
     })
 }
 
+/// Tells whether a line decides for the whole process wherever it stands: those of the first generation of
+/// mod_evasive.
+pub fn counts_everywhere(configuration: &Configuration, line: &Line) -> bool {
+    let evasive = DIRECTIVES.iter().any(|row| row.name == line.directive && row.group == Group::Evasive);
+    evasive && configuration.evasive().is_some_and(|identifier| identifier != "evasive_module")
+}
+
 /// Returns the line that decides a directive for the main server. The first generation of mod_evasive keeps its
 /// values for the whole process, so that a line in a virtual host decides as well.
 fn deciding<'a>(

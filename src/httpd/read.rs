@@ -157,8 +157,6 @@ pub enum NoteKind {
     DeadEvasiveGuard,
     /// MPM-002, AH01574: the same module loaded twice.
     LoadedTwice,
-    /// A shell construct in `envvars` that was not evaluated.
-    ShellConstruct,
 }
 
 /// Why httpd would not start, or why reading stopped short.

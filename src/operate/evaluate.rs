@@ -13,7 +13,7 @@ use crate::features::evasive::{Build, Generation};
 use crate::httpd::effective::{self, Value};
 use crate::httpd::envvars;
 use crate::httpd::normalise::{Written, normalise_with_buckets};
-use crate::httpd::read::{self, Configuration, Scope, Start};
+use crate::httpd::read::{self, Configuration, Line, Scope, Start};
 use crate::httpd::{Mpm, Version, directives};
 use crate::params::{Facts, ModPhp, Params, State};
 use crate::plan::sysconfig::Launch;
@@ -34,7 +34,7 @@ pub struct Host {
     /// Where httpd starts reading.
     pub start: Start,
     /// Lines of the file of variables that only a shell could evaluate.
-    constructs: Vec<(PathBuf, envvars::Construct)>,
+    pub(super) constructs: Vec<(PathBuf, envvars::Construct)>,
     /// The configuration as it is.
     pub configuration: Configuration,
     /// The server that runs now.
@@ -95,20 +95,6 @@ impl Host {
     pub(super) fn told(&self) -> Vec<Finding> {
         let mut told = Vec::new();
         version_unknown(self.version.as_ref(), &mut told);
-        told.extend(self.constructs.iter().map(|(file, construct)| {
-            finding(
-                "GRM-018",
-                Severity::Info,
-                ("envvars", &construct.text),
-                format!(
-                    "{}:{} is more than an assignment and was not evaluated: {}",
-                    file.display(),
-                    construct.line,
-                    construct.text
-                ),
-                "a value that hangs on it may be read otherwise than httpd reads it".to_owned(),
-            )
-        }));
         told
     }
 }
@@ -217,6 +203,7 @@ pub fn evaluate(
             mail_program: mail_program(files, params, build.as_ref()),
             php_fpm: php_fpm(files, params, &host.site),
             start_script_files: gather::start_script_files(files, &host.site),
+            shell: &host.constructs,
         },
         memory: &memory,
         evasive: build.as_ref(),
@@ -492,10 +479,15 @@ fn overridden(
             continue;
         }
         let (message, hint) = if value.set_at.is_some() {
+            // The line may spell an old name, and that is what one looks for in the file.
+            let standing = |found: &&Line| {
+                found.line == line && found.directive == wish.directive && after.path(found.file) == file
+            };
+            let written =
+                after.lines.iter().find(standing).map_or(wish.directive, |found| found.written.as_str());
             (
                 format!(
-                    "{} {} at {}:{line} is read later and wins over {}",
-                    wish.directive,
+                    "{written} {} at {}:{line} is read later and wins over {}",
                     value.value,
                     file.display(),
                     wish.value
@@ -528,6 +520,9 @@ fn overridden(
     for line in &after.lines {
         let Scope::Vhost(index) = line.scope else { continue };
         let Some(wish) = wishes.iter().find(|wish| wish.directive == line.directive) else { continue };
+        if effective::counts_everywhere(after, line) {
+            continue;
+        }
         let value = line.words.first().map_or("", String::as_str);
         if wish.directive == "DOSWhitelist" || same(value, &wish.value) {
             continue;

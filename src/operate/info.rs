@@ -110,6 +110,7 @@ fn judge(
         host: rules::Host {
             distribution: Some((&host.site.distribution, &host.site.distribution_version)),
             start_script_files: gather::start_script_files(files, &host.site),
+            shell: &host.constructs,
             ..rules::Host::default()
         },
         memory: &memory,

@@ -51,6 +51,9 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
         Err(report) => return *report,
     };
     if evaluation.refused() || evaluation.changes.is_empty() {
+        if !evaluation.refused() && params.config_test && !evaluation.host.configuration.errors.is_empty() {
+            return judged_by_httpd(evaluation, params, root, mode);
+        }
         return settled(evaluation, mode);
     }
     let mut staged = config_test(&evaluation, params, root);
@@ -340,6 +343,25 @@ fn settled(evaluation: Evaluation, mode: Mode) -> Report {
     let reason = if report.failed { "the change is refused" } else { "nothing changes" };
     report.config_test.reason = Some(reason.to_owned());
     if report.failed { report } else { conclude(report, mode) }
+}
+
+/// Reports a host on which nothing is to be done but whose configuration httpd seems to refuse: then every value is as
+/// asked and no server comes up with them. httpd itself has the last word.
+fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path, mode: Mode) -> Report {
+    let result = httpd(&evaluation, root).test();
+    let report = binary::report(&result);
+    let refusal = result.ok().filter(|tested| !tested.ok).map(|tested| {
+        let mut told = finding(
+            "TST-002",
+            Severity::Error,
+            ("config_test", ""),
+            format!("httpd refuses the configuration as it stands: {}", tested.output.trim()),
+            "mend that line; the values of this task are as asked".to_owned(),
+        );
+        told.waived = params.waive.iter().any(|id| id.eq_ignore_ascii_case(&told.rule));
+        told
+    });
+    tested(evaluation, Staged { report, refusal }, mode)
 }
 
 /// Reports an evaluation that was tested and goes no further.

@@ -47,8 +47,22 @@ pub(super) fn grm_003(view: &View<'_>, out: &mut Found<'_>) {
 
 pub(super) fn grm_004(view: &View<'_>, out: &mut Found<'_>) {
     for note in view.notes(NoteKind::UndefinedVariable) {
-        let cap = if view.audit { Severity::Error } else { Severity::Warning };
         let at = view.noted_at(note);
+        if let Some((file, construct)) =
+            view.host.shell.iter().find(|(_, construct)| mentions(&construct.text, &note.text))
+        {
+            out.about(&at).at_most(Severity::Warning).value(&note.text).say(
+                format!(
+                    "{} at {at} may be set by shell that was not followed ({}:{}): its value is not known here",
+                    note.text,
+                    file.display(),
+                    construct.line
+                ),
+                "set it there by a plain export NAME=value line, or write the value itself",
+            );
+            continue;
+        }
+        let cap = if view.audit { Severity::Error } else { Severity::Warning };
         out.about(&at).at_most(cap).value(&note.text).code("AH00111").say(
             format!(
                 "{} at {at} is not defined: httpd keeps the text as it is, and reads a number as 0",
@@ -105,7 +119,14 @@ pub(super) fn grm_010(view: &View<'_>, out: &mut Found<'_>) {
 
 pub(super) fn grm_011(view: &View<'_>, out: &mut Found<'_>) {
     let message = |note: &Note, at: &str| {
-        format!("{at} has {}: httpd refuses the line or reads several as one", note.text)
+        let what = if note.text.contains('\u{feff}') {
+            format!("a byte order mark (`{}`)", note.text.replace('\u{feff}', ""))
+        } else if note.text.contains('\u{a0}') {
+            format!("a no-break space (`{}`)", note.text.replace('\u{a0}', " "))
+        } else {
+            note.text.clone()
+        };
+        format!("{at} has {what}: httpd refuses the line or reads several as one")
     };
     noted(view, out, NoteKind::StrayBytes, false, message, "save the file as plain text with line feeds");
 }
@@ -223,13 +244,29 @@ pub(super) fn grm_016(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn grm_017(view: &View<'_>, out: &mut Found<'_>) {
-    let message = |note: &Note, at: &str| {
-        format!(
-            "`{}` at {at} is shell that was not followed: what it sets may differ from what is told here",
-            note.text
-        )
-    };
-    noted(view, out, NoteKind::ShellConstruct, false, message, "write plain export NAME=value lines");
+    for (file, construct) in view.host.shell {
+        let mut unknown =
+            view.notes(NoteKind::UndefinedVariable).filter(|note| mentions(&construct.text, &note.text));
+        // What httpd's files do not use cannot change what they say.
+        let cap = if unknown.next().is_some() { Severity::Warning } else { Severity::Info };
+        out.about("envvars").at_most(cap).value(&construct.text).say(
+            format!(
+                "`{}` at {}:{} is shell that was not followed: what it sets may differ from what is told here",
+                construct.text,
+                file.display(),
+                construct.line
+            ),
+            "write plain export NAME=value lines",
+        );
+    }
+}
+
+/// Tells whether a variable's name stands in a text as a word of its own.
+fn mentions(text: &str, name: &str) -> bool {
+    !name.is_empty()
+        && text
+            .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .any(|word| word == name)
 }
 
 pub(super) fn grm_018(view: &View<'_>, out: &mut Found<'_>) {

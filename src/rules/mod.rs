@@ -19,6 +19,7 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
+use std::path::PathBuf;
 
 pub use sizes::scoreboard;
 pub use table::RULES;
@@ -28,6 +29,7 @@ use crate::distro::Layout;
 use crate::facts::{Known, Machine, Running};
 use crate::features::evasive::Build;
 use crate::httpd::directives::{Directive, Group, named as row};
+use crate::httpd::envvars::Construct;
 use crate::httpd::normalise::{Correction, Normal, Written};
 use crate::httpd::read::{Configuration, Line, Note, NoteKind, Scope};
 use crate::httpd::{Mpm, Version};
@@ -94,6 +96,8 @@ pub struct Host<'a> {
     pub php_fpm: Option<bool>,
     /// What the start script's `ulimit -n` lowers the open files to, where it has such a line.
     pub start_script_files: Option<Known<u64>>,
+    /// The lines of the start script's variables that only a shell could evaluate, each with its file.
+    pub shell: &'a [(PathBuf, Construct)],
 }
 
 /// All that the rules look at.

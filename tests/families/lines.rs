@@ -206,3 +206,13 @@ fn two_families_with_one_main_file_are_told_apart() {
         assert_eq!(tried.asks(&told).host.site.layout.name, host.name);
     }
 }
+
+#[test]
+fn a_family_without_instances_says_so() {
+    for host in hosts() {
+        let (rule, message) =
+            Tried::new(&host).refuses(&json!({"instance": "blue", "keepalive": {"enabled": true}}));
+        assert!(rule == "SYS-001" && message.contains("has no instances"), "{}: {message}", host.name);
+        assert!(message.contains("leave out instance"), "{}: {message}", host.name);
+    }
+}

@@ -320,11 +320,16 @@ fn the_thread_safe_build_of_php_stands_with_a_threaded_mpm() {
 
 #[test]
 fn an_instance_reads_its_own_main_file() {
-    let main = MAIN.replace("Listen 80", "Listen 8080");
+    // The template unit sets the variable.
+    let main = MAIN.replace("Listen 80", "Listen 8080\nInclude conf/${HTTPD_INSTANCE}.d/*.conf");
     let tried = edited("rocky9", "/etc/httpd/conf/blue.conf", &main);
     let site = tried.asks(&json!({"instance": "blue"})).host.site;
     assert_eq!(site.arguments(), ["-f", "/etc/httpd/conf/blue.conf"]);
     assert_eq!(site.unit(), "httpd@blue");
+    let mut read = tried.clone();
+    read.files = read.files.file("/etc/httpd/conf/blue.d/x.conf", "KeepAliveTimeout 11\n");
+    let report = read.does(&json!({"instance": "blue", "settings": {"max_request_workers": 400}}));
+    assert_eq!(report.effective["KeepAliveTimeout"].value, "11");
     let (rule, message) = tried.refuses(&json!({"instance": "green"}));
     assert!(rule == "SYS-001" && message.contains("instances here: blue"), "{message}");
 }

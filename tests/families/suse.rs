@@ -160,3 +160,41 @@ fn a_binary_that_is_not_installed_is_named_with_its_package() {
     let (rule, message) = Tried::new(&host).refuses(&json!({"mpm": "event"}));
     assert!(rule == "HOST-007" && message.contains("install the package apache2-event"), "{message}");
 }
+
+#[test]
+fn an_instance_has_a_directory_and_variables_of_its_own() {
+    let shared = Tried::new(&hosts().remove(0));
+    let blue = |path: &str| path.replacen("apache2", "apache2@blue", 1);
+    let mut tried = shared.clone();
+    let main = MAIN.replace("/etc/apache2/server-tuning", "/etc/apache2@blue/server-tuning").replace(
+        "Include /etc/apache2/default-server.conf",
+        "IncludeOptional /etc/apache2@blue/conf.d/*.conf",
+    );
+    tried.files = tried.files.file("/etc/apache2@blue/httpd.conf", main).file(blue(TUNING), tuning());
+    let mut asked = json!({"instance": "blue", "mpm": "worker", "settings": {"max_request_workers": 300}});
+    // The start script would load nothing at all once that file is there with the MPM alone in it.
+    let (rule, message) = tried.refuses(&asked);
+    assert!(rule == "SYS-002" && message.contains("copy /etc/sysconfig/apache2 there"), "{message}");
+    tried.files = tried.files.file(blue(SWITCH), VARIABLES);
+    let before = tried.clone();
+    asked["keepalive"] = json!({"enabled": true, "timeout": 3});
+    let site = tried.asks(&asked).host.site;
+    assert_eq!(site.arguments(), ["-f", "/etc/apache2@blue/httpd.conf"]);
+    assert_eq!(site.unit(), "apache2@blue");
+    assert_eq!(site.server_root.to_str(), Some("/srv/www"));
+    let report = tried.does(&asked);
+    assert_eq!(report.mpm.after, Some(Mpm::Worker));
+    assert_eq!(report.effective["MaxRequestWorkers"].value, "300");
+    assert_eq!(report.effective["KeepAliveTimeout"].file, Some(blue(DROP_IN)));
+    for path in [SWITCH, TUNING] {
+        assert_eq!(tried.text(path), before.text(path), "{path}");
+        assert_ne!(tried.text(&blue(path)), before.text(&blue(path)), "{path}");
+    }
+    tried.does_nothing(&asked);
+    tried.does(&json!({"instance": "blue", "state": "absent"}));
+    for path in [blue(SWITCH), blue(TUNING)] {
+        assert_eq!(tried.text(&path), before.text(&path), "{path}");
+    }
+    let (rule, message) = tried.refuses(&json!({"instance": "green"}));
+    assert!(rule == "SYS-001" && message.contains("instances here: blue"), "{message}");
+}

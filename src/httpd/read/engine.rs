@@ -241,8 +241,8 @@ impl<'a> Reader<'a> {
             include::Item::Path(path) => path,
             include::Item::Fault { message, missing } => {
                 let place = at.unwrap_or(Place { file: 0, line: 0 });
-                if missing {
-                    self.note(NoteKind::MissingInclude, place, message.clone());
+                if let Some(missing) = missing {
+                    self.note(NoteKind::MissingInclude, place, missing);
                 }
                 self.refuse(place, message);
                 return;

@@ -14,8 +14,8 @@ use crate::tree::{Files, Kind, bytes};
 pub(super) enum Item {
     /// A file, or a directory whose files are all read.
     Path(PathBuf),
-    /// What httpd refuses at this point; `missing` where it is that something is not there.
-    Fault { message: String, missing: bool },
+    /// What httpd refuses at this point; `missing` is the path or pattern where it is that nothing is there.
+    Fault { message: String, missing: Option<String> },
 }
 
 /// All that an include leads to.
@@ -69,7 +69,7 @@ fn walk(files: &dyn Files, mut directory: Vec<u8>, mut pattern: &[u8], optional:
         Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound && optional => return,
         Err(error) => {
-            let missing = error.kind() == io::ErrorKind::NotFound;
+            let missing = (error.kind() == io::ErrorKind::NotFound).then(|| shown.clone());
             let message = format!("cannot open directory {shown}: {error}");
             found.items.push(Item::Fault { message, missing });
             return;
@@ -94,7 +94,9 @@ fn walk(files: &dyn Files, mut directory: Vec<u8>, mut pattern: &[u8], optional:
     }
     if names.is_empty() && !optional {
         let message = format!("nothing matches {} in {shown}", String::from_utf8_lossy(part));
-        found.items.push(Item::Fault { message, missing: true });
+        let missing = paths::join(&directory, part);
+        let missing = Some(String::from_utf8_lossy(&missing).into_owned());
+        found.items.push(Item::Fault { message, missing });
     }
 }
 
@@ -192,7 +194,7 @@ mod tests {
         for pattern in ["/c/x/*", "/c/d/*.conf", "/c/*/b/*"] {
             let found = expand(&files, pattern.as_bytes(), false);
             assert!(
-                matches!(found.items[..], [Item::Fault { missing: true, .. }, ..]),
+                matches!(found.items[..], [Item::Fault { missing: Some(_), .. }, ..]),
                 "{pattern}: {found:?}"
             );
         }

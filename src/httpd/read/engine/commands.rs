@@ -302,7 +302,7 @@ impl Reader<'_> {
             self.note(NoteKind::EmptyInclude, place, lossy(written));
         }
         let nothing = match found.items.as_slice() {
-            [] | [include::Item::Fault { missing: true, .. }] => true,
+            [] | [include::Item::Fault { missing: Some(_), .. }] => true,
             [include::Item::Path(path)] => matches!(self.files.kind(path), Ok(Kind::Absent)),
             _ => false,
         };
