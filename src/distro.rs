@@ -40,6 +40,9 @@ pub enum DropIn {
 pub enum Instances {
     /// In a directory: this text and the instance's name. httpd is started with `-d`.
     Directory(&'static str),
+    /// In a directory, this text and the instance's name, that holds a main file. httpd is started with `-f`, and
+    /// ServerRoot is that of the first one.
+    Beside(&'static str),
     /// In a main file beside the first one, with the rest shared; `{name}` stands for the name. httpd is started
     /// with `-f`.
     File(&'static str),
@@ -211,7 +214,7 @@ pub const LAYOUTS: &[Layout] = &[
         evasive_package: "apache2-mod_evasive",
         package: "apache2",
         envvars: "",
-        instances: Instances::Directory("/etc/apache2@"),
+        instances: Instances::Beside("/etc/apache2@"),
         built_in: &[
             ("core_module", "core.c"),
             ("so_module", "mod_so.c"),
@@ -436,7 +439,9 @@ impl Site {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         match (&self.instance, self.layout.instances) {
             (Some(_), Instances::Directory(_)) => vec!["-d".to_owned(), text(&self.config_dir)],
-            (Some(_), Instances::File(_)) => vec!["-f".to_owned(), text(&self.main_file())],
+            (Some(_), Instances::File(_) | Instances::Beside(_)) => {
+                vec!["-f".to_owned(), text(&self.main_file())]
+            }
             _ => Vec::new(),
         }
     }
@@ -512,7 +517,10 @@ pub enum NotFound {
         instead: &'static str,
     },
     /// The family has no instances.
-    #[error("instances of Apache are not known on the family {family}; leave out instance")]
+    #[error(
+        "the family {family} starts one Apache alone and has no instances; leave out instance to manage that one, and \
+         write a further server's numbers into its own configuration by hand"
+    )]
     NoInstances {
         /// The family.
         family: &'static str,
@@ -661,9 +669,11 @@ fn family(files: &dyn Files, os: &OsRelease, told: bool) -> Result<&'static Layo
 /// Turns a site into that of an instance.
 fn enter_instance(files: &dyn Files, site: &mut Site, name: &str) -> Result<(), NotFound> {
     let (dir, prefix, suffix) = match site.layout.instances {
-        Instances::Directory(prefix) => {
+        Instances::Directory(prefix) | Instances::Beside(prefix) => {
             site.config_dir = PathBuf::from(format!("{prefix}{name}"));
-            site.server_root.clone_from(&site.config_dir);
+            if matches!(site.layout.instances, Instances::Directory(_)) {
+                site.server_root.clone_from(&site.config_dir);
+            }
             (site.config_dir.clone(), prefix.to_owned(), "")
         }
         Instances::File(file) => {

@@ -25,11 +25,18 @@ const PID_FILES: [&str; 5] = [
     "/run/apache2.pid",
 ];
 
+/// Where their instances' parents write it, `{name}` standing for the instance's name.
+const INSTANCE_PID_FILES: [&str; 3] =
+    ["/run/apache2-{name}/apache2.pid", "/run/httpd/instance-{name}.pid", "/run/httpd@{name}.pid"];
+
 /// Returns the running server of a site; `None` where none runs or `/proc` cannot tell.
 pub fn running(files: &dyn Files, site: &Site) -> Option<Running> {
     let program = Program { files, binary: Path::new(site.layout.binary), real: None };
     let parent = match &site.instance {
-        Some(name) => program.named_in(Path::new(&format!("/run/{}-{name}/{0}.pid", site.layout.unit))),
+        Some(name) => INSTANCE_PID_FILES
+            .iter()
+            .find_map(|path| program.named_in(Path::new(&path.replace("{name}", name))))
+            .filter(|pid| !matches!(program.started_with(*pid, site), (Some(false), _) | (_, Some(false)))),
         None => PID_FILES.iter().find_map(|path| program.named_in(Path::new(path))),
     };
     Some(describe(files, parent.or_else(|| program.search(site))?))
@@ -121,9 +128,18 @@ impl Program<'_> {
     }
 
     /// A server started with another configuration (`-f`) or another root (`-d`) is not the site's. A second
-    /// instance is always started with its own root; the main one without, or with its own.
+    /// instance is always started with one of its own; the main one without, or with its own.
     fn is_other_instance(&self, pid: u32, site: &Site) -> bool {
-        let Ok(line) = self.files.read(&of(pid, "cmdline")) else { return false };
+        let (file, root) = self.started_with(pid, site);
+        file == Some(false)
+            || root == Some(false)
+            || (site.instance.is_some() && file.is_none() && root.is_none())
+    }
+
+    /// Tells whether the configuration and the root that a server was started with are the site's; `None` where it
+    /// was started without.
+    fn started_with(&self, pid: u32, site: &Site) -> (Option<bool>, Option<bool>) {
+        let line = self.files.read(&of(pid, "cmdline")).unwrap_or_default();
         let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
         let option = |option: &[u8]| {
             words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(option)? {
@@ -132,13 +148,11 @@ impl Program<'_> {
             })
         };
         // A relative path is one below ServerRoot: Red Hat's instances are started with `-f conf/NAME.conf`.
-        let differs = |option: Option<&[u8]>, own: &Path| {
-            option.is_some_and(|value| site.server_root.join(OsStr::from_bytes(value)) != own)
-        };
-        let (file, root) = (option(b"-f"), option(b"-d"));
-        differs(file, &site.main_file())
-            || differs(root, &site.server_root)
-            || (site.instance.is_some() && file.is_none() && root.is_none())
+        let is = |value: &[u8], own: &Path| site.server_root.join(OsStr::from_bytes(value)) == own;
+        (
+            option(b"-f").map(|value| is(value, &site.main_file())),
+            option(b"-d").map(|value| is(value, &site.server_root)),
+        )
     }
 }
 

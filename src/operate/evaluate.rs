@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Mode, Stopped, refusal, stopped};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
-use crate::distro::{self, ModuleSwitch, Site};
+use crate::distro::{self, Instances, ModuleSwitch, Site};
 use crate::facts::version::httpd_version;
 use crate::facts::{Known, Machine, Measured, Running, access, gather, process};
 use crate::features::evasive::{Build, Generation};
@@ -405,6 +405,10 @@ fn start(files: &dyn Files, site: &Site, version: Version) -> (Start, Vec<(PathB
         let read = envvars::read(&content, &given);
         environment = read.environment;
         constructs = read.constructs.into_iter().map(|construct| (file.clone(), construct)).collect();
+    }
+    if let (Some(name), Instances::File(_)) = (&site.instance, site.layout.instances) {
+        // Set by the template unit; the configurations of instances tell their paths apart by it.
+        environment.insert("HTTPD_INSTANCE".to_owned(), name.clone());
     }
     let launch = Launch::of(files, site);
     let built_in = site.layout.built_in.iter().map(|(id, file)| ((*id).to_owned(), (*file).to_owned()));

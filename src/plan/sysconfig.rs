@@ -76,6 +76,8 @@ fn path_of(site: &Site, file: &str) -> PathBuf {
 }
 
 fn suse(files: &dyn Files, path: &Path) -> Launch {
+    // Without the file, the start script neither loads modules nor says so with its define.
+    let script = if files.is_file(path) { vec!["SYSCONFIG".to_owned()] } else { Vec::new() };
     let text = files.read(path).unwrap_or_default();
     let value = |name: &str| assignment(&text, name).map_or_else(String::new, |found| found.value);
     let chosen = value(MPM);
@@ -113,7 +115,7 @@ fn suse(files: &dyn Files, path: &Path) -> Launch {
         binary: mpm.map(|mpm| PathBuf::from(format!("/usr/sbin/httpd-{mpm}"))),
         mpm,
         modules,
-        defines: std::iter::once("SYSCONFIG".to_owned()).chain(flags).collect(),
+        defines: script.into_iter().chain(flags).collect(),
         then: included(files, &value("APACHE_CONF_INCLUDE_FILES"), &value("APACHE_CONF_INCLUDE_DIRS")),
     }
 }
@@ -276,7 +278,13 @@ impl Work<'_> {
             ));
             return Ok(());
         }
-        self.edit(&path_of(ground.site, file), |text| assign(text, MPM, mpm.name()))
+        let own = path_of(ground.site, file);
+        if !ground.files.is_file(&own) {
+            // A new file with nothing but the MPM would unload every module.
+            let error = format!("is missing, and the MPM is chosen in it; copy {file} there first");
+            return Err(Unreadable { path: own, error });
+        }
+        self.edit(&own, |text| assign(text, MPM, mpm.name()))
     }
 
     /// Switches mod_evasive's word in `APACHE_MODULES`, or says that values alone do nothing while it is off.
