@@ -6,7 +6,10 @@
 #[path = "support/judged.rs"]
 mod judged;
 
+use std::path::PathBuf;
+
 use apache_tuning::facts::Known;
+use apache_tuning::httpd::envvars::Construct;
 use apache_tuning::httpd::read::NoteKind;
 use apache_tuning::httpd::{Mpm, Version};
 use apache_tuning::report::{Need, Severity};
@@ -466,7 +469,6 @@ fn grammar() -> Vec<Case> {
         ("GRM-012", NoteKind::WrongBase),
         ("GRM-013", NoteKind::NumericOrder),
         ("GRM-014", NoteKind::Macro),
-        ("GRM-017", NoteKind::ShellConstruct),
     ]
     .into_iter()
     .map(|(id, kind)| case(id, event().audit(), event().note(kind, "text").audit()))
@@ -477,9 +479,19 @@ fn grammar() -> Vec<Case> {
             evasive(ONE, json!({"log_dir": "/var/log/${HOME}"})),
         ),
         case("GRM-018", event().main(&["Timeout 5"]), event().main(&["Timeout 5 6"])),
+        case("GRM-017", event().note(NoteKind::UndefinedVariable, "WORKERS"), {
+            event()
+                .note(NoteKind::UndefinedVariable, "WORKERS")
+                .facts(|facts| facts.shell = shell("export WORKERS=$(nproc)"))
+        }),
         case("GRM-016", event(), event().error("ServerLimt is not known")),
     ])
     .collect()
+}
+
+/// One line of the start script's variables that only a shell could evaluate.
+fn shell(text: &str) -> &'static [(PathBuf, Construct)] {
+    vec![(PathBuf::from("/etc/apache2/envvars"), Construct { line: 7, text: text.to_owned() })].leak()
 }
 
 fn known(value: u64) -> Option<Known<u64>> {
