@@ -88,11 +88,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// Files of this size under a directory, the last of them a missing one.
+    /// Files of this many times four bytes under a directory, the last of them a missing one.
     fn files(dir: &Path, count: usize, size: usize) -> Vec<PathBuf> {
         let path = |number: usize| dir.join(format!("{number:04}"));
         for number in 0..count - 1 {
-            std::fs::write(path(number), format!("{number:>size$}")).unwrap();
+            std::fs::write(path(number), format!("{number:04}").repeat(size)).unwrap();
         }
         (0..count).map(path).collect()
     }
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn what_is_read_ahead_is_what_the_disk_has_errors_too() {
         let dir = tempfile::tempdir().unwrap();
-        let paths = files(dir.path(), 200, 10);
+        let paths = files(dir.path(), 600, 2);
         let disk = Disk::new(Path::new("/"));
         let mut ahead = begin(&paths).unwrap();
         let mut taken = 0;
@@ -113,7 +113,7 @@ mod tests {
             assert!(ahead.take(dir.path()).is_none());
             let content = ahead.take(path);
             taken += usize::from(content.is_some());
-            assert_eq!(content.is_some(), number >= 50, "{number}");
+            assert_eq!(content.is_some(), number >= 150, "{number}");
             match (content, disk.read(path)) {
                 (Some(Ok(ahead)), Ok(now)) => assert_eq!(ahead, now),
                 (Some(Err(ahead)), Err(now)) => assert_eq!(ahead.kind(), now.kind()),
@@ -121,17 +121,21 @@ mod tests {
                 (ahead, now) => panic!("{ahead:?} and {now:?}"),
             }
         }
-        assert_eq!(taken, 150);
-        assert!(ahead.take(&paths[199]).is_none(), "each is given once");
+        assert_eq!(taken, 450);
+        assert!(ahead.take(&paths[599]).is_none(), "each is given once");
     }
 
     #[test]
     fn few_files_start_no_thread_and_large_ones_are_not_hoarded() {
         let dir = tempfile::tempdir().unwrap();
         assert!(begin(&files(dir.path(), FEWEST - 1, 1)).is_none());
-        let paths = files(dir.path(), 120, 1 << 20);
+        let paths = files(dir.path(), 600, 1 << 14);
         let mut ahead = begin(&paths).unwrap();
         let taken = paths.iter().filter(|path| ahead.take(path).is_some()).count();
-        assert_eq!(taken, 2 * CHUNK, "32 MiB, because the first 16 are not more than the limit");
+        assert_eq!(
+            taken,
+            17 * CHUNK,
+            "of 64 KiB each: the 16 MiB of the first 16 chunks are not more than the limit"
+        );
     }
 }

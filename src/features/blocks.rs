@@ -12,6 +12,8 @@
 
 use std::ops::Range;
 
+use imara_diff::{Algorithm, Diff, InternedInput};
+
 /// Returns the marker line that opens the block of a feature.
 fn opening(name: &str) -> String {
     format!("# BEGIN apache-tuning {name}.")
@@ -178,6 +180,63 @@ pub fn managed(
     found
 }
 
+/// Returns `now` with those lines of `was` put back where they stood that `wanted` accepts and that are gone since: the
+/// lines taken over are given back, and what somebody else changed meanwhile stays as it is. A directive that stands
+/// anew where its old line was is not put back.
+///
+/// `wanted` is asked with a logical line and the opening lines of the sections around it.
+pub fn give_back(was: &[u8], now: &[u8], wanted: impl Fn(&[u8], &[&[u8]]) -> bool) -> Vec<u8> {
+    let old: Vec<&[u8]> = logical_lines(was).map(|line| &was[line]).collect();
+    let new: Vec<&[u8]> = logical_lines(now).map(|line| &now[line]).collect();
+    let mut sections: Vec<&[u8]> = Vec::new();
+    let mut back = Vec::with_capacity(old.len());
+    for line in &old {
+        let content = line.trim_ascii();
+        back.push(wanted(content, &sections));
+        if content.starts_with(b"</") {
+            sections.pop();
+        } else if content.starts_with(b"<") {
+            sections.push(content);
+        }
+    }
+    // A last line is the same with and without its end.
+    let mut input: InternedInput<&[u8]> = InternedInput::default();
+    input.update_before(old.iter().map(|line| without_end(line)));
+    input.update_after(new.iter().map(|line| without_end(line)));
+    let diff = Diff::compute(Algorithm::Histogram, &input);
+    let mut out = Vec::with_capacity(now.len() + was.len());
+    let mut at = 0;
+    let mut put = |line: &[u8]| {
+        out.extend_from_slice(line_end(&out).as_bytes());
+        out.extend_from_slice(line);
+    };
+    for hunk in diff.hunks() {
+        let (gone, came) = (hunk.before.start as usize..hunk.before.end as usize, hunk.after.start as usize);
+        for line in &new[at..came] {
+            put(line);
+        }
+        let added = &new[came..hunk.after.end as usize];
+        for index in gone.filter(|&index| back[index]) {
+            let anew = |line: &&[u8]| first_word(line).eq_ignore_ascii_case(first_word(old[index]));
+            if !added.iter().any(anew) {
+                put(old[index]);
+            }
+        }
+        for line in added {
+            put(line);
+        }
+        at = hunk.after.end as usize;
+    }
+    for line in &new[at..] {
+        put(line);
+    }
+    out
+}
+
+fn without_end(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\n").unwrap_or(line)
+}
+
 /// Returns the first word of a line.
 pub fn first_word(line: &[u8]) -> &[u8] {
     line.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default()
@@ -261,7 +320,59 @@ mod tests {
         assert_eq!(take_over(&block, "mpm", ours, inside), block);
     }
 
+    #[test]
+    fn lines_taken_over_are_given_back_where_they_stood() {
+        let stock = STOCK.replace("\tMutex", "\tThreadLimit\t64\n\tMutex");
+        let ours = |word: &[u8]| [&b"StartServers"[..], b"ThreadLimit"].contains(&word);
+        let wanted = |line: &[u8], _: &[&[u8]]| ours(first_word(line));
+        let taken = take_over(stock.as_bytes(), "mpm", ours, |_| true);
+        assert_eq!(give_back(stock.as_bytes(), &taken, wanted), stock.as_bytes());
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        for (edit, with) in [
+            (
+                "# mine\n# event MPM\n",
+                "# mine\n# event MPM\n<IfModule mpm_event_module>\n\tStartServers\t2\n\tThreadLimit",
+            ),
+            (
+                "# event MPM\n# mine\n",
+                "# mine\n<IfModule mpm_event_module>\n\tStartServers\t2\n\tThreadLimit\t64\n",
+            ),
+        ] {
+            let edited = text(&taken).replace("# event MPM\n", edit);
+            let back = text(&give_back(stock.as_bytes(), edited.as_bytes(), wanted));
+            assert!(back.contains(with), "{back}");
+            assert_eq!(back.replace(edit, "# event MPM\n"), stock);
+        }
+        // Somebody set one of them anew in its place, and took a comment of the package out.
+        let edited =
+            text(&taken).replace("\tMutex", "\tThreadLimit\t99\n\tMutex").replace("# event MPM\n", "");
+        let back = text(&give_back(stock.as_bytes(), edited.as_bytes(), wanted));
+        assert_eq!(
+            back,
+            "<IfModule mpm_event_module>\n\tStartServers\t2\n\tThreadLimit\t99\n\tMutex default\n</IfModule>\n"
+        );
+        // A last line without its end.
+        assert_eq!(give_back(b"StartServers 2", b"x", wanted), b"StartServers 2\nx");
+        assert_eq!(give_back(b"a\nStartServers 2", b"a", wanted), b"a\nStartServers 2");
+    }
+
     proptest! {
+        #[test]
+        fn what_was_taken_over_comes_back_whatever_else_was_added(
+            text in "((StartServers 2|# a|Listen 80|<IfModule mpm_event_module>|</IfModule>|)\n){0,12}",
+            added in "(# [a-z]{1,5}\n){0,3}",
+        ) {
+            let ours = |word: &[u8]| word == b"StartServers";
+            let wanted = |line: &[u8], _: &[&[u8]]| ours(first_word(line));
+            let taken = take_over(text.as_bytes(), "mpm", ours, |_| true);
+            let count = |text: &[u8]| text.split(|byte| *byte == b'\n').filter(|line| ours(first_word(line))).count();
+            let back = give_back(text.as_bytes(), &taken, wanted);
+            prop_assert_eq!(&back, text.as_bytes());
+            let more = [&taken[..], added.as_bytes()].concat();
+            let back = give_back(text.as_bytes(), &more, wanted);
+            prop_assert_eq!(count(&back), text.matches("StartServers").count());
+        }
+
         #[test]
         fn putting_twice_equals_putting_once(text in "(#? ?[a-zA-Z<>/ ]{0,12}\r?\n){0,12}", body in "([a-z ]{1,9}\n){0,3}") {
             let once = put(text.as_bytes(), "mpm", Some(&body));

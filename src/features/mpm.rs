@@ -50,8 +50,8 @@ pub fn written_for(text: &[u8]) -> Option<Mpm> {
 /// Returns `rest`, a file without this tool's block, with the numbers of `mpm` that are missing in it: the lines that
 /// stood in `was`, or `stock` where that is not known. What the file sets by now is left as it is.
 ///
-/// Lines that stood in a section go into one of their own; so do those of `stock` where a file is `shared` by the
-/// MPMs.
+/// Lines of `was` go back to where they stood; those of `stock` to the end, in a section of their own where a file is
+/// `shared` by the MPMs.
 pub fn give_back(
     rest: &[u8],
     mpm: Mpm,
@@ -64,36 +64,21 @@ pub fn give_back(
         .into_iter()
         .map(|(line, _)| name(&rest[line]))
         .collect();
-    let lines: Vec<(Vec<u8>, bool)> = match was {
-        Some(was) => blocks::managed(was, BLOCK, ours, in_section)
-            .into_iter()
-            .map(|(line, nested)| (was[line].to_vec(), nested))
-            .collect(),
-        None => {
-            stock.iter().map(|(name, value)| (format!("{name:<24} {value}\n").into_bytes(), shared)).collect()
+    let Some(was) = was else {
+        let missing = stock.iter().filter(|(name, _)| !set.contains(&Some(*name)));
+        let lines: String = missing.map(|(name, value)| format!("{name:<24} {value}\n")).collect();
+        let mut out = rest.to_vec();
+        if !lines.is_empty() {
+            out.extend_from_slice(blocks::line_end(rest).as_bytes());
+            let lines =
+                if shared { format!("<IfModule {}>\n{lines}</IfModule>\n", mpm.module()) } else { lines };
+            out.extend_from_slice(lines.as_bytes());
         }
+        return out;
     };
-    let mut out = rest.to_vec();
-    for section in [false, true] {
-        let missing: Vec<&[u8]> = lines
-            .iter()
-            .filter(|(line, nested)| *nested == section && !set.contains(&name(line)))
-            .map(|(line, _)| line.as_slice())
-            .collect();
-        if missing.is_empty() {
-            continue;
-        }
-        let mut add = |line: &[u8]| {
-            out.extend_from_slice(blocks::line_end(&out).as_bytes());
-            out.extend_from_slice(line);
-        };
-        if section {
-            add(format!("<IfModule {}>\n", mpm.module()).as_bytes());
-        }
-        missing.into_iter().for_each(&mut add);
-        if section {
-            add(b"</IfModule>\n");
-        }
-    }
-    out
+    blocks::give_back(was, rest, |line, sections| {
+        ours(blocks::first_word(line))
+            && sections.iter().all(|section| in_section(section))
+            && !set.contains(&name(line))
+    })
 }

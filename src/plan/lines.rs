@@ -139,6 +139,21 @@ pub fn none(text: &[u8], kind: impl Fn(&str) -> bool) -> Vec<u8> {
     out
 }
 
+/// Returns `text` with those modules of a kind loaded that `was` loads, and without lines of the kind that it has not.
+fn back_to(text: &[u8], was: &[u8], kind: impl Fn(&str) -> bool + Copy) -> Vec<u8> {
+    let before: Vec<LoadLine> = load_lines(was).into_iter().filter(|line| kind(&line.symbol)).collect();
+    let mut out = text.to_vec();
+    for line in load_lines(text).into_iter().rev().filter(|line| kind(&line.symbol)) {
+        if !before.iter().any(|known| known.symbol == line.symbol) {
+            out.drain(line.range);
+        }
+    }
+    match before.iter().find(|line| line.is_active()) {
+        Some(line) => only(&out, &line.symbol, kind, &line.program, &|_| true),
+        None => none(&out, kind),
+    }
+}
+
 /// Tells whether a module identifier is that of an MPM.
 pub fn is_mpm(symbol: &str) -> bool {
     Mpm::of_module(symbol).is_some()
@@ -222,11 +237,10 @@ impl Work<'_> {
         self.edit(file, |text| only(text, mpm.module(), is_mpm, &program, &exists))
     }
 
-    /// Gives the MPM that `file` loaded before this tool came back, where its other lines are somebody else's now.
-    pub(super) fn give_mpm_back(&mut self, file: &Path, was: &[u8]) -> Result<(), Unreadable> {
-        let before = load_lines(was).into_iter().find(|line| line.is_active() && is_mpm(&line.symbol));
-        let Some(before) = before else { return Ok(()) };
-        self.edit(file, |text| only(text, &before.symbol, is_mpm, &before.program, &|_| true))
+    /// Gives the MPM and the mod_evasive back that `file` loaded before this tool came, where its other lines are
+    /// somebody else's now.
+    pub(super) fn give_modules_back(&mut self, file: &Path, was: &[u8]) -> Result<(), Unreadable> {
+        self.edit(file, |text| back_to(&back_to(text, was, is_mpm), was, is_evasive))
     }
 
     /// Switches mod_evasive's line on or off, or says that values alone do nothing while it is off.

@@ -113,11 +113,20 @@ pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
     for mpm in Mpm::ALL {
         work.take_mpm_block_out(&ground.site.mpm_file(mpm))?;
     }
-    if let ModuleSwitch::Lines { file } = ground.site.layout.modules {
-        let file = ground.site.path(file);
-        let original = work.originals()?.get(&file).cloned();
-        if let Some(Original { was: Node::File(was), .. }) = original {
-            work.give_mpm_back(&file, &was)?;
+    let switches = match ground.site.layout.modules {
+        ModuleSwitch::Lines { file } => {
+            vec![ground.site.path(file), ground.site.path(ground.site.layout.evasive_load)]
+        }
+        ModuleSwitch::Sysconfig { file } => vec![sysconfig::path_of(ground.site, file)],
+        ModuleSwitch::LinkFarm | ModuleSwitch::BuiltIn => Vec::new(),
+    };
+    for file in switches {
+        let Some(Original { was: Node::File(was), .. }) = work.originals()?.get(&file).cloned() else {
+            continue;
+        };
+        match ground.site.layout.modules {
+            ModuleSwitch::Lines { .. } => work.give_modules_back(&file, &was)?,
+            _ => work.give_variables_back(&file, &was)?,
         }
     }
     work.take_block_out(&ground.site.path(ground.site.layout.evasive_file), evasive::BLOCK)?;
@@ -385,9 +394,11 @@ impl<'a> Work<'a> {
     /// Removes the drop-in and its link once nothing is left in it.
     fn drop_empty_drop_in(&mut self) -> Result<(), Unreadable> {
         let drop_in = self.ground.site.drop_in();
-        let Node::File(text) = self.node(&drop_in)? else { return Ok(()) };
-        if !text.trim_ascii().is_empty() {
-            return Ok(());
+        match self.node(&drop_in)? {
+            Node::File(text) if text.trim_ascii().is_empty() => {}
+            // It came with this tool and has gone; what leads to it may stand in a file that was edited since.
+            Node::Absent => {}
+            Node::File(_) | Node::Link(_) => return Ok(()),
         }
         match self.ground.site.layout.drop_in_by {
             DropIn::Linked => self.unlink_drop_in(),
@@ -416,13 +427,20 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Takes our block out of a file.
+    /// Takes our block out of a file; mod_evasive's lines that made room for it go back to where they stood.
     fn take_block_out(&mut self, path: &Path, block: &str) -> Result<(), Unreadable> {
-        if let Node::File(text) = self.node(path)?
-            && blocks::has(&text, block)
-        {
-            self.draft.put(path, Node::File(blocks::put(&text, block, None).into()));
+        let Node::File(text) = self.node(path)? else { return Ok(()) };
+        if !blocks::has(&text, block) {
+            return Ok(());
         }
+        let mut rest = blocks::put(&text, block, None);
+        if block == evasive::BLOCK
+            && let Some(Original { was: Node::File(was), .. }) = self.originals()?.get(path)
+            && !blocks::has(was, block)
+        {
+            rest = blocks::give_back(was, &rest, |line, _| evasive::ours(blocks::first_word(line)));
+        }
+        self.draft.put(path, Node::File(rest.into()));
         Ok(())
     }
 

@@ -68,7 +68,7 @@ impl Launch {
 }
 
 /// Returns the file of a site's variables: an instance has its own.
-fn path_of(site: &Site, file: &str) -> PathBuf {
+pub(super) fn path_of(site: &Site, file: &str) -> PathBuf {
     match &site.instance {
         Some(name) => PathBuf::from(format!("{file}@{name}")),
         None => PathBuf::from(file),
@@ -314,6 +314,34 @@ impl Work<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Gives the MPM and mod_evasive's word in the variables back as they were in `was`, in a file that somebody else
+    /// changed since: all other words and lines stay.
+    pub(super) fn give_variables_back(&mut self, file: &Path, was: &[u8]) -> Result<(), Unreadable> {
+        let of = |text: &[u8], name: &str| assignment(text, name).map(|found| found.value);
+        let evasive = |word: &&str| word.strip_prefix("mod_").unwrap_or(word).starts_with("evasive");
+        let mpm = of(was, MPM);
+        let modules = of(was, MODULES).unwrap_or_default();
+        self.edit(file, |text| {
+            let mut text = text.to_vec();
+            if let Some(mpm) = mpm {
+                text = assign(&text, MPM, &mpm);
+            }
+            if let Some(now) = of(&text, MODULES) {
+                let had = |word: &str| modules.split_whitespace().any(|known| known == word);
+                let kept = now.split_whitespace().filter(|word| !evasive(word) || had(word));
+                let gone = modules
+                    .split_whitespace()
+                    .filter(evasive)
+                    .filter(|word| !now.split_whitespace().any(|known| known == *word));
+                let words: Vec<&str> = kept.chain(gone).collect();
+                if !now.split_whitespace().eq(words.iter().copied()) {
+                    text = assign(&text, MODULES, &words.join(" "));
+                }
+            }
+            text
+        })
     }
 
     /// Says that what is built in cannot be switched here.

@@ -41,6 +41,68 @@ fn every_mpm_with_its_numbers_keepalive_and_evasive_comes_about_and_goes_again()
 }
 
 #[test]
+fn a_file_that_was_edited_since_keeps_the_edit_and_gets_back_what_was_taken_over() {
+    for host in hosts() {
+        for &mpm in host.mpms {
+            let mut tried = Tried::new(&host);
+            tried.does(&host.wishes(mpm));
+            // At its head and at its end, in every file of a package that this tool wrote to.
+            // a2enmod's markers are no files that somebody edits.
+            let texts = |path: &&str| {
+                !path.starts_with("/var/lib/") && tried.was_a_file(path) && tried.is_a_file(path)
+            };
+            let edited: Vec<&str> = host.writes.iter().copied().filter(texts).collect();
+            for path in &edited {
+                let text = tried.text(path);
+                tried.files = tried.files.clone().file(*path, format!("# head\n{text}# end\n"));
+            }
+            tried.does(&serde_json::json!({"state": "absent"}));
+            for path in edited {
+                let (first, now) = (tried.first_text(path), tried.text(path));
+                let own: String = first.lines().filter(|line| !line.trim().is_empty()).collect();
+                let kept: String = now.lines().filter(|line| !line.trim().is_empty()).collect();
+                assert_eq!(kept, format!("# head{own}# end"), "{} {mpm} {path}:\n{now}", host.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_of_an_mpm_come_back_when_another_one_gets_its_own_in_the_same_file() {
+    let mut shared = 0;
+    for host in hosts() {
+        for from in host.mpms {
+            for to in host.mpms.iter().filter(|to| *to != from) {
+                let (mut straight, mut around) = (Tried::new(&host), Tried::new(&host));
+                straight.does(&host.wishes(*to));
+                around.does(&host.wishes(*from));
+                around.does(&host.wishes(*to));
+                around.does_nothing(&host.wishes(*to));
+                let texts = |path: &&&str| straight.was_a_file(path) && around.is_a_file(path);
+                for path in host.writes.iter().filter(texts) {
+                    let numbers = |tried: &Tried| {
+                        let text = tried.text(path);
+                        let is_number =
+                            |line: &&str| line.trim_start().starts_with(|c: char| c.is_ascii_uppercase());
+                        let mut lines: Vec<String> =
+                            text.lines().filter(is_number).map(|line| line.trim().to_owned()).collect();
+                        lines.sort_unstable();
+                        lines
+                    };
+                    // Where each MPM has its own file, the other one's keeps what was set for it.
+                    if path.contains("mods-available/mpm_") {
+                        continue;
+                    }
+                    shared += 1;
+                    assert_eq!(numbers(&around), numbers(&straight), "{} {from} {to} {path}", host.name);
+                }
+            }
+        }
+    }
+    assert!(shared > 50, "{shared} files");
+}
+
+#[test]
 fn each_swap_alone_changes_what_chooses_the_mpm_and_nothing_else() {
     for host in hosts() {
         for from in host.mpms {

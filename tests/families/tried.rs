@@ -164,8 +164,25 @@ impl Tried {
         }
     }
 
+    /// Tells whether the first tree had a file there.
+    pub(crate) fn was_a_file(&self, path: &str) -> bool {
+        matches!(self.first.get(Path::new(path)), Some(Node::File(_)))
+    }
+
+    pub(crate) fn is_a_file(&self, path: &str) -> bool {
+        self.files.is_file(Path::new(path))
+    }
+
+    /// Returns the text of a file of the first tree.
+    pub(crate) fn first_text(&self, path: &str) -> String {
+        match self.first.get(Path::new(path)) {
+            Some(Node::File(text)) => String::from_utf8(text.to_vec()).unwrap(),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
     pub(crate) fn text(&self, path: &str) -> String {
-        self.read(Path::new(path)).unwrap()
+        self.read(Path::new(path)).unwrap_or_else(|error| panic!("{}: {path}: {error}", self.name))
     }
 
     pub(crate) fn read(&self, path: &Path) -> std::io::Result<String> {
