@@ -8,7 +8,7 @@
 //! In a third kind of run the power is cut: the recorded calls are done again without those that no sync covers.
 //!
 //! Every errno at every call takes long; by default each call fails with one of them in turn, and with
-//! `APACHE_TUNING_EXHAUSTIVE=1` with each.
+//! `APACHE_TUNING_EXHAUSTIVE=1`, or in `cargo xtask test --long`, with each.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +25,7 @@ use apache_tuning::apply::{self, Lock};
 use apache_tuning::httpd::binary::{Httpd, TIMEOUT};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::{Value, json};
-use test_hosts::Host;
+use test_hosts::{EXHAUSTIVE_VARIABLE, Host};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_apache-tuning");
 
@@ -197,7 +197,7 @@ fn killed(name: &str, host: Host, parameters: Value) {
 /// Lets every changing call fail in turn.
 fn failing(name: &str, host: Host, parameters: Value) {
     let (mut bed, points) = Bed::new(host, parameters);
-    let all = std::env::var_os("APACHE_TUNING_EXHAUSTIVE").is_some();
+    let all = std::env::var_os(EXHAUSTIVE_VARIABLE).is_some();
     let mut tried = 0;
     for (index, (call, n)) in points.iter().enumerate() {
         let errors = if all { &ERRORS[..] } else { &ERRORS[index % ERRORS.len()..][..1] };

@@ -1,5 +1,5 @@
 //! `bench capacity --program APACHE-TUNING [--quick]`: stock settings and this tool's, under loads of kept
-//! connections, on a real host.
+//! connections, on a real host; `bench change --program APACHE-TUNING`: what a change costs.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -15,6 +15,7 @@ use apache_tuning::httpd::normalise::normalise;
 use apache_tuning::httpd::{Mpm, Version};
 use apache_tuning::params;
 use apache_tuning::units::Bytes;
+use bench::change;
 use bench::load::Plan;
 use bench::page::{self, Row};
 use bench::web::{Web, threads};
@@ -22,24 +23,25 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 fn main() -> ExitCode {
     let mut arguments = lexopt::Parser::from_env();
-    let (mut quick, mut named, mut program) = (false, false, None);
+    let (mut quick, mut named, mut program) = (false, None, None);
     while let Ok(Some(argument)) = arguments.next() {
         match argument {
             lexopt::Arg::Long("quick") => quick = true,
             lexopt::Arg::Long("program") => program = arguments.value().ok().map(PathBuf::from),
-            lexopt::Arg::Value(name) if name == "capacity" => named = true,
-            _ => named = false,
+            lexopt::Arg::Value(name) if name == "capacity" || name == "change" => named = Some(name),
+            _ => named = None,
         }
     }
-    let (true, Some(program)) = (named, program) else {
-        eprintln!("usage: bench capacity --program APACHE-TUNING [--quick]");
+    let (Some(name), Some(program)) = (named, program) else {
+        eprintln!("usage: bench capacity|change --program APACHE-TUNING [--quick]");
         return ExitCode::from(2);
     };
-    match run(&program, quick) {
+    let within = if name == "change" { change::run(&program) } else { run(&program, quick) };
+    match within {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("bench capacity: {error:#}");
+            eprintln!("bench {}: {error:#}", name.display());
             ExitCode::from(2)
         }
     }

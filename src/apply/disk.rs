@@ -335,7 +335,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Builds `copy`, a directory equal to `dir` with some nodes put or (absent) left out, and exchanges the two in
+    /// Builds `copy` beside it, a directory equal to `dir` with some nodes put or (absent) left out, and exchanges the two in
     /// one step. Everything else keeps its inode: it is linked, not copied. Afterwards the old directory is at
     /// `copy`, for [`Self::clear`].
     ///
@@ -345,18 +345,17 @@ impl Disk {
     pub fn exchange(
         &self,
         dir: &Path,
-        copy: &Path,
+        copy: &OsStr,
         nodes: &[(&OsStr, &Standing)],
     ) -> Result<(), ExchangeError> {
         let (parent, name) = self.parent(dir)?;
-        let (copy_parent, copy_name) = self.parent(copy)?;
         let old = self.dir(dir)?.ok_or(ExchangeError::Unfit)?;
         let listed = names_at(&old)?;
         let stat = rustix::fs::fstat(&old)?;
 
-        rustix::fs::mkdirat(&copy_parent, copy_name, Mode::from_raw_mode(0o700))?;
+        rustix::fs::mkdirat(&parent, copy, Mode::from_raw_mode(0o700))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let new = rustix::fs::openat(&copy_parent, copy_name, flags, Mode::empty())?;
+        let new = rustix::fs::openat(&parent, copy, flags, Mode::empty())?;
         for entry in &listed {
             if nodes.iter().any(|(name, _)| *name == entry.as_os_str()) {
                 continue;
@@ -387,8 +386,8 @@ impl Disk {
         }
         dress_as(&new, &Meta { modified: None, ..meta_of(&old, &stat)? })?;
         rustix::fs::fsync(&new)?;
-        rustix::fs::fsync(&copy_parent)?;
-        match rustix::fs::renameat_with(&copy_parent, copy_name, &parent, name, RenameFlags::EXCHANGE) {
+        rustix::fs::fsync(&parent)?;
+        match rustix::fs::renameat_with(&parent, copy, &parent, name, RenameFlags::EXCHANGE) {
             Ok(()) => {}
             Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::BUSY | Errno::OPNOTSUPP) => {
                 return Err(ExchangeError::Unfit);
@@ -396,7 +395,6 @@ impl Disk {
             Err(error) => return Err(error.into()),
         }
         rustix::fs::fsync(&parent)?;
-        rustix::fs::fsync(&copy_parent)?;
         // Somebody who put something into the old directory meanwhile must not lose it.
         for entry in names_at(&old)? {
             if !listed.contains(&entry) {

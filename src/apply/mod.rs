@@ -247,8 +247,15 @@ fn transact(
 ) -> Result<Applied, ApplyError> {
     let disk = &lock.disk;
     let mut record = prepare(disk, wanted, undoes, options.config_dir)?;
-    if let Activate::Later(need) = options.activation {
-        record.left = need;
+    let mut found = None;
+    match options.activation {
+        Activate::Later(need) => record.left = need,
+        Activate::Now(Server { need: Need::None, .. }) => {}
+        Activate::Now(server) => match server.live() {
+            // Known before the journal is written, so that it is written once.
+            None => record.left = server.need,
+            live => found = live.map(|live| (server, live)),
+        },
     }
     if let Err(error) = record.write(disk) {
         // Where the journal is in place after all, it would only undo nothing; still, it should not stay.
@@ -256,7 +263,7 @@ fn transact(
         return Err(ApplyError::io("write the journal", &journal::journal(), error));
     }
     let mut live = None;
-    match complete(disk, &mut record, options, &mut live) {
+    match complete(disk, &mut record, options, found, &mut live) {
         Ok(config_test) => {
             // The change stands; a generation too many is taken out by the next run.
             let _ = journal::prune(disk, options.keep.max(1));
@@ -266,11 +273,13 @@ fn transact(
     }
 }
 
-/// Everything between the journal and the history. `live` is set once the server is touched.
+/// Everything between the journal and the history. `found` is the server that runs; it becomes `live` once it is
+/// touched.
 fn complete<'a>(
     disk: &Disk,
     record: &mut Record,
     options: &Options<'a>,
+    found: Option<(&Server, Live<'a>)>,
     live: &mut Option<Live<'a>>,
 ) -> Result<Option<ConfigTest>, Cause> {
     carry_out(disk, record)?;
@@ -278,19 +287,12 @@ fn complete<'a>(
     let write = |record: &Record| {
         record.write(disk).map_err(|error| Cause::io("write the journal", &journal::journal(), error))
     };
-    if let Activate::Now(server) = options.activation
-        && server.need != Need::None
-    {
-        match server.live() {
-            None => record.left = server.need,
-            Some(found) => {
-                record.live = Some(LiveServer { server: server.clone(), parent: found.parent() });
-                record.phase = Phase::Activating;
-                write(record)?;
-                live.insert(found).activate().map_err(|why| Cause::Activation { why })?;
-                record.phase = Phase::Activated;
-            }
-        }
+    if let Some((server, found)) = found {
+        record.live = Some(LiveServer { server: server.clone(), parent: found.parent() });
+        record.phase = Phase::Activating;
+        write(record)?;
+        live.insert(found).activate().map_err(|why| Cause::Activation { why })?;
+        record.phase = Phase::Activated;
         write(record)?;
     }
     let path = journal::generation(&record.id);
@@ -549,7 +551,7 @@ impl Runner<'_> {
         }
         let fail = |error| Cause::io("exchange the directory", dir, error);
         let copy = dir.with_file_name(self.prefix);
-        let done = self.disk.exchange(dir, &copy, &nodes);
+        let done = self.disk.exchange(dir, OsStr::new(self.prefix), &nodes);
         match done {
             Ok(()) => {}
             Err(ExchangeError::Unfit) => {

@@ -1,5 +1,6 @@
-//! `cargo xtask bench`: `capacity` measures real servers of this machine and writes what was seen into `docs/`; the
-//! others hold what a run of the program costs against its limits.
+//! `cargo xtask bench`: `capacity` measures real servers of this machine and writes what was seen into `docs/`;
+//! `change` holds a change's time and the gap of a swap against what a person's own commands take; the others hold what
+//! a run of the program costs against its limits.
 
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use crate::measure;
 use crate::steps::{cargo, run as go};
 
 pub(crate) const HELP: &str =
-    "measure: capacity [--quick] on real servers; run, rules, size, vhosts against their limits";
+    "measure: capacity [--quick] on real servers; change, run, rules, size, vhosts against their limits";
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     let words: Vec<_> = arguments.raw_args()?.collect();
@@ -19,8 +20,12 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     {
         return measure();
     }
-    go(cargo().args(["build", "--quiet", "--package", "apache-tuning"]))?;
-    let program = folders::target().join("debug/apache-tuning");
+    let program = if words.first().is_some_and(|word| word == "change") {
+        measure::binary(false)?
+    } else {
+        go(cargo().args(["build", "--quiet", "--package", "apache-tuning"]))?;
+        folders::target().join("debug/apache-tuning")
+    };
     let mut bench = cargo();
     bench.args(["run", "--quiet", "--package", "bench", "--"]).args(words).arg("--program").arg(program);
     let status = bench.status()?;

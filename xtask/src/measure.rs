@@ -70,7 +70,7 @@ fn held(what: &str, found: u64, most: u64) -> bool {
 }
 
 /// Builds the binary that is shipped, or with `symbols` the same with the names of its functions, and returns it.
-fn binary(symbols: bool) -> Result<PathBuf> {
+pub(crate) fn binary(symbols: bool) -> Result<PathBuf> {
     let profile = if symbols { "measure" } else { "release" };
     let words = ["rustc", "--quiet", "--package", "apache-tuning", "--bin", "apache-tuning"];
     go(cargo().args(words).args(["--target", TARGET, "--profile", profile, "--"]).args(LINKING))?;

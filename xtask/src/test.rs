@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use lexopt::prelude::*;
 use test_hosts::apt::{self, HOST_NEEDS, Need};
 use test_hosts::memory::InMemory;
-use test_hosts::{Flavour, LONG_VARIABLE, Release, ansible, folders, template};
+use test_hosts::{EXHAUSTIVE_VARIABLE, Flavour, LONG_VARIABLE, Release, ansible, folders, template};
 
 use crate::NOT_STARTED;
 use crate::fuzz;
@@ -133,7 +133,7 @@ fn tests(setting: Setting) -> Result<()> {
         command.args(["test", "--quiet", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);
     }
     if setting.long {
-        command.env(LONG_VARIABLE, "1");
+        command.env(LONG_VARIABLE, "1").env(EXHAUSTIVE_VARIABLE, "1");
     }
     if let Some(hosts) = setting.hosts {
         command.env(folders::HOSTS_VARIABLE, hosts);

@@ -37,6 +37,9 @@ pub use template::{Flavour, Release};
 /// Set in the environment for long runs.
 pub const LONG_VARIABLE: &str = "APACHE_TUNING_LONG";
 
+/// Set in the environment to let every system call of a change fail in every way, not in one of them; long runs do.
+pub const EXHAUSTIVE_VARIABLE: &str = "APACHE_TUNING_EXHAUSTIVE";
+
 /// Returns how many random cases a test should try: `usual`, or `long` in a long run (`cargo xtask test --long`).
 pub fn cases(usual: u32, long: u32) -> u32 {
     if std::env::var_os(LONG_VARIABLE).is_some() { long } else { usual }
