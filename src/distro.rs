@@ -68,6 +68,9 @@ pub struct Layout {
     pub server_root: &'static str,
     /// The server's binary.
     pub binary: &'static str,
+    /// The program that starts the server by hand, with the words before `start`; empty where the binary's own `-k`
+    /// does (Red Hat's script only asks systemd, which then has not what was started by hand).
+    pub control: &'static [&'static str],
     /// The service unit, without `.service`.
     pub unit: &'static str,
     /// The user that serves requests.
@@ -118,6 +121,7 @@ pub const LAYOUTS: &[Layout] = &[
         mark: "",
         server_root: "/etc/apache2",
         binary: "/usr/sbin/apache2",
+        control: &["/usr/sbin/apache2ctl"],
         unit: "apache2",
         user: "www-data",
         modules: ModuleSwitch::LinkFarm,
@@ -166,6 +170,7 @@ pub const LAYOUTS: &[Layout] = &[
         mark: "conf.modules.d",
         server_root: "/etc/httpd",
         binary: "/usr/sbin/httpd",
+        control: &[],
         unit: "httpd",
         user: "apache",
         modules: ModuleSwitch::Lines { file: "conf.modules.d/00-mpm.conf" },
@@ -201,6 +206,7 @@ pub const LAYOUTS: &[Layout] = &[
         mark: "/etc/sysconfig/apache2",
         server_root: "/srv/www",
         binary: "/usr/sbin/httpd",
+        control: &["/usr/sbin/start_apache2", "-k"],
         unit: "apache2",
         user: "wwwrun",
         modules: ModuleSwitch::Sysconfig { file: "/etc/sysconfig/apache2" },
@@ -232,6 +238,7 @@ pub const LAYOUTS: &[Layout] = &[
         mark: "conf/extra",
         server_root: "/etc/httpd",
         binary: "/usr/bin/httpd",
+        control: &["/usr/bin/apachectl"],
         unit: "httpd",
         user: "http",
         modules: ModuleSwitch::Lines { file: "conf/httpd.conf" },
@@ -257,6 +264,7 @@ pub const LAYOUTS: &[Layout] = &[
         mark: "/etc/alpine-release",
         server_root: "/var/www",
         binary: "/usr/sbin/httpd",
+        control: &["/usr/sbin/apachectl"],
         unit: "apache2",
         user: "apache",
         modules: ModuleSwitch::Lines { file: "httpd.conf" },
@@ -283,6 +291,7 @@ pub const LAYOUTS: &[Layout] = &[
         mark: "",
         server_root: "/usr/local",
         binary: "/usr/local/sbin/httpd",
+        control: &["/usr/local/sbin/apachectl"],
         unit: "apache24",
         user: "www",
         modules: ModuleSwitch::Lines { file: "httpd.conf" },
@@ -309,6 +318,7 @@ pub const LAYOUTS: &[Layout] = &[
         mark: "/etc/gentoo-release",
         server_root: "/usr/lib64/apache2",
         binary: "/usr/sbin/apache2",
+        control: &["/usr/sbin/apache2ctl"],
         unit: "apache2",
         user: "apache",
         modules: ModuleSwitch::BuiltIn,

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use crate::distro::{self, Site};
@@ -285,39 +287,24 @@ impl Live<'_> {
         }
     }
 
-    /// Runs `apachectl` where the host has one (it sets limits and makes directories), else the binary itself.
+    /// Tells the server something without a service manager.
     fn apachectl(&self, action: &str) -> Result<(), String> {
         let httpd = &self.server.httpd;
-        let mut command = match self.view_program(&["apache2ctl", "apachectl"]).filter(|_| action == "start")
-        {
-            Some(script) if self.server.instance.is_none() => {
-                let mut command = Command::new(script);
-                command.arg(action);
-                command
-            }
-            // To stop and to reload the binary does the same, after a configuration test, without the script's cost.
-            _ => {
-                let mut command = Command::new(&httpd.binary);
-                command.args(&httpd.arguments).args(["-k", action]);
-                command
-            }
-        };
-        command.env_clear().envs(httpd.full_environment());
+        let (program, arguments) = control(&self.view, &self.site, httpd, action);
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(httpd.full_environment());
         self.run(&mut command)
     }
 
     /// Runs a program of the system.
     fn command(&self, name: &str, arguments: &[&str]) -> Result<(), String> {
-        let program = self.view_program(&[name]).ok_or_else(|| format!("`{name}` is not found"))?;
+        let dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+        let mut paths = dirs.iter().map(|dir| Path::new(dir).join(name));
+        let program =
+            paths.find(|path| self.view.is_file(path)).ok_or_else(|| format!("`{name}` is not found"))?;
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(self.server.httpd.full_environment());
         self.run(&mut command)
-    }
-
-    fn view_program(&self, names: &[&str]) -> Option<PathBuf> {
-        let dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-        let mut paths = names.iter().flat_map(|name| dirs.iter().map(move |dir| Path::new(dir).join(name)));
-        paths.find(|path| self.view.is_file(path))
     }
 
     fn run(&self, command: &mut Command) -> Result<(), String> {
@@ -356,12 +343,41 @@ impl Live<'_> {
     }
 }
 
+/// Returns the program and the arguments that tell the main server something: to start it the family's own script,
+/// which sets limits and makes directories. To stop and to reload the binary does the same, after a configuration test,
+/// without the script's cost; and of another instance the script knows nothing.
+fn control<'a>(
+    view: &dyn Files,
+    site: &'a Site,
+    httpd: &'a Httpd,
+    action: &'a str,
+) -> (&'a Path, Vec<&'a str>) {
+    match site.layout.control {
+        [script, words @ ..]
+            if action == "start" && site.instance.is_none() && view.is_file(Path::new(script)) =>
+        {
+            (Path::new(script), words.iter().copied().chain([action]).collect())
+        }
+        _ => {
+            let arguments = httpd.arguments.iter().map(String::as_str);
+            (&httpd.binary, arguments.chain(["-k", action]).collect())
+        }
+    }
+}
+
 /// Waits until a process is gone.
 fn gone(pid: u32) -> Result<(), String> {
     let end = Instant::now() + GOES;
     let Some(process) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
         return Ok(());
     };
+    // The kernel tells at once where it can, Linux 5.3 and later; the service is down meanwhile.
+    if let (Ok(process), Ok(wait)) =
+        (pidfd_open(process, PidfdFlags::empty()), rustix::event::Timespec::try_from(GOES))
+        && let Ok(1) = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&wait))
+    {
+        return Ok(());
+    }
     while rustix::process::test_kill_process(process).is_ok() {
         // A zombie answers the question still, but holds no port any more.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -487,6 +503,56 @@ fn last_lines(text: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::tree::Memory;
+
+    #[test]
+    fn a_server_is_started_by_its_own_familys_script() {
+        // All of them are there: what counts is the family.
+        let scripts = [
+            "/usr/sbin/apache2ctl",
+            "/usr/sbin/apachectl",
+            "/usr/bin/apachectl",
+            "/usr/local/sbin/apachectl",
+            "/usr/sbin/start_apache2",
+        ];
+        let all = scripts.iter().fold(Memory::default(), |files, path| files.file(path, ""));
+        let none = Memory::default();
+        for (family, start) in [
+            ("debian", "/usr/sbin/apache2ctl start"),
+            ("redhat", "/sbin/own -D X -k start"),
+            ("suse", "/usr/sbin/start_apache2 -k start"),
+            ("arch", "/usr/bin/apachectl start"),
+            ("alpine", "/usr/sbin/apachectl start"),
+            ("freebsd", "/usr/local/sbin/apachectl start"),
+            ("gentoo", "/usr/sbin/apache2ctl start"),
+        ] {
+            let layout = distro::LAYOUTS.iter().find(|layout| layout.name == family).unwrap();
+            let httpd = Httpd {
+                root: "/".into(),
+                binary: "/sbin/own".into(),
+                arguments: vec!["-D".to_owned(), "X".to_owned()],
+                environment: std::collections::BTreeMap::new(),
+                timeout: binary::TIMEOUT,
+                helper: None,
+            };
+            let told = |view: &dyn Files, instance: Option<&str>, action: &str| {
+                let site = Site {
+                    layout,
+                    instance: instance.map(str::to_owned),
+                    config_dir: layout.config_dir.into(),
+                    server_root: layout.server_root.into(),
+                    distribution: String::new(),
+                    distribution_version: String::new(),
+                };
+                let (program, arguments) = control(view, &site, &httpd, action);
+                format!("{} {}", program.display(), arguments.join(" "))
+            };
+            assert_eq!(told(&all, None, "start"), start, "{family}");
+            assert_eq!(told(&all, None, "stop"), "/sbin/own -D X -k stop", "{family}");
+            assert_eq!(told(&all, Some("blue"), "start"), "/sbin/own -D X -k start", "{family}");
+            assert_eq!(told(&none, None, "start"), "/sbin/own -D X -k start", "{family}");
+        }
+    }
 
     #[test]
     fn every_form_of_listen_is_reached_on_this_host() {
