@@ -489,6 +489,22 @@ pub enum NotFound {
         /// Names of the families.
         known: String,
     },
+    /// What `facts.distribution` says names no family known here.
+    #[error(
+        "facts.distribution is {told}, which is none of the distributions known here; give {known}, or leave it out: {}",
+        match .on_disk {
+            Some(family) => format!("the configuration on disk is laid out as on {family}"),
+            None => "none of their layouts is on this disk".to_owned(),
+        }
+    )]
+    NoSuchDistribution {
+        /// What was told.
+        told: String,
+        /// Names of the families.
+        known: String,
+        /// The family on disk.
+        on_disk: Option<&'static str>,
+    },
     /// The family is known, its Apache is not there.
     #[error("{} is missing: Apache is not installed here; install the package {package} first", .file.display())]
     NotInstalled {
@@ -651,6 +667,14 @@ fn family(files: &dyn Files, os: &OsRelease, told: bool) -> Result<&'static Layo
             return Ok(there);
         }
         let known: Vec<&str> = LAYOUTS.iter().map(|layout| layout.name).collect();
+        if told {
+            let on_disk = on_disk.map(|layout| layout.name);
+            return Err(NotFound::NoSuchDistribution {
+                told: os.id.clone(),
+                known: known.join(", "),
+                on_disk,
+            });
+        }
         let found = if os.id.is_empty() { "of no known distribution".to_owned() } else { os.id.clone() };
         return Err(NotFound::Unknown { found, known: known.join(", ") });
     };

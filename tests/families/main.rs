@@ -8,6 +8,7 @@ mod debian;
 mod history;
 mod lines;
 mod redhat;
+mod refused;
 mod suse;
 mod tried;
 

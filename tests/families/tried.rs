@@ -203,7 +203,7 @@ pub(crate) fn with_programs(mut files: Memory, dir: &str) -> Memory {
 }
 
 /// Returns every file and link of a tree.
-fn everything(files: &Memory) -> BTreeMap<PathBuf, Node> {
+pub(crate) fn everything(files: &Memory) -> BTreeMap<PathBuf, Node> {
     let mut found = BTreeMap::new();
     let mut dirs = vec![PathBuf::from("/")];
     while let Some(dir) = dirs.pop() {
