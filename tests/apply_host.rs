@@ -137,6 +137,63 @@ fn a_server_that_does_not_come_up_gets_its_old_configuration_back_and_serves() {
     assert_eq!(host.a2query(&["-M"]).ok(), "event");
 }
 
+/// Puts the server into the hands of the real `OpenRC`, whose init script then keeps what it was told in `/run/asked`.
+fn openrc(host: &Host) {
+    let script = host.read("/etc/init.d/apache2");
+    let told = script.replacen('\n', "\necho \"$1\" >> /run/asked\n", 1);
+    fs::remove_file(host.path("/etc/init.d/apache2")).unwrap();
+    host.write("/etc/init.d/apache2", told);
+    host.sh("chmod 755 /etc/init.d/apache2 && mkdir -p /run/openrc && echo default > /run/openrc/softlevel")
+        .ok();
+    host.run(&["rc-service", "apache2", "start"]).ok();
+    for _ in 0..500 {
+        if host.http("/").is_ok() {
+            fs::remove_file(host.path("/run/asked")).unwrap();
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("OpenRC did not start the server: {}", host.read("/var/log/apache2/error.log"));
+}
+
+#[test]
+fn on_a_host_of_openrc_the_server_is_restarted_and_reloaded_through_it() {
+    let host = with_program(Host::managed());
+    openrc(&host);
+    let result = tune(&host, &json!({"mpm": "worker"}));
+    assert_eq!(result["activation"]["done"], true, "{}", result["msg"]);
+    assert_eq!(host.read("/run/asked"), "restart\n");
+    assert_eq!(host.running_mpm().unwrap(), "worker");
+    host.run(&["rc-service", "apache2", "status"]).ok();
+
+    let result = tune(&host, &json!({"mpm": "worker", "keepalive": {"enabled": false}}));
+    assert_eq!(result["activation"]["done"], true, "{}", result["msg"]);
+    assert_eq!(host.read("/run/asked"), "restart\nstatus\nreload\n");
+    let (_, answer) = host.http("/").unwrap();
+    assert!(!answer.contains("Keep-Alive"), "{answer}");
+}
+
+#[test]
+fn a_server_of_openrc_that_does_not_come_up_gets_its_old_configuration_back_and_serves() {
+    let host = with_program(Host::managed());
+    let mut taker = only_starts_without_prefork(&host);
+    openrc(&host);
+    let result = tune(&host, &json!({"mpm": "prefork"}));
+    taker.kill().unwrap();
+    taker.wait().unwrap();
+    assert_eq!(result["failed"], true, "{}", result["msg"]);
+    let message = result["msg"].as_str().unwrap();
+    assert!(message.contains("`/usr/sbin/rc-service apache2 restart`"), "{message}");
+    assert!(message.contains("Address already in use"), "{message}");
+    assert!(
+        message.contains("all changes were undone") && !message.contains("did not come back"),
+        "{message}"
+    );
+    assert_eq!(host.read("/run/asked"), "restart\nrestart\n");
+    assert_eq!(host.running_mpm().unwrap(), "event");
+    assert!(host.http("/").is_ok());
+}
+
 #[test]
 fn a_server_that_fails_its_health_question_gets_its_old_configuration_back() {
     let host = with_program(Host::debian12_event());

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
+use super::journal::now;
 use crate::distro::{self, Site};
 use crate::facts::disk::Disk as View;
 use crate::facts::{Running, process, systemd};
@@ -88,6 +89,8 @@ pub(super) struct Live<'a> {
     was: Running,
     /// Length of the error log when it was found.
     log_length: u64,
+    /// When it was found, in seconds since the epoch.
+    since: u64,
 }
 
 impl Server {
@@ -114,7 +117,7 @@ impl Server {
         let manager = manager(&view, &site, was.parent);
         let log = self.error_log.as_deref();
         let log_length = log.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.len());
-        Some(Live { server: self, site, view, manager, was, log_length })
+        Some(Live { server: self, site, view, manager, was, log_length, since: now() })
     }
 
     fn site(&self) -> Option<(View, Site)> {
@@ -143,7 +146,7 @@ impl Server {
                 let manager =
                     if systemd::booted(&view) { Manager::Systemd(site.unit()) } else { plain(&view, &site) };
                 let was = Running { parent: was, mpm: None, started: None };
-                let live = Live { server: self, site, view, manager, was, log_length: 0 };
+                let live = Live { server: self, site, view, manager, was, log_length: 0, since: now() };
                 live.restart(&self.listen_before, self.mpm_before)
             }
         }
@@ -298,13 +301,16 @@ impl Live<'_> {
 
     /// Runs a program of the system.
     fn command(&self, name: &str, arguments: &[&str]) -> Result<(), String> {
-        let dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-        let mut paths = dirs.iter().map(|dir| Path::new(dir).join(name));
-        let program =
-            paths.find(|path| self.view.is_file(path)).ok_or_else(|| format!("`{name}` is not found"))?;
+        let program = self.program(name).ok_or_else(|| format!("`{name}` is not found"))?;
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(self.server.httpd.full_environment());
         self.run(&mut command)
+    }
+
+    fn program(&self, name: &str) -> Option<PathBuf> {
+        let dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+        let mut paths = dirs.iter().map(|dir| Path::new(dir).join(name));
+        paths.find(|path| self.view.is_file(path))
     }
 
     fn run(&self, command: &mut Command) -> Result<(), String> {
@@ -321,8 +327,23 @@ impl Live<'_> {
         Err(self.with_log(format!("`{words}`: {ended}: {output}")))
     }
 
-    /// Adds the last lines that the server wrote to its log since it was found.
-    fn with_log(&self, why: String) -> String {
+    /// Returns the last lines about the unit in systemd's journal since the server was found: what a start says before
+    /// there is a log to write to stands only there.
+    fn journal(&self) -> Option<String> {
+        let Manager::Systemd(unit) = &self.manager else { return None };
+        let mut command = Command::new(self.program("journalctl")?);
+        command.args(["--no-pager", "--quiet", "--output=cat", &format!("--lines={LAST_LINES}")]);
+        command.args([format!("--unit={unit}.service"), format!("--since=@{}", self.since)]);
+        command.env_clear().envs(self.server.httpd.full_environment());
+        let run = binary::run(&mut command, b"", ANSWER).ok().filter(|run| run.code == Some(0))?;
+        Some(last_lines(&run.output)).filter(|lines| !lines.is_empty())
+    }
+
+    /// Adds the last lines that the server wrote to systemd's journal and to its log since it was found.
+    fn with_log(&self, mut why: String) -> String {
+        if let Some(lines) = self.journal() {
+            why = format!("{why}; journal: {lines}");
+        }
         let Some(path) = &self.server.error_log else { return why };
         let read = || -> std::io::Result<String> {
             let mut file = std::fs::File::open(path)?;

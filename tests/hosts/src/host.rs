@@ -109,13 +109,23 @@ impl Host {
         sound(Self::make(release, flavour))
     }
 
+    /// Returns a fresh Debian 12 like [`Host::debian12_event`] with `OpenRC` and systemd installed; neither is at work.
+    #[track_caller]
+    pub fn managed() -> Self {
+        sound(template::ensure_managed().and_then(|template| Self::from(&template, Release::Bookworm)))
+    }
+
     fn make(release: Release, flavour: Flavour) -> Result<Self> {
+        Self::from(&template::ensure(release, flavour)?, release)
+    }
+
+    /// Makes a copy of a built host.
+    fn from(template: &Path, release: Release) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         static SWEEP: Once = Once::new();
         let run = folders::hosts().join("run");
         SWEEP.call_once(|| sweep(&run));
 
-        let template = template::ensure(release, flavour)?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // With the time in it, so that a process number used again never means the same copy.
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
@@ -125,7 +135,7 @@ impl Host {
         let root = run.join(name);
         folders::remove_tree(&root)?;
         let host = Self { root, inside: OnceCell::new(), _lock: lock, lock_path };
-        template::copy(&template, &host.root)?;
+        template::copy(template, &host.root)?;
         Ok(host)
     }
 

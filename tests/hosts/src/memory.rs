@@ -38,11 +38,16 @@ impl InMemory {
         fs::create_dir_all(&folder)?;
         let made = Self { folder, lock_path, _lock: lock };
         for release in Release::ALL {
-            let kept = template::ensure(release, Flavour::Php)?;
-            let kept: OsString = kept.parent().unwrap_or(&kept).into();
-            folders::run("cp", ["-a".into(), "--".into(), kept, made.folder.clone().into()])?;
+            made.bring(&template::ensure(release, Flavour::Php)?)?;
         }
+        made.bring(&template::ensure_managed()?)?;
         Ok(Some(made))
+    }
+
+    /// Copies the kept folder that a built host is in.
+    fn bring(&self, built: &Path) -> Result<()> {
+        let kept: OsString = built.parent().unwrap_or(built).into();
+        folders::run("cp", ["-a".into(), "--".into(), kept, self.folder.clone().into()])
     }
 
     /// Returns the folder.

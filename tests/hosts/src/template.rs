@@ -106,6 +106,36 @@ pub fn ensure(release: Release, flavour: Flavour) -> Result<PathBuf> {
     Ok(found)
 }
 
+/// What manages services elsewhere than in the usual hosts, where nothing does.
+const MANAGERS: [&str; 2] = ["openrc", "systemd"];
+
+/// Returns the folder of a Debian 12 with apache2 (event) and mod_evasive on which `OpenRC` and systemd are installed,
+/// neither of them at work; builds it first like [`ensure`].
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_managed() -> Result<PathBuf> {
+    let release = Release::Bookworm;
+    let base = ensure(release, Flavour::Event)?;
+    let home = folders::hosts();
+    let kept = home.join(format!("{}-managed", release.suite()));
+    let root = kept.join("root");
+    let recipe = release.recipe() + &MANAGERS.join(" ");
+    let is_current = || fs::read_to_string(kept.join("recipe")).is_ok_and(|known| known == recipe);
+    let _lock = Lock::wait(&kept.with_extension("lock"))?;
+    if is_current() {
+        return Ok(root);
+    }
+    folders::remove_tree(&kept)?;
+    fs::create_dir_all(&kept)?;
+    copy(&base, &root)?;
+    step(&kept.with_extension("log"), "install", &root, release, &apt::mirrors()?, &MANAGERS)?;
+    // Made at its installation, but otherwise on hosts that it has started.
+    folders::remove_tree(&root.join("run/openrc"))?;
+    fs::write(kept.join("recipe"), recipe)?;
+    Ok(root)
+}
+
 /// Forgets a kept host, so that the next use builds it anew with the packages of the day.
 pub fn forget(release: Release) -> Result<()> {
     let home = folders::hosts();
