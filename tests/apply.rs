@@ -193,6 +193,13 @@ fn a_replaced_file_keeps_mode_owner_and_attributes() {
         acl.extend([&tag.to_le_bytes()[..], &right.to_le_bytes()[..], &id.to_le_bytes()[..]].concat());
     }
     rustix::fs::setxattr(&at, "system.posix_acl_access", &acl, no_flags).unwrap();
+    // Where SELinux is on, the context of httpd's configuration: a file without it is not read.
+    let context = b"system_u:object_r:httpd_config_t:s0\0";
+    // Only root may set one, and a kernel or a file system without it may refuse: then the next best name is tried.
+    let label = ["security.selinux", "trusted.label", "user.label"]
+        .into_iter()
+        .find(|name| rustix::fs::setxattr(&at, *name, context, no_flags).is_ok())
+        .unwrap();
     run(root.path(), &swap(), &options()).unwrap();
     assert_eq!(fs::read(&at).unwrap(), b"new\n");
     let after = fs::metadata(&at).unwrap();
@@ -200,7 +207,9 @@ fn a_replaced_file_keeps_mode_owner_and_attributes() {
     if as_root {
         assert_eq!((after.uid(), after.gid()), (1234, 33));
     }
-    for (name, value) in [("user.note", &b"\0mine"[..]), ("system.posix_acl_access", &acl)] {
+    for (name, value) in
+        [("user.note", &b"\0mine"[..]), ("system.posix_acl_access", &acl), (label, &context[..])]
+    {
         let mut found = vec![0; 256];
         let length = rustix::fs::getxattr(&at, name, found.as_mut_slice()).unwrap();
         assert_eq!(&found[..length], value, "{name}");

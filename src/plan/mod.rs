@@ -124,6 +124,10 @@ pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
         let Some(Original { was: Node::File(was), .. }) = work.originals()?.get(&file).cloned() else {
             continue;
         };
+        if work.text(&file)? == was {
+            // It stands again as it was, whatever was odd about it.
+            continue;
+        }
         match ground.site.layout.modules {
             ModuleSwitch::Lines { .. } => work.give_modules_back(&file, &was)?,
             _ => work.give_variables_back(&file, &was)?,

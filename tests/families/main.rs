@@ -4,6 +4,7 @@
 //! its family.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod by_hand;
 mod debian;
 mod history;
 mod lines;
@@ -159,5 +160,91 @@ fn what_a_control_panel_generates_is_left_alone() {
         tried.files = tried.files.file(format!("{dir}/version"), "1");
         let (rule, message) = tried.refuses(&serde_json::json!({"mpm": "event"}));
         assert!(rule == "SYS-003" && message.contains(words), "{message}");
+    }
+}
+
+/// ID, ID_LIKE and the values of VERSION_ID of one distribution.
+type Distribution = (&'static str, &'static str, &'static [&'static str]);
+
+#[test]
+fn every_distribution_is_of_its_family() {
+    let rows: &[(&str, &[Distribution])] = &[
+        (
+            "rocky9",
+            &[
+                ("rhel", "fedora", &["7.9", "8.10", "9.6"]),
+                ("rhel", "centos fedora", &["10.1"]),
+                ("centos", "rhel fedora", &["7", "8", "9", "10"]),
+                ("rocky", "rhel centos fedora", &["8.10", "9.6", "10.0"]),
+                ("almalinux", "rhel centos fedora", &["8.10", "9.6", "10.1"]),
+                ("ol", "", &["7.9"]),
+                ("ol", "fedora", &["8.10", "9.6", "10.0"]),
+                ("fedora", "", &["42", "43", "44"]),
+                ("amzn", "centos rhel fedora", &["2"]),
+                ("amzn", "fedora", &["2023"]),
+                ("eurolinux", "rhel fedora centos", &["9.4"]),
+                ("scientific", "rhel centos fedora", &["7.9"]),
+                ("openEuler", "", &["24.03"]),
+                ("azurelinux", "", &["3.0"]),
+                ("clone", "nothing centos", &["1"]),
+            ],
+        ),
+        (
+            "debian12",
+            &[
+                ("debian", "", &["10", "11", "12", "13"]),
+                ("ubuntu", "debian", &["18.04", "20.04", "22.04", "24.04", "26.04"]),
+                ("linuxmint", "ubuntu debian", &["22"]),
+                ("pop", "ubuntu debian", &["24.04"]),
+                ("kali", "debian", &["2026.1"]),
+                ("raspbian", "debian", &["12"]),
+                ("devuan", "debian", &["5"]),
+            ],
+        ),
+        (
+            "leap15.6",
+            &[
+                ("opensuse-leap", "suse opensuse", &["15.6", "16.0"]),
+                ("opensuse-tumbleweed", "opensuse suse", &["20260820"]),
+                ("opensuse", "suse", &["13.2"]),
+                ("sles", "", &["12.5"]),
+                ("sles", "suse", &["15.7", "16.0"]),
+                ("sles_sap", "suse", &["15.7"]),
+            ],
+        ),
+        (
+            "arch",
+            &[
+                ("arch", "", &[""]),
+                ("manjaro", "arch", &[""]),
+                ("artix", "", &[""]),
+                ("cachyos", "arch", &[""]),
+            ],
+        ),
+        ("alpine3.22", &[("alpine", "", &["3.18.0", "3.22.0"])]),
+        ("freebsd", &[("freebsd", "", &["13.5", "14.3", "15.0"])]),
+        ("gentoo", &[("gentoo", "", &["2.18"])]),
+    ];
+    let hosts = hosts();
+    for (tree, distributions) in rows {
+        let host = hosts.iter().find(|host| host.name == *tree).unwrap();
+        let family = Tried::new(host).asks(&serde_json::json!({})).host.site.layout.name;
+        for (id, like, versions) in *distributions {
+            for version in *versions {
+                let os = format!("NAME=\"x\"\nID=\"{id}\"\nID_LIKE='{like}'\nVERSION_ID={version}\n");
+                let mut tried = Tried::new(host);
+                tried.files = tried.files.file("/etc/os-release", &os);
+                let site = tried.asks(&serde_json::json!({})).host.site;
+                assert_eq!(site.layout.name, family, "{os}");
+                assert_eq!((site.distribution.as_str(), site.distribution_version.as_str()), (*id, *version));
+                // Told alone, on a host whose own file says nothing.
+                let facts = serde_json::json!({"distribution": id, "distribution_version": version});
+                tried.files = tried.files.file("/etc/os-release", "");
+                if *id != "clone" {
+                    let site = tried.asks(&serde_json::json!({"facts": facts})).host.site;
+                    assert_eq!(site.layout.name, family, "{facts}");
+                }
+            }
+        }
     }
 }

@@ -102,6 +102,12 @@ impl Tried {
         }
     }
 
+    /// Tells whether what is asked for is refused.
+    pub(crate) fn is_refused(&self, asked: &Value) -> bool {
+        operate::evaluate(&self.files, &parameters(asked), Mode::default(), None)
+            .map_or(true, |evaluation| evaluation.refused())
+    }
+
     /// Does what is asked for, which must be possible.
     pub(crate) fn does(&mut self, asked: &Value) -> Report {
         let evaluation = self.asks(asked);
