@@ -1433,7 +1433,7 @@ pub static RULES: &[Rule] = &[
         Error,
         ALL,
         "config_test",
-        "the configuration was broken before and the change does not mend it",
+        "the configuration is broken as it stands, and the change, if there is one, does not mend it",
         "httpd -t on the files as they stand",
     ),
     planned(
