@@ -598,7 +598,8 @@ const PANELS: &[(&str, &str, &str)] = &[
     (
         "CyberPanel",
         "/usr/local/CyberCP",
-        "its web server is OpenLiteSpeed, which has none of these settings: use its WebAdmin console",
+        "its web server is OpenLiteSpeed, which is set in its WebAdmin console; the numbers of an Apache behind that are \
+         written by the panel too",
     ),
 ];
 

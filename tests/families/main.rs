@@ -150,16 +150,26 @@ fn placement_in_the_drop_in_leaves_the_files_of_packages_alone() {
 
 #[test]
 fn what_a_control_panel_generates_is_left_alone() {
+    let hosts = hosts();
     for (dir, words) in [
         ("/usr/local/cpanel", "set the values in WHM"),
         ("/usr/local/psa", "Plesk"),
         ("/usr/local/directadmin", "custombuild"),
         ("/usr/local/CyberCP", "OpenLiteSpeed"),
     ] {
-        let mut tried = Tried::new(&hosts().remove(4));
-        tried.files = tried.files.file(format!("{dir}/version"), "1");
-        let (rule, message) = tried.refuses(&serde_json::json!({"mpm": "event"}));
-        assert!(rule == "SYS-003" && message.contains(words), "{message}");
+        for host in &hosts {
+            let mut tried = Tried::new(host);
+            tried.files = tried.files.file(format!("{dir}/version"), "1");
+            for asked in [
+                serde_json::json!({"mpm": "event"}),
+                serde_json::json!({"state": "absent"}),
+                serde_json::json!({"keepalive": {"enabled": true}, "facts": {"distribution": "debian"}}),
+            ] {
+                let (rule, message) = tried.refuses(&asked);
+                assert!(rule == "SYS-003" && message.contains(words), "{} {asked}: {message}", host.name);
+                assert!(message.contains(dir), "{message}");
+            }
+        }
     }
 }
 
