@@ -2,7 +2,9 @@
 //!
 //! Known from: the spec files and sources of httpd and php in RHEL 8 and 9 (as `OpenELA` rebuilds them) and in Fedora, which
 //! give the files' names, the order of the MPMs, the default and, from Fedora 44 on, that worker is not built; EPEL's
-//! package of mod_evasive. The words of the files are this project's own.
+//! package of mod_evasive. RHEL 7's files are known from Red Hat's documentation and users' copies only; that Amazon
+//! Linux 2 starts with prefork, and what stands in EPEL's file for RHEL 8 and later, is taken over from its neighbours.
+//! The words of the files are this project's own.
 
 use std::fmt::Write as _;
 
