@@ -86,6 +86,36 @@ fn every_swap_reaches_the_running_server_and_a_reload_does_not_kill_it() {
 }
 
 #[test]
+fn a_swap_that_somebody_left_undone_is_taken_up_by_the_next_change() {
+    let host = with_program(Host::debian12_event());
+    host.start_apache();
+    host.sh("a2dismod -q mpm_event && a2enmod -q mpm_worker").ok();
+    let asked = json!({"keepalive": {"enabled": false}});
+    let deferred =
+        json!({"keepalive": {"enabled": false}, "activation": "defer", "_ansible_check_mode": true});
+    let foretold = tune(&host, &deferred);
+    assert_eq!(
+        (&foretold["changed"], &foretold["restart_required"]),
+        (&json!(true), &json!(true)),
+        "{foretold}"
+    );
+    let severity = |finding: &Value| finding["rule"] == "MPM-003" && finding["severity"] == "warning";
+    assert!(foretold["findings"].as_array().unwrap().iter().any(severity), "{foretold}");
+    assert_eq!(host.running_mpm().unwrap(), "event");
+
+    let result = tune(&host, &asked);
+    let activation = &result["activation"];
+    assert_eq!(
+        (&activation["needed"], &activation["done"]),
+        (&json!("restart"), &json!(true)),
+        "{}",
+        result["msg"]
+    );
+    assert_eq!(host.running_mpm().unwrap(), "worker");
+    assert_eq!(tune(&host, &asked)["pending_activation"], Value::Null);
+}
+
+#[test]
 fn a_reload_is_enough_for_what_a_reload_takes_up() {
     let host = with_program(Host::debian12_event());
     host.start_apache();

@@ -184,7 +184,8 @@ pub fn evaluate(
         if blocked { Default::default() } else { overridden(&draft, after, &wishes, &values) };
     told.extend(overrides);
 
-    let (need, reasons) = need(&changes, host.mpm(), after_mpm, &values_before, &values);
+    let runs = host.running.as_ref().and_then(|running| running.mpm);
+    let (need, reasons) = need(&changes, (host.mpm(), after_mpm, runs), &values_before, &values);
     let buckets = effective::buckets(after, host.cpus());
     let in_force = normalise_with_buckets(after_mpm, version, &in_force(&values), buckets);
     let written = written(settings.as_deref(), &values);
@@ -576,11 +577,11 @@ const RESTART: [&str; 6] = [
     "ListenCoresBucketsRatio",
 ];
 
-/// Decides what a running server needs to take the change up, and why.
+/// Decides what a running server needs to take the change up, and why; the MPMs are those configured before and after,
+/// and the one that runs.
 fn need(
     changes: &[Change],
-    before: Option<Mpm>,
-    after: Mpm,
+    (before, after, runs): (Option<Mpm>, Mpm, Option<Mpm>),
     values_before: &[Value],
     values: &[Value],
 ) -> (Need, Vec<String>) {
@@ -612,7 +613,10 @@ fn need(
         !plan::is_own_state(&change.path) && plan::kind(change) != crate::report::ChangeKind::Marker
     });
     if read {
-        (Need::Reload, vec!["files that httpd reads change".to_owned()])
+        // Somebody swapped the MPM and did not restart: the reload that this change would take ends the server.
+        let other = runs.is_some_and(|runs| runs != after);
+        let need = if other { Need::Restart } else { Need::Reload };
+        (need, vec!["files that httpd reads change".to_owned()])
     } else {
         (Need::None, Vec::new())
     }
