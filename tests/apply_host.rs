@@ -116,6 +116,32 @@ fn a_swap_that_somebody_left_undone_is_taken_up_by_the_next_change() {
 }
 
 #[test]
+fn limits_edited_by_hand_in_a_running_servers_files_are_pending_until_it_is_restarted() {
+    let host = with_program(Host::debian12_event());
+    for mpm in ["event", "worker", "prefork"] {
+        host.sh(&format!("a2dismod -q -f mpm_event mpm_worker mpm_prefork; a2enmod -q mpm_{mpm}")).ok();
+        host.write("/etc/apache2/conf-enabled/own.conf", "");
+        host.start_apache();
+        let pending = || tune(&host, &json!({}))["pending_activation"].clone();
+        assert_eq!(pending(), Value::Null, "{mpm}");
+        for line in ["ServerLimit 40\n", "ServerLimit 3\n"] {
+            host.write("/etc/apache2/conf-enabled/own.conf", line);
+            let told = pending();
+            assert!(
+                told["reasons"][0].as_str().is_some_and(|why| why.contains(line.trim())),
+                "{mpm}: {told}"
+            );
+            // A reload, which somebody may have asked for, changes nothing about it.
+            host.run(&["apache2ctl", "graceful"]).ok();
+            assert_ne!(pending(), Value::Null, "{mpm}");
+        }
+        host.write("/etc/apache2/conf-enabled/own.conf", "KeepAlive Off\n");
+        assert_eq!(pending(), Value::Null, "{mpm}: what a reload takes up is not pending");
+        host.stop_apache();
+    }
+}
+
+#[test]
 fn a_reload_is_enough_for_what_a_reload_takes_up() {
     let host = with_program(Host::debian12_event());
     host.start_apache();

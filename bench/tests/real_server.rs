@@ -93,13 +93,15 @@ fn descriptors(mpm: Mpm, lines: &str) -> (usize, u64) {
     let is_server =
         |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("apache2"));
     let open = |pid: u32| std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-    let mut before = Vec::new();
+    let (mut before, mut same) = (Vec::new(), 0);
     // A process forked just now has not opened its own yet.
     for _ in 0..500 {
         std::thread::sleep(Duration::from_millis(20));
         let children = process::children(&files, &server.running).into_iter().filter(is_server);
         let seen: Vec<usize> = children.map(open).collect();
-        if !seen.is_empty() && seen == before && seen.iter().all(|one| *one == seen[0]) {
+        let alike = !seen.is_empty() && seen.iter().all(|one| *one == seen[0]);
+        same = if alike && seen == before { same + 1 } else { 0 };
+        if same == 10 {
             return (seen[0], counted);
         }
         before = seen;

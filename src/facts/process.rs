@@ -175,6 +175,21 @@ fn mapped_mpm(files: &dyn Files, pid: u32) -> Option<Mpm> {
     })
 }
 
+/// Returns the bytes of each shared memory that a process has mapped, whatever its name.
+pub fn shared(files: &dyn Files, pid: u32) -> Vec<u64> {
+    let maps = files.read(&of(pid, "maps")).unwrap_or_default();
+    let size = |line: &[u8]| {
+        let mut fields = parse::words(line);
+        let range = std::str::from_utf8(fields.next()?).ok()?;
+        if fields.next()? != b"rw-s" {
+            return None;
+        }
+        let (start, end) = range.split_once('-')?;
+        u64::from_str_radix(end, 16).ok()?.checked_sub(u64::from_str_radix(start, 16).ok()?)
+    };
+    parse::lines(&maps).filter_map(size).collect()
+}
+
 /// Returns when a process started, in seconds since the epoch. The kernel gives the boot time in whole seconds,
 /// so this may be one second early.
 fn started(files: &dyn Files, pid: u32) -> Option<u64> {

@@ -39,6 +39,8 @@ pub struct Host {
     pub configuration: Configuration,
     /// The server that runs now.
     pub running: Option<Running>,
+    /// Bytes of each shared memory that its parent has mapped.
+    pub(super) shared: Vec<u64>,
     /// The machine's limits.
     pub machine: Machine,
 }
@@ -67,7 +69,8 @@ impl Host {
         let configuration = read::read(files, &start);
         let running = if of_machine { process::running(files, &site) } else { None };
         let machine = gather::machine_of(files, &site, facts, of_machine, running.as_ref());
-        Ok(Self { site, version, start, constructs, configuration, running, machine })
+        let shared = running.as_ref().map_or_else(Vec::new, |running| process::shared(files, running.parent));
+        Ok(Self { site, version, start, constructs, configuration, running, shared, machine })
     }
 
     /// Returns httpd's version, or the newest known where it could not be read.

@@ -15,11 +15,13 @@ pub use info::info;
 
 use crate::apply::{self, ApplyError, Lock, Rollback};
 use crate::facts::disk::Disk;
+use crate::httpd::Version;
 use crate::httpd::binary::{self, Httpd, Tested};
 use crate::params::{ActivationMode, Params, State};
 use crate::plan::finding;
 use crate::preview;
 use crate::report::{ConfigTest, Finding, Need, PendingActivation, Report, Severity};
+use crate::rules;
 
 /// How a run was asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -193,7 +195,39 @@ fn pending(host: &Host, root: &Path) -> Option<PendingActivation> {
             earlier.transaction
         ));
     }
+    if reasons.is_empty() {
+        reasons.extend(other_limits(host));
+    }
     (!reasons.is_empty()).then_some(PendingActivation { needed: Need::Restart, reasons })
+}
+
+/// The first release whose scoreboard is of exactly the size that is known here.
+const KNOWN_SCOREBOARD: Version = Version::v24(36);
+
+/// Tells by the size of its scoreboard that a server was started with another `ServerLimit` or `ThreadLimit` than is
+/// configured now: somebody edited them since, and no reload brings them in.
+fn other_limits(host: &Host) -> Option<String> {
+    let known = host.version.as_ref().is_some_and(|version| version.value >= KNOWN_SCOREBOARD);
+    let mpm = host.mpm().filter(|_| known && !host.shared.is_empty())?;
+    let values = host.values();
+    let used = |directive: &str| -> Option<u64> {
+        values.iter().find(|value| value.directive == directive)?.used.parse().ok()
+    };
+    let servers = used("ServerLimit")?;
+    let threads = if mpm.threaded() { used("ThreadLimit")? } else { 1 };
+    let needs = rules::scoreboard(servers, threads);
+    // A mapping is as large as the pages that hold what was asked for; those of some machines have 64 KiB.
+    let page = if host.shared.iter().all(|size| size % 65_536 == 0) { 65_536 } else { 4096 };
+    let is_it = |size: &u64| size.checked_sub(needs).is_some_and(|rest| rest < page);
+    if host.shared.iter().any(is_it) {
+        return None;
+    }
+    let limits = if mpm.threaded() {
+        format!("ServerLimit {servers} or ThreadLimit {threads}")
+    } else {
+        format!("ServerLimit {servers}")
+    };
+    Some(format!("the server was not started with {limits}: a reload keeps the old one"))
 }
 
 /// Makes the finding of a change that the running server has not taken up.
