@@ -331,8 +331,14 @@ impl Live<'_> {
     /// there is a log to write to stands only there.
     fn journal(&self) -> Option<String> {
         let Manager::Systemd(unit) = &self.manager else { return None };
-        let mut command = Command::new(self.program("journalctl")?);
-        command.args(["--no-pager", "--quiet", "--output=cat", &format!("--lines={LAST_LINES}")]);
+        let program = self.program("journalctl")?;
+        // What was said last may not be there yet. Before systemd 228 there is no asking for that.
+        let mut sync = Command::new(&program);
+        sync.arg("--sync").env_clear().envs(self.server.httpd.full_environment());
+        let _ = binary::run(&mut sync, b"", ANSWER);
+        let mut command = Command::new(program);
+        // All lines since then: with `--lines` beside `--since`, some releases give the first ones.
+        command.args(["--no-pager", "--quiet", "--output=cat"]);
         command.args([format!("--unit={unit}.service"), format!("--since=@{}", self.since)]);
         command.env_clear().envs(self.server.httpd.full_environment());
         let run = binary::run(&mut command, b"", ANSWER).ok().filter(|run| run.code == Some(0))?;
