@@ -186,50 +186,70 @@ pub fn managed(
 ///
 /// `wanted` is asked with a logical line and the opening lines of the sections around it.
 pub fn give_back(was: &[u8], now: &[u8], wanted: impl Fn(&[u8], &[&[u8]]) -> bool) -> Vec<u8> {
-    let old: Vec<&[u8]> = logical_lines(was).map(|line| &was[line]).collect();
-    let new: Vec<&[u8]> = logical_lines(now).map(|line| &now[line]).collect();
+    // What is compared is what stays on either side: a line to give back never decides what the others are taken for.
+    let mut stays: Vec<&[u8]> = Vec::new();
+    // Each line to give back, behind how many of those that stay.
+    let mut gone: Vec<(usize, &[u8])> = Vec::new();
     let mut sections: Vec<&[u8]> = Vec::new();
-    let mut back = Vec::with_capacity(old.len());
-    for line in &old {
+    for range in logical_lines(was) {
+        let line = &was[range];
         let content = line.trim_ascii();
-        back.push(wanted(content, &sections));
+        if wanted(content, &sections) {
+            gone.push((stays.len(), line));
+        } else {
+            stays.push(line);
+        }
         if content.starts_with(b"</") {
             sections.pop();
         } else if content.starts_with(b"<") {
             sections.push(content);
         }
     }
+    let new: Vec<&[u8]> = logical_lines(now).map(|line| &now[line]).collect();
     // A last line is the same with and without its end.
     let mut input: InternedInput<&[u8]> = InternedInput::default();
-    input.update_before(old.iter().map(|line| without_end(line)));
+    input.update_before(stays.iter().map(|line| without_end(line)));
     input.update_after(new.iter().map(|line| without_end(line)));
-    let diff = Diff::compute(Algorithm::Histogram, &input);
+    // The shortest difference: lines that are all still there are all found again, however alike they are.
+    let diff = Diff::compute(Algorithm::MyersMinimal, &input);
     let mut out = Vec::with_capacity(now.len() + was.len());
-    let mut at = 0;
-    let mut put = |line: &[u8]| {
-        out.extend_from_slice(line_end(&out).as_bytes());
+    let put = |out: &mut Vec<u8>, line: &[u8]| {
+        out.extend_from_slice(line_end(out).as_bytes());
         out.extend_from_slice(line);
     };
-    for hunk in diff.hunks() {
-        let (gone, came) = (hunk.before.start as usize..hunk.before.end as usize, hunk.after.start as usize);
-        for line in &new[at..came] {
-            put(line);
-        }
-        let added = &new[came..hunk.after.end as usize];
-        for index in gone.filter(|&index| back[index]) {
-            let anew = |line: &&[u8]| first_word(line).eq_ignore_ascii_case(first_word(old[index]));
-            if !added.iter().any(anew) {
-                put(old[index]);
+    let mut gone = gone.into_iter().peekable();
+    // Gives back the lines that stood behind at most `upto` of those that stay, without those that `added` sets anew.
+    let mut give = |out: &mut Vec<u8>, upto: usize, added: &[&[u8]]| {
+        while let Some((_, line)) = gone.next_if(|(behind, _)| *behind <= upto) {
+            if !added.iter().any(|added| first_word(added).eq_ignore_ascii_case(first_word(line))) {
+                put(out, line);
             }
         }
-        for line in added {
-            put(line);
+    };
+    // How many of the lines that stay, and of those that are there now, are passed.
+    let (mut old, mut at) = (0, 0);
+    for hunk in diff.hunks() {
+        let (before, after) = (hunk.before.start as usize..hunk.before.end as usize, hunk.after.clone());
+        for line in &new[at..after.start as usize] {
+            give(&mut out, old, &[]);
+            put(&mut out, line);
+            old += 1;
         }
-        at = hunk.after.end as usize;
+        let added = &new[after.start as usize..after.end as usize];
+        // What stood behind the last of lines that others took the place of stands behind those now.
+        give(&mut out, before.start.max(before.end.saturating_sub(1)), added);
+        for line in added {
+            put(&mut out, line);
+        }
+        give(&mut out, before.end, added);
+        (old, at) = (before.end, after.end as usize);
     }
     for line in &new[at..] {
-        put(line);
+        give(&mut out, old, &[]);
+        put(&mut out, line);
+        old += 1;
     }
+    give(&mut out, usize::MAX, &[]);
     out
 }
 
@@ -351,6 +371,16 @@ mod tests {
             back,
             "<IfModule mpm_event_module>\n\tStartServers\t2\n\tThreadLimit\t99\n\tMutex default\n</IfModule>\n"
         );
+        // Lines alike around those given back, which a diff could take for each other.
+        let alike = b"StartServers 2\n# a\nStartServers 2\n# a\n# a\nStartServers 2\n";
+        let taken = take_over(alike, "mpm", ours, |_| true);
+        assert_eq!(give_back(alike, &taken, wanted), alike);
+        assert_eq!(give_back(alike, alike, wanted), alike);
+        // Its section was renamed meanwhile: the line stays in it.
+        assert_eq!(
+            give_back(b"<IfModule a>\nStartServers 2\n</IfModule>\n", b"<IfModule b>\n</IfModule>\n", wanted),
+            b"<IfModule b>\nStartServers 2\n</IfModule>\n"
+        );
         // A last line without its end.
         assert_eq!(give_back(b"StartServers 2", b"x", wanted), b"StartServers 2\nx");
         assert_eq!(give_back(b"a\nStartServers 2", b"a", wanted), b"a\nStartServers 2");
@@ -371,6 +401,8 @@ mod tests {
             let more = [&taken[..], added.as_bytes()].concat();
             let back = give_back(text.as_bytes(), &more, wanted);
             prop_assert_eq!(count(&back), text.matches("StartServers").count());
+            let again = give_back(text.as_bytes(), text.as_bytes(), wanted);
+            prop_assert_eq!(&again, text.as_bytes());
         }
 
         #[test]
