@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::facts::Running;
 use crate::report::{ConfigTest, Need};
@@ -686,6 +686,13 @@ pub fn pending(root: &Path, running: &Running) -> Option<Pending> {
         .filter_map(|id| journal::done(&disk, &id).ok().flatten())
         .find(|record| record.left == Need::Restart)
         .map(|record| Pending { transaction: record.id, needed: record.left })
+}
+
+/// Returns when a journal last came or went below `root`: as long as that stays, no run has changed the host. `None`
+/// where no run was ever there.
+pub fn last_change(root: &Path) -> Option<SystemTime> {
+    let state = Disk::open(root).ok()?.private_dir(Path::new(STATE)).ok()??;
+    std::fs::File::from(state).metadata().ok()?.modified().ok()
 }
 
 /// Tells, without writing anything, whether an interrupted run left its journal below `root`.

@@ -40,6 +40,8 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
     let root = Path::new(&params.root);
     let disk = Disk::new(root);
     let mut lock = None;
+    // Before it is known that no journal lies there: one that comes and goes from here on is noticed by it.
+    let seen_at = if mode.check { None } else { apply::last_change(root) };
     // A journal means that another run is at work or died at it: what stands on disk is between two states.
     if !mode.check && apply::is_interrupted(root) {
         match locked(params, root) {
@@ -63,23 +65,25 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
         return tested(evaluation, staged, mode);
     }
     if lock.is_none() {
-        let tested_changes = evaluation.changes;
         match locked(params, root) {
             Ok(taken) => lock = Some(taken),
             Err(error) => return failed(evaluation.report, &error.to_string()),
         }
         // Another run may have been at work until the lock was ours.
-        (evaluation, rollback) = match look(&disk, params, mode) {
-            Ok(seen) => seen,
-            Err(report) => return *report,
-        };
-        if evaluation.refused() || evaluation.changes.is_empty() {
-            return settled(evaluation, mode);
-        }
-        if evaluation.changes != tested_changes {
-            staged = config_test(&evaluation, params, root);
-            if staged.refuses() {
-                return tested(evaluation, staged, mode);
+        if seen_at.is_none() || apply::last_change(root) != seen_at {
+            let tested_changes = evaluation.changes;
+            (evaluation, rollback) = match look(&disk, params, mode) {
+                Ok(seen) => seen,
+                Err(report) => return *report,
+            };
+            if evaluation.refused() || evaluation.changes.is_empty() {
+                return settled(evaluation, mode);
+            }
+            if evaluation.changes != tested_changes {
+                staged = config_test(&evaluation, params, root);
+                if staged.refuses() {
+                    return tested(evaluation, staged, mode);
+                }
             }
         }
     }
