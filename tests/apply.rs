@@ -4,6 +4,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use apache_tuning::apply::{self, Activate, Applied, ApplyError, Cause, HostState, Lock, Options};
@@ -235,6 +237,23 @@ fn the_second_run_waits_and_then_says_who_holds_the_lock() {
     let error = Lock::take(root.path(), SHORT).unwrap_err().to_string();
     assert!(error.contains(&format!("pid {} since 2", std::process::id())), "{error}");
     drop(first);
+    // Held by another program, with the line of the last run still in the file.
+    let lock = root.path().join("var/lib/apache-tuning/lock");
+    fs::write(&lock, "pid 1 since 20200101T000000Z\n").unwrap();
+    let mut other = Command::new("flock").arg("--no-fork").arg(&lock).args(["sleep", "60"]).spawn().unwrap();
+    let error = loop {
+        // Until the other program has it.
+        match Lock::take(root.path(), Duration::ZERO) {
+            Err(error) => break error.to_string(),
+            Ok(taken) => drop(taken),
+        }
+        fs::write(&lock, "pid 1 since 20200101T000000Z\n").unwrap();
+        thread::sleep(Duration::from_millis(5));
+    };
+    let foreign = error.contains(&format!("pid {} (", other.id()));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert!(foreign, "{error}");
     Lock::take(root.path(), SHORT).unwrap();
 }
 

@@ -103,12 +103,49 @@ fn make_state(disk: &Disk) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Returns what the lock file says about who holds it.
+/// Returns who holds the lock: by the kernel's table of locks, and where that does not tell, by what the lock file says.
 fn holder(file: &mut File) -> String {
+    let said = said(file);
+    match holding(file) {
+        // Also a program that is none of this tool's holds it by locking the file, and writes nothing into it.
+        Some(pid) if !said.as_deref().is_some_and(|said| said.starts_with(&format!("pid {pid} "))) => {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+            match name.as_deref().and_then(printable) {
+                Some(name) => format!("pid {pid} ({name})"),
+                None => format!("pid {pid}"),
+            }
+        }
+        _ => said.unwrap_or_else(|| "unknown process".to_owned()),
+    }
+}
+
+/// Returns the first process that `/proc/locks` names for the file: `1: FLOCK  ADVISORY  WRITE 712 08:01:131 0 EOF`, the
+/// device in hexadecimal. `None` also where the holder lives in another process namespace.
+fn holding(file: &File) -> Option<u32> {
+    let stat = rustix::fs::fstat(file).ok()?;
+    let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+    let identity = format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // A line with an arrow waits for the lock and does not hold it.
+    locks.lines().filter(|line| !line.contains("->")).find_map(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let ours = words.get(1) == Some(&"FLOCK") && words.get(5) == Some(&identity.as_str());
+        let pid = words.get(4).filter(|_| ours)?.parse().ok()?;
+        (pid > 0).then_some(pid)
+    })
+}
+
+/// Returns what the lock file says about who holds it.
+fn said(file: &mut File) -> Option<String> {
     let mut text = String::new();
-    let _ = file.rewind();
-    let _ = file.take(200).read_to_string(&mut text);
-    let line = text.lines().next().unwrap_or_default().trim();
-    let printable = !line.is_empty() && line.chars().all(|c| c.is_ascii_graphic() || c == ' ');
-    if printable { line.to_owned() } else { "unknown process".to_owned() }
+    file.rewind().ok()?;
+    file.take(200).read_to_string(&mut text).ok()?;
+    printable(text.lines().next()?)
+}
+
+/// Returns a text without the spaces around it, where it is one that can be shown.
+fn printable(text: &str) -> Option<String> {
+    let text = text.trim();
+    let shown = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+    shown.then(|| text.to_owned())
 }
