@@ -211,6 +211,11 @@ fn six_swaps_each_there_and_back_to_the_byte() {
             let back = tool.run(&json!({"state": "rolled_back", "transaction": done["transaction"]}));
             assert_eq!(back["changed"], true, "{back}");
             assert_eq!(loaded_mpm(&host), from);
+            let again = tool.run(&json!({"state": "rolled_back", "transaction": done["transaction"]}));
+            assert_eq!(
+                (&again["changed"], &again["msg"]),
+                (&json!(false), &json!("unchanged: there is nothing to undo"))
+            );
             let made = |path: &std::path::Path| {
                 own(path) && !path.ends_with("enabled_by_admin") && !path.ends_with("disabled_by_admin")
             };
@@ -342,6 +347,7 @@ fn a_line_elsewhere_that_wins_is_found_by_the_next_run() {
 
 #[test]
 fn a_configuration_that_was_broken_before_is_told_apart() {
+    const EVENT: &str = "/etc/apache2/mods-available/mpm_event.conf";
     let host = Host::debian12_event();
     let tool = Tool::on(&host);
     host.write("/etc/apache2/conf-enabled/broken.conf", "NoSuchDirective on\n");
@@ -350,5 +356,14 @@ fn a_configuration_that_was_broken_before_is_told_apart() {
     assert_eq!(refused["failed"], true);
     let message = refused["msg"].as_str().unwrap();
     assert!(message.contains("/etc/apache2/conf-enabled/broken.conf:1"), "{message}");
+    assert!(!message.contains('\n'), "{message}");
     assert_eq!(host.listing().changes_since(&before), Vec::<String>::new());
+
+    // A line that this change takes over: what was broken is whole afterwards.
+    host.write("/etc/apache2/conf-enabled/broken.conf", "");
+    let stock = host.read(EVENT).replace("MaxRequestWorkers       150", "MaxRequestWorkers 150 workers");
+    host.write(EVENT, stock);
+    assert!(!host.sh("apache2ctl configtest").success());
+    tool.changes(&the_task());
+    host.sh("apache2ctl configtest").ok();
 }

@@ -589,11 +589,14 @@ fn need(
     values: &[Value],
 ) -> (Need, Vec<String>) {
     let mut reasons = Vec::new();
-    if before.is_some_and(|before| before != after) {
-        reasons.push(format!(
-            "the MPM changes from {} to {after}: a reload would end the server",
-            before.map_or("none", Mpm::name)
-        ));
+    if let Some(before) = before.filter(|before| *before != after) {
+        // A swap that no server took up goes back.
+        let why = if runs == Some(after) {
+            "the server still runs that one, and what else it was started with is not known"
+        } else {
+            "a reload would end the server"
+        };
+        reasons.push(format!("the MPM changes from {before} to {after}: {why}"));
     } else {
         for name in RESTART {
             let used = |values: &[Value]| {

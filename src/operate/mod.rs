@@ -37,6 +37,12 @@ pub type Stopped = Box<Report>;
 
 /// Does what `state` asks for, or only foretells it, and reports.
 pub fn tuning(params: &Params, mode: Mode) -> Report {
+    let report = run(params, mode);
+    if report.failed { report } else { conclude(report, params, mode) }
+}
+
+/// Does it and reports, without the sentence at the end of a run that did not fail.
+fn run(params: &Params, mode: Mode) -> Report {
     let root = Path::new(&params.root);
     let disk = Disk::new(root);
     let mut lock = None;
@@ -56,13 +62,13 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
     };
     if evaluation.refused() || evaluation.changes.is_empty() {
         if !evaluation.refused() && params.config_test && !evaluation.host.configuration.errors.is_empty() {
-            return judged_by_httpd(evaluation, params, root, mode);
+            return judged_by_httpd(evaluation, params, root);
         }
-        return settled(evaluation, mode);
+        return settled(evaluation);
     }
     let mut staged = config_test(&evaluation, params, root);
     if mode.check || staged.refuses() {
-        return tested(evaluation, staged, mode);
+        return tested(evaluation, staged);
     }
     if lock.is_none() {
         match locked(params, root) {
@@ -77,12 +83,12 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
                 Err(report) => return *report,
             };
             if evaluation.refused() || evaluation.changes.is_empty() {
-                return settled(evaluation, mode);
+                return settled(evaluation);
             }
             if evaluation.changes != tested_changes {
                 staged = config_test(&evaluation, params, root);
                 if staged.refuses() {
-                    return tested(evaluation, staged, mode);
+                    return tested(evaluation, staged);
                 }
             }
         }
@@ -115,7 +121,7 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
             if let Some(test) = applied.config_test {
                 report.config_test = test;
             }
-            conclude(report, mode)
+            report
         }
         Err(error) => failed(report, &error.to_string()),
     }
@@ -318,9 +324,14 @@ fn config_test(evaluation: &Evaluation, params: &Params, root: &Path) -> Staged 
     Staged { report, refusal }
 }
 
+/// Returns what httpd said, as one line.
+fn said(tested: &Tested) -> String {
+    let lines: Vec<&str> = tested.output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(" ")
+}
+
 /// Makes the finding of a refused configuration, and tells a configuration apart that was broken before.
 fn broken(httpd: &Httpd, tested: &Tested) -> Finding {
-    let said = |tested: &Tested| tested.output.trim().to_owned();
     match httpd.test() {
         Ok(before) if !before.ok => {
             let place = before
@@ -374,18 +385,18 @@ fn is_correction(code: &str) -> bool {
 }
 
 /// Reports an evaluation that needs nothing done, or is refused.
-fn settled(evaluation: Evaluation, mode: Mode) -> Report {
+fn settled(evaluation: Evaluation) -> Report {
     let Evaluation { mut report, host, .. } = evaluation;
     // The process ends with the report. Taking thousands of virtual hosts apart before would take it a thirtieth longer.
     std::mem::forget(host);
     let reason = if report.failed { "the change is refused" } else { "nothing changes" };
     report.config_test.reason = Some(reason.to_owned());
-    if report.failed { report } else { conclude(report, mode) }
+    report
 }
 
 /// Reports a host on which nothing is to be done but whose configuration httpd seems to refuse: then every value is as
 /// asked and no server comes up with them. httpd itself has the last word.
-fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path, mode: Mode) -> Report {
+fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path) -> Report {
     let result = httpd(&evaluation, root).test();
     let report = binary::report(&result);
     let refusal = result.ok().filter(|tested| !tested.ok).map(|tested| {
@@ -393,17 +404,17 @@ fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path, mode: M
             "TST-002",
             Severity::Error,
             ("config_test", ""),
-            format!("httpd refuses the configuration as it stands: {}", tested.output.trim()),
+            format!("httpd refuses the configuration as it stands: {}", said(&tested)),
             "mend that line; the values of this task are as asked".to_owned(),
         );
         told.waived = params.waive.iter().any(|id| id.eq_ignore_ascii_case(&told.rule));
         told
     });
-    tested(evaluation, Staged { report, refusal }, mode)
+    tested(evaluation, Staged { report, refusal })
 }
 
 /// Reports an evaluation that was tested and goes no further.
-fn tested(evaluation: Evaluation, staged: Staged, mode: Mode) -> Report {
+fn tested(evaluation: Evaluation, staged: Staged) -> Report {
     let refused = staged.refuses();
     let mut report = evaluation.report;
     report.config_test = staged.report;
@@ -415,7 +426,7 @@ fn tested(evaluation: Evaluation, staged: Staged, mode: Mode) -> Report {
         }
         report.findings.insert(0, finding);
     }
-    if report.failed { report } else { conclude(report, mode) }
+    report
 }
 
 /// Reports a failure while something was being done.
@@ -427,18 +438,23 @@ fn failed(mut report: Report, message: &str) -> Report {
 }
 
 /// Completes the report of a run without failure.
-fn conclude(mut report: Report, mode: Mode) -> Report {
+fn conclude(mut report: Report, params: &Params, mode: Mode) -> Report {
     let open = !report.activation.done;
     report.restart_required = open && report.activation.needed == Need::Restart;
     report.reload_required = open && report.activation.needed == Need::Reload;
-    report.msg = verdict(&report, mode.check);
+    report.msg = verdict(&report, params.state, mode.check);
     report
 }
 
 /// Returns the sentence that a run without failure ends with.
-fn verdict(report: &Report, check: bool) -> String {
+fn verdict(report: &Report, state: State, check: bool) -> String {
     if !report.changed {
-        return "unchanged: the host is as asked".to_owned();
+        let what = match state {
+            State::Present => "the host is as asked",
+            State::Absent => "nothing that this tool put in is there",
+            State::RolledBack => "there is nothing to undo",
+        };
+        return format!("unchanged: {what}");
     }
     let count = report.changes.len();
     let verb = if check { "would change" } else { "changed" };

@@ -1,6 +1,6 @@
 //! Listening sockets, stopping, and what a reload cannot do.
 
-use super::{Found, View};
+use super::{BY_RESTART, Found, View};
 use crate::httpd::directives::Group;
 use crate::httpd::normalise::normalise;
 use crate::httpd::numbers;
@@ -75,10 +75,11 @@ fn kept_by_reload(
 ) {
     for directive in directives {
         if let Some((before, after)) = view.moved(directive).filter(|_| view.reloads()) {
-            out.about(view.path(directive)).value(after).effective(before).code(code).say(
-                format!("{directive} changes and only a reload is planned: {what}"),
-                "stop and start the server: systemctl restart",
-            );
+            out.about(view.path(directive))
+                .value(after)
+                .effective(before)
+                .code(code)
+                .say(format!("{directive} changes and only a reload is planned: {what}"), BY_RESTART);
         }
     }
 }
@@ -155,7 +156,7 @@ pub(super) fn rel_001(view: &View<'_>, out: &mut Found<'_>) {
         let names = moved.join(", ");
         out.about("activation").value(&names).say(
             format!("{names} change and only a reload is planned, which does not bring them into force"),
-            "stop and start the server: systemctl restart",
+            BY_RESTART,
         );
     }
 }

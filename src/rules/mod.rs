@@ -56,6 +56,10 @@ pub struct Rule {
     check: Check,
 }
 
+/// What to do about a value that no reload brings into a running server.
+const BY_RESTART: &str =
+    "stop and start the server: systemctl restart, or its script's stop and start without systemd";
+
 /// The check of a rule: looks at the view, says what it finds.
 type Check = fn(&View<'_>, &mut Found<'_>);
 

@@ -1,6 +1,6 @@
 //! Modules: which MPM, what it knows, and what stands beside it.
 
-use super::{Found, View, row};
+use super::{BY_RESTART, Found, View, row};
 use crate::distro::ModuleSwitch;
 use crate::httpd::directives::Group;
 use crate::httpd::numbers;
@@ -43,7 +43,7 @@ pub(super) fn mpm_003(view: &View<'_>, out: &mut Found<'_>) {
         "{running} is running and {} is configured: at the next reload, such as by logrotate, the server ends",
         view.mpm
     );
-    let hint = "stop and start the server: systemctl restart";
+    let hint = BY_RESTART;
     if view.need == Need::Reload {
         out.about("mpm").value(view.mpm).effective(running).code("AH00534").say(message, hint);
     } else if view.params.activation == ActivationMode::Defer || view.audit {

@@ -1,6 +1,6 @@
 //! The MPM's sizes: servers, threads, workers, spare ones, the factor of event, and what each child keeps.
 
-use super::{Found, View};
+use super::{BY_RESTART, Found, View};
 use crate::httpd::Mpm;
 use crate::httpd::directives::Group;
 use crate::httpd::normalise::{self, STACK_MIN};
@@ -85,7 +85,7 @@ fn fixed_until_stopped(view: &View<'_>, out: &mut Found<'_>, directive: &'static
                 or_default(before),
                 or_default(after)
             ),
-            "stop and start the server: systemctl restart",
+            BY_RESTART,
         );
     }
 }
@@ -411,7 +411,7 @@ pub(super) fn mrw_006(view: &View<'_>, out: &mut Found<'_>) {
                      = {bound}; a reload would cut it",
                     sizes.workers, sizes.threads
                 ),
-                "stop and start the server: systemctl restart",
+                BY_RESTART,
             );
     }
 }
