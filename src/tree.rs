@@ -5,11 +5,13 @@
 //! paths *of the managed host*: with another root directory, `/etc/apache2` is still called `/etc/apache2`.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 /// What kind of thing stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,38 +103,59 @@ pub trait Files {
     }
 }
 
-/// A view in which a file that was read stays as it was then: one look at a host judges and plans on the same content,
-/// and reads it once. Only the first files are remembered, and only small ones: those that are read more than once are
-/// among them, and thousands of virtual hosts need not be held.
+/// A view in which what was seen once stays as it was then: one look at a host judges and plans on the same content,
+/// and reads it once. Only the first answers are remembered, and only small files: those that are read more than once
+/// are among them, and thousands of virtual hosts need not be held.
 pub struct Snapshot<'a> {
     files: &'a dyn Files,
-    /// By the path's text: to hash a path itself, all its components are walked.
-    read: RefCell<HashMap<OsString, Arc<[u8]>>>,
+    read: Seen<Arc<[u8]>>,
+    link_kind: Seen<Kind>,
+    kind: Seen<Kind>,
+    list: Seen<Vec<OsString>>,
 }
 
+/// Answers by the path's text: to hash a path itself, all its components are walked.
+type Seen<T> = RefCell<FxHashMap<OsString, T>>;
+
 impl<'a> Snapshot<'a> {
-    /// How many files are remembered.
+    /// How many answers of each kind are remembered.
     const MOST: usize = 256;
     /// The largest file that is remembered, in bytes.
     const LARGEST: usize = 64 * 1024;
 
     /// Returns a view of `files` that remembers.
     pub fn new(files: &'a dyn Files) -> Self {
-        Self { files, read: RefCell::default() }
+        Self {
+            files,
+            read: Seen::default(),
+            link_kind: Seen::default(),
+            kind: Seen::default(),
+            list: Seen::default(),
+        }
+    }
+
+    /// Returns what was seen at a path before, or asks, and remembers what is `small`. Errors are not remembered.
+    fn once<T: Clone>(
+        seen: &Seen<T>,
+        path: &Path,
+        small: impl FnOnce(&T) -> bool,
+        ask: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        if let Some(answer) = seen.borrow().get(path.as_os_str()) {
+            return Ok(answer.clone());
+        }
+        let answer = ask()?;
+        let mut seen = seen.borrow_mut();
+        if seen.len() < Self::MOST && small(&answer) {
+            seen.insert(path.as_os_str().to_owned(), answer.clone());
+        }
+        Ok(answer)
     }
 }
 
 impl Files for Snapshot<'_> {
     fn read(&self, path: &Path) -> io::Result<Arc<[u8]>> {
-        if let Some(content) = self.read.borrow().get(path.as_os_str()) {
-            return Ok(content.clone());
-        }
-        let content = self.files.read(path)?;
-        let mut read = self.read.borrow_mut();
-        if content.len() <= Self::LARGEST && read.len() < Self::MOST {
-            read.insert(path.as_os_str().to_owned(), content.clone());
-        }
-        Ok(content)
+        Self::once(&self.read, path, |content| content.len() <= Self::LARGEST, || self.files.read(path))
     }
 
     fn scan_back(
@@ -145,7 +168,7 @@ impl Files for Snapshot<'_> {
     }
 
     fn link_kind(&self, path: &Path) -> io::Result<Kind> {
-        self.files.link_kind(path)
+        Self::once(&self.link_kind, path, |_| true, || self.files.link_kind(path))
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
@@ -153,11 +176,11 @@ impl Files for Snapshot<'_> {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
-        self.files.list(dir)
+        Self::once(&self.list, dir, |names| names.len() <= Self::MOST, || self.files.list(dir))
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {
-        self.files.kind(path)
+        Self::once(&self.kind, path, |_| true, || self.files.kind(path))
     }
 
     fn prefetch(&self, count: usize, paths: &mut dyn Iterator<Item = &Path>) {
@@ -266,7 +289,7 @@ pub struct Draft<'a> {
     base: &'a dyn Files,
     nodes: BTreeMap<PathBuf, Node>,
     /// Directories whose links were already followed, because thousands of lookups share a few directories.
-    directories: RefCell<HashMap<PathBuf, PathBuf>>,
+    directories: RefCell<FxHashMap<PathBuf, PathBuf>>,
 }
 
 impl<'a> Draft<'a> {

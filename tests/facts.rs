@@ -341,6 +341,11 @@ fn the_running_parent_is_found_by_its_pid_file_or_by_search() {
         assert_eq!(running(&files, &debian()), Some(want.clone()), "{binary} {pid_file:?}");
     }
     assert_eq!(running(&bare(), &debian()), None);
+    // An upgrade replaced the module under the server; a folder of a like name is none.
+    let maps = "7f0-7f1 r--p 0 08:01 7 /srv/mod_mpm_worker/a.so\n7f2-7f3 r-xp 0 08:01 7 /m/mod_mpm_event.so (deleted)\n";
+    let files =
+        serving("/usr/sbin/apache2").file("/proc/812/maps", maps).file("/run/apache2/apache2.pid", "812");
+    assert_eq!(running(&files, &debian()), Some(want.clone()));
     let files = serving("/usr/sbin/apache2").file("/run/shop.pid", "812");
     assert_eq!(running_from(&files, Path::new("/usr/sbin/apache2"), Path::new("/run/shop.pid")), Some(want));
     assert_eq!(running_from(&files, Path::new("/usr/sbin/httpd"), Path::new("/run/shop.pid")), None);

@@ -85,7 +85,7 @@ impl Disk {
     /// `ELOOP`/`ENOTDIR` for a link on the way, `PermissionDenied` for a directory on the way that everybody may
     /// write to (a sticky one such as `/tmp` may be passed through, but nothing is put into it).
     pub fn dir(&self, path: &Path) -> io::Result<Option<OwnedFd>> {
-        let mut dir = self.fd.try_clone()?;
+        let mut dir: Option<OwnedFd> = None;
         let mut shared = None;
         let mut walked = PathBuf::from("/");
         for component in path.components() {
@@ -96,15 +96,17 @@ impl Disk {
             };
             walked.push(name);
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            dir = match rustix::fs::openat(&dir, name, flags, Mode::empty()) {
-                Ok(fd) => fd,
-                Err(Errno::NOENT) => return Ok(None),
-                Err(Errno::LOOP | Errno::NOTDIR) => {
-                    return Err(refused(&walked, "is not a directory (links are not followed here)"));
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let mode = rustix::fs::fstat(&dir)?.st_mode;
+            let opened =
+                match rustix::fs::openat(dir.as_ref().unwrap_or(&self.fd), name, flags, Mode::empty()) {
+                    Ok(fd) => fd,
+                    Err(Errno::NOENT) => return Ok(None),
+                    Err(Errno::LOOP | Errno::NOTDIR) => {
+                        return Err(refused(&walked, "is not a directory (links are not followed here)"));
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+            let mode = rustix::fs::fstat(&opened)?.st_mode;
+            dir = Some(opened);
             shared = (mode & 0o002 != 0).then_some(mode & 0o1000 != 0);
             if shared == Some(false) {
                 return Err(refused(&walked, "may be written to by everybody; take that right away first"));
@@ -113,12 +115,12 @@ impl Disk {
         if shared.is_some() {
             return Err(refused(&walked, "may be written to by everybody; nothing is put there"));
         }
-        if path.parent().is_none() {
+        if dir.is_none() {
             // The root itself was opened for its path alone; a descriptor to list and sync is needed.
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            dir = rustix::fs::openat(&self.fd, ".", flags, Mode::empty())?;
+            dir = Some(rustix::fs::openat(&self.fd, ".", flags, Mode::empty())?);
         }
-        Ok(Some(dir))
+        Ok(dir)
     }
 
     /// Opens the directory of `path`, which must exist, and returns it with the last name.

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, Meta, Standing};
@@ -282,15 +283,33 @@ pub(super) fn prune(disk: &Disk, keep: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// What a done transaction left to do; the rest of its record is not looked at.
+#[derive(Debug, Deserialize)]
+struct Open {
+    version: u32,
+    #[serde(default)]
+    left: Need,
+}
+
+/// Returns what the running server needed for a done transaction and was not given.
+pub(super) fn left(disk: &Disk, id: &str) -> io::Result<Option<Need>> {
+    let open: Option<Open> = parsed(disk, &generation(id))?;
+    Ok(open.filter(|open| open.version == VERSION).map(|open| open.left))
+}
+
 fn read(disk: &Disk, path: &Path) -> io::Result<Option<Record>> {
-    let Some(mut file) = disk.private_file(path, false)? else { return Ok(None) };
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    let record: Record = serde_json::from_slice(&text)?;
+    let Some(record) = parsed::<Record>(disk, path)? else { return Ok(None) };
     if record.version != VERSION {
         return Err(damaged("the layout of another version of this program"));
     }
     Ok(Some(record))
+}
+
+fn parsed<T: DeserializeOwned>(disk: &Disk, path: &Path) -> io::Result<Option<T>> {
+    let Some(mut file) = disk.private_file(path, false)? else { return Ok(None) };
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(Some(serde_json::from_slice(&text)?))
 }
 
 fn damaged(what: &str) -> io::Error {

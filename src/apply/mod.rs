@@ -681,11 +681,10 @@ pub fn pending(root: &Path, running: &Running) -> Option<Pending> {
     let started = journal::timestamp(running.started? + 1);
     let disk = Disk::open(root).ok()?;
     let ids = journal::ids(&disk).ok()?;
-    let later = ids.into_iter().rev().take_while(|id| id.as_str() > started.as_str());
+    let mut later = ids.into_iter().rev().take_while(|id| id.as_str() > started.as_str());
     later
-        .filter_map(|id| journal::done(&disk, &id).ok().flatten())
-        .find(|record| record.left == Need::Restart)
-        .map(|record| Pending { transaction: record.id, needed: record.left })
+        .find(|id| matches!(journal::left(&disk, id), Ok(Some(Need::Restart))))
+        .map(|transaction| Pending { transaction, needed: Need::Restart })
 }
 
 /// Returns when a journal last came or went below `root`: as long as that stays, no run has changed the host. `None`

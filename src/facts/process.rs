@@ -165,9 +165,12 @@ fn pid(text: &[u8]) -> Option<u32> {
 /// Returns the MPM whose module a process has mapped, or after which its binary is named.
 fn mapped_mpm(files: &dyn Files, pid: u32) -> Option<Mpm> {
     let maps = files.read(&of(pid, "maps")).unwrap_or_default();
-    let mapped = parse::lines(&maps).find_map(|line| {
-        let name = line.strip_suffix(b".so")?.rsplit(|byte| *byte == b'/').next()?;
-        Mpm::of_name(std::str::from_utf8(name.strip_prefix(b"mod_mpm_")?).ok()?)
+    // Of hundreds of maps one is the module's.
+    let mapped = memchr::memmem::find_iter(&maps, b"/mod_mpm_").find_map(|at| {
+        let name = parse::lines(&maps[at + b"/mod_mpm_".len()..]).next()?;
+        // An upgraded package unlinks the old module under the running server.
+        let name = name.strip_suffix(b" (deleted)").unwrap_or(name).strip_suffix(b".so")?;
+        Mpm::of_name(std::str::from_utf8(name).ok()?)
     });
     mapped.or_else(|| {
         let exe = files.read_link(&of(pid, "exe")).ok()?;
@@ -179,6 +182,8 @@ fn mapped_mpm(files: &dyn Files, pid: u32) -> Option<Mpm> {
 pub fn shared(files: &dyn Files, pid: u32) -> Vec<u64> {
     let maps = files.read(&of(pid, "maps")).unwrap_or_default();
     let size = |line: &[u8]| {
+        // The range has 17 to 33 letters; the line of a library may have hundreds.
+        memchr::memmem::find(&line[..line.len().min(40)], b" rw-s ")?;
         let mut fields = parse::words(line);
         let range = std::str::from_utf8(fields.next()?).ok()?;
         if fields.next()? != b"rw-s" {

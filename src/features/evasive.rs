@@ -60,9 +60,10 @@ pub fn build(files: &dyn Files, load: &[u8], server_root: &Path) -> Option<Build
     let path: PathBuf = server_root.join(&program);
     let content = files.read(&path).unwrap_or_default();
     let contains = |name: &str| memchr::memmem::find(&content, name.as_bytes()).is_some();
-    let fork = contains("DOSEnabled") || (!contains("DOSPageCount") && symbol == "evasive_module");
+    let readable = contains("DOSPageCount");
+    let fork = contains("DOSEnabled") || (!readable && symbol == "evasive_module");
     let generation = if fork { Generation::Two } else { Generation::One };
-    let status_directive = if contains("DOSPageCount") {
+    let status_directive = if readable {
         STATUS.iter().find(|(name, _)| contains(name)).map(|(name, _)| *name)
     } else {
         // The program cannot be read: the status directive of the one build that each symbol is known from.

@@ -1,5 +1,6 @@
 //! The pure part of a run: one view of a host and the parameters, to everything that needs no process and no change.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ pub struct Host {
     pub(super) shared: Vec<u64>,
     /// The machine's limits.
     pub machine: Machine,
+    values: OnceCell<Vec<Value>>,
 }
 
 impl Host {
@@ -70,7 +72,17 @@ impl Host {
         let running = if of_machine { process::running(files, &site) } else { None };
         let machine = gather::machine_of(files, &site, facts, of_machine, running.as_ref());
         let shared = running.as_ref().map_or_else(Vec::new, |running| process::shared(files, running.parent));
-        Ok(Self { site, version, start, constructs, configuration, running, shared, machine })
+        Ok(Self {
+            site,
+            version,
+            start,
+            constructs,
+            configuration,
+            running,
+            shared,
+            machine,
+            values: OnceCell::new(),
+        })
     }
 
     /// Returns httpd's version, or the newest known where it could not be read.
@@ -84,9 +96,9 @@ impl Host {
     }
 
     /// Returns the settings in force before any change.
-    pub fn values(&self) -> Vec<Value> {
+    pub fn values(&self) -> &[Value] {
         let values = |mpm| effective::effective(&self.configuration, mpm, self.version(), self.cpus());
-        self.mpm().map_or_else(Vec::new, values)
+        self.values.get_or_init(|| self.mpm().map_or_else(Vec::new, values))
     }
 
     /// Returns the processors online, where they are known.
@@ -179,7 +191,7 @@ pub fn evaluate(
     let after_mpm = only(&after.mpms()).filter(|_| !blocked).unwrap_or(mpm);
     let values_before = host.values();
     let values = if changes.is_empty() && host.mpm() == Some(after_mpm) {
-        values_before.clone()
+        values_before.to_vec()
     } else {
         effective::effective(after, after_mpm, version, host.cpus())
     };
@@ -188,7 +200,7 @@ pub fn evaluate(
     told.extend(overrides);
 
     let runs = host.running.as_ref().and_then(|running| running.mpm);
-    let (need, reasons) = need(&changes, (host.mpm(), after_mpm, runs), &values_before, &values);
+    let (need, reasons) = need(&changes, (host.mpm(), after_mpm, runs), values_before, &values);
     let buckets = effective::buckets(after, host.cpus());
     let in_force = normalise_with_buckets(after_mpm, version, &in_force(&values), buckets);
     let written = written(settings.as_deref(), &values);
@@ -243,7 +255,7 @@ pub fn evaluate(
     report.mpm.before = host.mpm();
     report.mpm.after = only(&after.mpms());
     if mode.diff {
-        report.diff = Some(differences(&changes, &values_before, &values));
+        report.diff = Some(differences(&changes, values_before, &values));
     }
     let errors: Vec<&Finding> =
         findings.iter().filter(|finding| finding.severity == Severity::Error && !finding.waived).collect();

@@ -43,10 +43,10 @@ pub fn info(params: &InfoParams) -> InfoReport {
     let measured = host
         .running
         .as_ref()
-        .and_then(|running| process::measure(&disk, running, number(&values, "ThreadsPerChild")));
+        .and_then(|running| process::measure(&disk, running, number(values, "ThreadsPerChild")));
     let mut report = InfoReport {
         httpd_version: host.version.as_ref().map(|known| known.value.to_string()),
-        effective: entries(&values),
+        effective: entries(values),
         modules: host.configuration.modules.iter().map(|module| module.identifier.clone()).collect(),
         memory: measured.as_ref().map(memory),
         limits: limits(&host),
@@ -56,7 +56,7 @@ pub fn info(params: &InfoParams) -> InfoReport {
     };
     report.mpm.configured = host.mpm();
     report.mpm.running = host.running.as_ref().and_then(|running| running.mpm);
-    judge(&disk, params, &host, &values, measured.as_ref(), &mut report);
+    judge(&disk, params, &host, values, measured.as_ref(), &mut report);
     if of_machine {
         ask_status(params, &host, &mut report);
     } else {

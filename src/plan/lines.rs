@@ -50,6 +50,12 @@ pub fn load_lines(text: &[u8]) -> Vec<LoadLine> {
             depth += 1;
         }
         let hashes = content.iter().take_while(|byte| **byte == b'#').count();
+        let words = content[hashes..].trim_ascii_start();
+        let is_one = words.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"LoadModule"));
+        // The word itself may be continued on another line.
+        if !is_one && !words.contains(&b'\\') {
+            continue;
+        }
         let joined = String::from_utf8_lossy(&content[hashes..]).replace("\\\r\n", "").replace("\\\n", "");
         let words: Vec<&str> = joined.split_ascii_whitespace().collect();
         let [directive, symbol, program, rest @ ..] = words.as_slice() else { continue };
@@ -280,6 +286,16 @@ mod tests {
         let there = |program: &str| !program.contains("gone");
         let program = mpm_program(text.as_bytes(), mpm, "modules/mod_mpm_{mpm}.so", &there);
         String::from_utf8(only(text.as_bytes(), mpm.module(), is_mpm, &program, &there)).unwrap()
+    }
+
+    #[test]
+    fn a_line_that_is_continued_is_one_line() {
+        for text in ["LoadModule \\\n mpm_event_module m.so\n", "Load\\\r\nModule mpm_event_module m.so\n"] {
+            let found = load_lines(text.as_bytes());
+            assert_eq!(found.len(), 1, "{text:?}");
+            assert_eq!((&*found[0].symbol, &*found[0].program), ("mpm_event_module", "m.so"));
+        }
+        assert_eq!(load_lines(b"LoadModules a b\n# Loads a b c\n"), []);
     }
 
     #[test]

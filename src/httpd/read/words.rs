@@ -3,7 +3,9 @@
 //! Source: `ap_getword_conf` and `ap_resolve_env` of httpd 2.4.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
 
 /// The white space of C's `isspace`, which httpd cuts and splits at.
 pub(super) const fn is_space(byte: u8) -> bool {
@@ -109,7 +111,7 @@ pub(super) struct Variables<'a> {
     /// Names that are defined, with or without a value; compared byte for byte.
     flags: Vec<Vec<u8>>,
     /// Values by lower-case name, because httpd looks them up in a table that ignores case.
-    values: HashMap<Vec<u8>, Vec<u8>>,
+    values: FxHashMap<Vec<u8>, Vec<u8>>,
     environment: &'a BTreeMap<String, String>,
 }
 
@@ -121,7 +123,7 @@ impl<'a> Variables<'a> {
     /// Returns the state before the first line.
     pub(super) fn new(flags: &[String], environment: &'a BTreeMap<String, String>) -> Self {
         let flags = flags.iter().map(|flag| flag.clone().into_bytes()).collect();
-        Self { flags, values: HashMap::new(), environment }
+        Self { flags, values: FxHashMap::default(), environment }
     }
 
     /// Carries out `Define`; an empty value sets the flag alone and leaves an earlier value in place.
