@@ -143,6 +143,9 @@ fn a_configuration_that_httpd_refuses_is_not_as_asked() {
         format!("Include {LATER}\n"),
         "<VirtualHost *:80>\n".to_owned(),
         "\u{feff}Timeout 300\n".to_owned(),
+        "KeepAlives Off\n".to_owned(),
+        "<Directory /srv>\nAllowOverides None\n</Directory>\n".to_owned(),
+        "<VirtualHost *:8081>\nDav On\n</VirtualHost>\n".to_owned(),
         format!("# {}\n", "x".repeat(17 << 20)),
     ] {
         let start = &broken[..20.min(broken.len())];
@@ -152,6 +155,12 @@ fn a_configuration_that_httpd_refuses_is_not_as_asked() {
         assert!(told[0].1.starts_with("httpd refuses the configuration as it stands: "), "{start}: {told:?}");
         assert_eq!(report["config_test"]["ran"], true);
     }
+    // With the place and the reason, and what a loaded module knows is no reason.
+    let report = settled.with("Alias /a /srv/a\nAliass /b /srv/b\n");
+    let told = format!(
+        "{LATER}:2: httpd does not know `Aliass`: misspelled, or its module is not loaded; httpd does not start"
+    );
+    assert_eq!(said(&report, "GRM-016"), warning(&told));
     // What is known for certain needs no test.
     for (include, missing) in [
         ("Include gone.conf", "/etc/apache2/gone.conf"),

@@ -83,6 +83,7 @@ fn descriptors(mpm: Mpm, lines: &str) -> (usize, u64) {
     let start = Start {
         file: server.configuration(),
         then: Vec::new(),
+        binary: "/usr/sbin/apache2".into(),
         server_root: "/".into(),
         version: Version::NEWEST_KNOWN,
         built_in: Vec::new(),

@@ -242,6 +242,7 @@ mod tests {
         let files = Memory::new().file("/c/main.conf", text).file("/m/x.so", "");
         let start = Start {
             then: Vec::new(),
+            binary: "/usr/sbin/apache2".into(),
             file: "/c/main.conf".into(),
             server_root: "/c".into(),
             version: Version::NEWEST_KNOWN,

@@ -2,6 +2,7 @@
 
 mod engine;
 mod include;
+mod known;
 mod lines;
 mod macros;
 mod modules;
@@ -26,6 +27,8 @@ pub struct Start {
     pub file: PathBuf,
     /// The compiled-in ServerRoot (`HTTPD_ROOT`), in force until a `ServerRoot` line.
     pub server_root: PathBuf,
+    /// httpd itself, which holds the modules built in: looked into where a directive is in no table.
+    pub binary: PathBuf,
     /// The version, for what differs between releases.
     pub version: Version,
     /// Identifier and source file of each module built in: `("core_module", "core.c")`.

@@ -431,6 +431,7 @@ fn start(files: &dyn Files, site: &Site, version: Version) -> (Start, Vec<(PathB
     let start = Start {
         file: site.main_file(),
         server_root: site.server_root.clone(),
+        binary: launch.binary.clone().unwrap_or_else(|| PathBuf::from(site.layout.binary)),
         version,
         built_in: built_in.chain(launch.built_in()).collect(),
         defines: launch.defines,

@@ -15,6 +15,7 @@ use apache_tuning::tree::Memory;
 pub(crate) fn start() -> Start {
     Start {
         then: Vec::new(),
+        binary: "/usr/sbin/apache2".into(),
         file: "/c/main".into(),
         server_root: "/c".into(),
         version: Version::NEWEST_KNOWN,

@@ -41,6 +41,7 @@ fn main() -> Result<()> {
         &files,
         &Start {
             then: Vec::new(),
+            binary: "/usr/sbin/apache2".into(),
             file: "/etc/apache2/apache2.conf".into(),
             server_root: "/etc/apache2".into(),
             version,

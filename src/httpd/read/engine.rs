@@ -12,11 +12,12 @@ mod commands;
 mod finish;
 mod sections;
 
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use commands::wanted;
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::known::Names;
 use super::lines::{Next, Place, Source};
 use super::macros::Macro;
 use super::modules::Modules;
@@ -41,6 +42,8 @@ enum Step {
     Line(usize),
     /// A section that httpd knows only with this module: `<IfVersion>`, `<Macro>`.
     Section { module: &'static str, name: String, place: Place },
+    /// A directive or section that nothing here asks for, by its index in [`Names`].
+    Name(usize),
     /// What httpd refuses whatever else is read.
     Refused(Place, String),
 }
@@ -98,7 +101,7 @@ enum Task {
 #[derive(Default)]
 struct ErrorLogs {
     main: Option<Vec<u8>>,
-    vhosts: HashSet<Vec<u8>>,
+    vhosts: FxHashSet<Vec<u8>>,
 }
 
 impl ErrorLogs {
@@ -140,7 +143,8 @@ pub(super) struct Reader<'a> {
     server_root: Vec<u8>,
     variables: Variables<'a>,
     modules: Modules,
-    macros: HashMap<Vec<u8>, Rc<Macro>>,
+    names: Names,
+    macros: FxHashMap<Vec<u8>, Rc<Macro>>,
     macro_lines: usize,
     tasks: Vec<Task>,
     open: Vec<Open>,
@@ -163,7 +167,8 @@ impl<'a> Reader<'a> {
             server_root: paths::bytes(&start.server_root).to_vec(),
             variables: Variables::new(&start.defines, &start.environment),
             modules: Modules::default(),
-            macros: HashMap::new(),
+            names: Names::new(),
+            macros: FxHashMap::default(),
             macro_lines: 0,
             tasks: Vec::new(),
             open: Vec::new(),
@@ -225,6 +230,15 @@ impl<'a> Reader<'a> {
     fn refuse_later(&mut self, place: Place, message: impl Into<String>) {
         if !self.dead {
             self.walk.push(Step::Refused(place, message.into()));
+        }
+    }
+
+    /// Notes a directive or section (`<Proxy`) for which only the modules tell whether httpd knows it.
+    fn meet(&mut self, name: &[u8], place: Place) {
+        if !self.dead
+            && let Some(index) = self.names.meet(name, place)
+        {
+            self.walk.push(Step::Name(index));
         }
     }
 
@@ -354,7 +368,16 @@ impl<'a> Reader<'a> {
     /// Reads a file until an include interrupts it or it ends.
     fn read_on(&mut self, mut level: Level, buffer: &mut Vec<u8>) {
         while !self.halted {
-            match level.source.next(buffer, wanted) {
+            let Self { names, walk, dead, .. } = self;
+            let next = level.source.next(buffer, |text, place| {
+                wanted(text, |name| {
+                    // What is never walked is never looked up.
+                    if !*dead && let Some(index) = names.meet(name, place) {
+                        walk.push(Step::Name(index));
+                    }
+                })
+            });
+            match next {
                 Next::End => {
                     self.end_of_file(&level);
                     return;

@@ -77,7 +77,7 @@ impl Source {
     ///
     /// `wanted` sees each line cut at both ends; empty lines are never handed out. A continued line is always
     /// handed out, because a comment among them swallows what follows it.
-    pub(super) fn next(&mut self, text: &mut Vec<u8>, wanted: impl Fn(&[u8]) -> bool) -> Next {
+    pub(super) fn next(&mut self, text: &mut Vec<u8>, mut wanted: impl FnMut(&[u8], Place) -> bool) -> Next {
         loop {
             text.clear();
             if !self.macros.is_empty() || self.after_macro {
@@ -86,7 +86,7 @@ impl Source {
                 self.after_macro = false;
                 match line {
                     Next::Line { place, joined } => {
-                        if joined.is_some() || (!text.is_empty() && wanted(text)) {
+                        if joined.is_some() || (!text.is_empty() && wanted(text, place)) {
                             return Next::Line { place, joined };
                         }
                         continue;
@@ -108,14 +108,14 @@ impl Source {
             if unusual || (end.is_some() && is_continued(physical)) {
                 let result = self.join(text);
                 match result {
-                    Next::Line { joined: None, .. } if text.is_empty() || !wanted(text) => continue,
+                    Next::Line { joined: None, place } if text.is_empty() || !wanted(text, place) => continue,
                     other => return other,
                 }
             }
             self.line += 1;
             self.position += physical.len() + usize::from(end.is_some());
             let trimmed = trim(physical);
-            if !trimmed.is_empty() && wanted(trimmed) {
+            if !trimmed.is_empty() && wanted(trimmed, place) {
                 text.extend_from_slice(trimmed);
                 return Next::Line { place, joined: None };
             }
@@ -215,7 +215,7 @@ mod tests {
         let mut buffer = Vec::new();
         let mut lines = Vec::new();
         loop {
-            match source.next(&mut buffer, |_| true) {
+            match source.next(&mut buffer, |_, _| true) {
                 Next::Line { place, .. } => {
                     lines.push((place.line, String::from_utf8_lossy(&buffer).into_owned()));
                 }
@@ -276,9 +276,9 @@ mod tests {
             let mut source = Source::new(0, text.as_bytes().into());
             let mut buffer = Vec::new();
             let mut lines = Vec::new();
-            source.next(&mut buffer, |_| true);
+            source.next(&mut buffer, |_, _| true);
             source.macros.push(Expansion::new(b"x".to_vec(), 0, vec![(b"m".to_vec(), 9)]));
-            while let Next::Line { .. } = source.next(&mut buffer, |_| true) {
+            while let Next::Line { .. } = source.next(&mut buffer, |_, _| true) {
                 lines.push(String::from_utf8_lossy(&buffer).into_owned());
             }
             assert_eq!(lines, expected, "{text:?}");

@@ -1,10 +1,12 @@
 //! What modules answer to: their identifier, their source file, the directives they bring.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
+use super::known::{Names, is_own};
 use super::object::Object;
 
 use crate::httpd::Mpm;
@@ -41,23 +43,6 @@ const ODD: &[(&str, &str)] = &[
     ("php7_module", "mod_php7.c"),
     ("mpm_itk_module", "mpm_itk.c"),
 ];
-
-/// The directives of httpd's core and of the modules that every distribution builds in, in lower case, for
-/// `<IfDirective>` and `<IfSection>`.
-const BUILT_IN_DIRECTIVES: &str = "<directory <directorymatch <else <elseif <files <filesmatch <if <ifdefine \
-    <ifdirective <iffile <ifmodule <ifsection <limit <limitexcept <location <locationmatch <virtualhost acceptfilter \
-    acceptpathinfo accessfilename adddefaultcharset allowencodedslashes allowoverride allowoverridelist bufferedlogs \
-    cgipassauth cgivar chrootdir contentdigest coredumpdirectory customlog defaultruntimedir defaulttype define \
-    documentroot enablemmap enablesendfile error errordocument errorlog errorlogformat extendedstatus fileetag \
-    flushmaxpipelined flushmaxthreshold forcetype globallog group hostnamelookups httpprotocoloptions include \
-    includeoptional keepalive keepalivetimeout limitinternalrecursion limitrequestbody limitrequestfields \
-    limitrequestfieldsize limitrequestline limitxmlrequestbody listen listenbacklog listencoresbucketsratio loadfile \
-    loadmodule logformat logiotrackttfb loglevel maxkeepaliverequests maxrangeoverlaps maxrangereversals maxranges \
-    mergeslashes mergetrailers mutex namevirtualhost options pidfile port protocol protocols protocolshonororder \
-    qualifyredirecturl readbuffersize regexdefaultoptions registerhttpmethod rlimitcpu rlimitmem rlimitnproc \
-    seerequesttail serveradmin serveralias servername serverpath serverroot serversignature servertokens sethandler \
-    setinputfilter setoutputfilter stricthostcheck suexec timeout traceenable transferlog undefine usecanonicalname \
-    usecanonicalphysicalport user";
 
 /// Returns the source file of a module whose source file is known from its identifier and its `.so`.
 fn known_source(identifier: &str, path: &str) -> Option<String> {
@@ -114,9 +99,9 @@ struct Entry {
 #[derive(Default)]
 pub(super) struct Modules {
     entries: Vec<Entry>,
-    by_identifier: HashMap<String, usize>,
+    by_identifier: FxHashMap<String, usize>,
     /// What was asked since the last module was loaded.
-    answers: RefCell<HashMap<String, bool>>,
+    answers: RefCell<FxHashMap<String, bool>>,
 }
 
 impl Modules {
@@ -192,21 +177,52 @@ impl Modules {
 
     /// Tells whether a directive or section (`<proxy`) is known, as `<IfDirective>` and `<IfSection>` ask.
     pub(super) fn has_directive(&self, files: &dyn Files, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
-        if is_in(BUILT_IN_DIRECTIVES, &name) {
+        let name = name.as_bytes();
+        if is_own(name, self.identifiers()) || directives::find(name).is_some_and(|row| self.knows(row)) {
             return true;
         }
-        let of_module = match name.as_str() {
-            "<ifversion" => self.has("version_module"),
-            "<macro" | "use" | "undefmacro" => self.has("macro_module"),
-            _ => false,
+        let brings = |entry: &Entry| {
+            let told = entry.object(files).and_then(|object| object.directives());
+            told.is_some_and(|list| list.iter().any(|known| known.eq_ignore_ascii_case(name)))
         };
-        if of_module || directives::find(name.as_bytes()).is_some_and(|row| self.knows(row)) {
-            return true;
-        }
-        let brings =
-            |entry: &Entry| entry.object(files).is_some_and(|object| object.has_directive(name.as_bytes()));
         self.entries.iter().any(brings)
+    }
+
+    fn identifiers(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.identifier.as_str())
+    }
+
+    /// Strikes out the names of the directives that httpd knows with these modules; all of them, where one of the
+    /// modules does not tell its directives. `binary` is httpd itself.
+    pub(super) fn strike(&self, files: &dyn Files, binary: &Path, names: &mut Names) {
+        names.strike_own(self.identifiers());
+        if names.all_known() {
+            return;
+        }
+        // A release may have given one of httpd's own modules a new directive, but the others come first.
+        let own = |entry: &&Entry| entry.source.as_deref().is_some_and(is_stock_source);
+        let others = self.entries.iter().filter(|entry| !own(entry));
+        // This one makes directives at run time.
+        let mut silent = self.has("perl_module");
+        let httpd = OnceCell::new();
+        for entry in others.chain(self.entries.iter().filter(own)) {
+            if silent || names.all_known() {
+                break;
+            }
+            let object = if entry.path.is_some() {
+                entry.object(files)
+            } else {
+                let content = httpd.get_or_init(|| files.read(binary).ok());
+                content.as_ref().and_then(|content| Object::open(content, &entry.identifier))
+            };
+            match object.and_then(|object| object.directives()) {
+                Some(list) => list.iter().for_each(|name| names.strike(name)),
+                None => silent = true,
+            }
+        }
+        if silent {
+            names.strike_all();
+        }
     }
 
     /// Tells whether the loaded modules know a directive of the table.

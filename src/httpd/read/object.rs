@@ -21,12 +21,17 @@ const SHT_DYNSYM: u32 = 11;
 const PT_LOAD: u32 = 1;
 /// `R_X86_64_RELATIVE`, `R_AARCH64_RELATIVE`: the value is the addend alone.
 const RELATIVE: [u64; 2] = [8, 1027];
+/// `R_X86_64_64`, `R_AARCH64_ABS64`: the value is that of a symbol and the addend.
+const ABSOLUTE: [u64; 2] = [1, 257];
 
-/// A `.so` that holds a module.
+/// A file that holds a module: its `.so`, or httpd itself for one that is built in.
 pub(super) struct Object<'a> {
     bytes: &'a [u8],
     /// Address of the module structure.
     module: u64,
+    /// What the dynamic linker leaves at which address, in the order of addresses; `None` where that depends on other
+    /// files.
+    relocations: Vec<(u64, Option<u64>)>,
 }
 
 impl<'a> Object<'a> {
@@ -34,16 +39,16 @@ impl<'a> Object<'a> {
     pub(super) fn open(bytes: &'a [u8], identifier: &str) -> Option<Self> {
         // ELF, 64 bits, little-endian.
         bytes.strip_prefix(b"\x7fELF\x02\x01")?;
-        let mut object = Self { bytes, module: 0 };
+        let mut object = Self { bytes, module: 0, relocations: Vec::new() };
         let symbols = object.sections().find(|section| section.kind == SHT_DYNSYM)?;
         let strings = object.sections().nth(usize::try_from(symbols.link).ok()?)?;
-        let module = (0..symbols.size / 24).find_map(|index| {
+        object.module = (0..symbols.size / 24).find_map(|index| {
             let symbol = symbols.offset.checked_add(index * 24)?;
             let name = strings.offset.checked_add(u64::from(object.u32(symbol)?))?;
             let value = object.u64(symbol.checked_add(8)?)?;
             (value != 0 && object.text(name)? == identifier.as_bytes()).then_some(value)
         })?;
-        object.module = module;
+        object.relocations = object.relocated(&symbols)?;
         Some(object)
     }
 
@@ -53,31 +58,53 @@ impl<'a> Object<'a> {
         text.rsplit(|byte| matches!(byte, b'/' | b'\\')).next()
     }
 
-    /// Tells whether the module has a directive of this name, in any case.
-    pub(super) fn has_directive(&self, name: &[u8]) -> bool {
-        let table = self.module.checked_add(COMMANDS).and_then(|at| self.pointer(at));
-        let Some(table) = table.filter(|&table| table != 0) else { return false };
-        (0..MAX_ROWS)
-            .map_while(|row| {
-                let known = self.pointer(table.checked_add(row * ROW)?).filter(|&known| known != 0)?;
-                self.text(self.place(known)?)
-            })
-            .any(|known| known.eq_ignore_ascii_case(name))
+    /// Returns the names of the module's directives as the module writes them; `None` where they cannot be told.
+    pub(super) fn directives(&self) -> Option<Vec<&'a [u8]>> {
+        let table = self.pointer(self.module.checked_add(COMMANDS)?)?;
+        let mut names = Vec::new();
+        if table == 0 {
+            return Some(names);
+        }
+        for row in 0..MAX_ROWS {
+            let name = self.pointer(table.checked_add(row * ROW)?)?;
+            if name == 0 {
+                return Some(names);
+            }
+            names.push(self.text(self.place(name)?)?);
+        }
+        None
+    }
+
+    /// Reads the relocations of the file.
+    fn relocated(&self, symbols: &Section) -> Option<Vec<(u64, Option<u64>)>> {
+        let mut list = Vec::new();
+        for section in self.sections().filter(|section| section.kind == SHT_RELA) {
+            for index in 0..section.size / 24 {
+                let entry = section.offset.checked_add(index * 24)?;
+                let (address, info, addend) = (self.u64(entry)?, self.u64(entry + 8)?, self.u64(entry + 16)?);
+                let kind = info & 0xffff_ffff;
+                let value = if RELATIVE.contains(&kind) {
+                    Some(addend)
+                } else if ABSOLUTE.contains(&kind) {
+                    let symbol = symbols.offset.checked_add((info >> 32) * 24 + 8)?;
+                    self.u64(symbol).filter(|&value| value != 0).map(|value| value.wrapping_add(addend))
+                } else {
+                    None
+                };
+                list.push((address, value));
+            }
+        }
+        list.sort_unstable_by_key(|&(address, _)| address);
+        Some(list)
     }
 
     /// Returns the pointer that the dynamic linker would leave at an address: from a relocation, or, where
     /// relocations are packed, from the file itself.
     fn pointer(&self, address: u64) -> Option<u64> {
-        for section in self.sections().filter(|section| section.kind == SHT_RELA) {
-            for index in 0..section.size / 24 {
-                let entry = section.offset.checked_add(index * 24)?;
-                if self.u64(entry)? == address {
-                    let kind = self.u64(entry + 8)? & 0xffff_ffff;
-                    return if RELATIVE.contains(&kind) { self.u64(entry + 16) } else { None };
-                }
-            }
+        match self.relocations.binary_search_by_key(&address, |&(address, _)| address) {
+            Ok(at) => self.relocations[at].1,
+            Err(_) => self.u64(self.place(address)?),
         }
-        self.u64(self.place(address)?)
     }
 
     /// Returns where in the file an address is.
@@ -216,13 +243,8 @@ mod tests {
         let file = sample::object("proxy_module", "/build/mod_proxy.c", &["ProxyPass", "<Proxy"]);
         let object = Object::open(&file, "proxy_module");
         assert_eq!(object.as_ref().and_then(Object::source), Some(&b"mod_proxy.c"[..]));
-        for (name, expected) in [("proxypass", true), ("<proxy", true), ("Proxy", false), ("", false)] {
-            assert_eq!(
-                object.as_ref().is_some_and(|object| object.has_directive(name.as_bytes())),
-                expected,
-                "{name}"
-            );
-        }
+        let directives = object.as_ref().and_then(Object::directives);
+        assert_eq!(directives, Some(vec![&b"ProxyPass"[..], b"<Proxy"]));
         assert!(Object::open(&file, "other_module").is_none());
     }
 
@@ -231,8 +253,8 @@ mod tests {
         let file = sample::object("x_module", "mod_x.c", &["X"]);
         for length in 0..file.len() {
             let short = Object::open(&file[..length], "x_module");
-            assert!(!short.as_ref().is_some_and(|object| object.has_directive(b"Y")));
-            let _ = short.and_then(|object| object.source());
+            let _ = short.as_ref().and_then(Object::source);
+            let _ = short.and_then(|object| object.directives());
         }
         for at in 0..file.len() {
             for value in [0, 1, 0x7f, 0xff] {
@@ -240,7 +262,7 @@ mod tests {
                 damaged[at] = value;
                 let object = Object::open(&damaged, "x_module");
                 let _ = object.as_ref().and_then(Object::source);
-                assert!(!object.is_some_and(|object| object.has_directive(b"Y")));
+                let _ = object.and_then(|object| object.directives());
             }
         }
     }

@@ -148,6 +148,7 @@ pub fn start_of(root: &Path, case: &oracle::Case, version: Version) -> Result<St
     };
     Ok(Start {
         then: Vec::new(),
+        binary: "/usr/sbin/apache2".into(),
         file: PathBuf::from(&case.main),
         server_root: PathBuf::from("/etc/apache2"),
         version,

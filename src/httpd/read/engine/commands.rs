@@ -91,8 +91,8 @@ pub(super) fn command(name: &[u8]) -> Option<Command> {
 }
 
 /// Tells whether a line, cut at both ends, has to be looked at: all but comments and plain directives that
-/// nothing here asks for.
-pub(super) fn wanted(text: &[u8]) -> bool {
+/// nothing here asks for; the names of those go to `plain`.
+pub(super) fn wanted(text: &[u8], plain: impl FnOnce(&[u8])) -> bool {
     match text[0] {
         b'#' => false,
         first if first.is_ascii_alphabetic() => {
@@ -105,7 +105,12 @@ pub(super) fn wanted(text: &[u8]) -> bool {
                     _ => length += 1,
                 }
             }
-            text[length - 1] == b'>' || command(&text[..length]).is_some()
+            let name = &text[..length];
+            let wanted = name[length - 1] == b'>' || command(name).is_some();
+            if !wanted {
+                plain(name);
+            }
+            wanted
         }
         _ => true,
     }
@@ -127,6 +132,8 @@ impl Reader<'_> {
                     self.note(NoteKind::StrayBytes, place, lossy(name));
                 }
                 self.refuse_later(place, invalid_command(&lossy(name)));
+            } else {
+                self.meet(name, place);
             }
             return None;
         };

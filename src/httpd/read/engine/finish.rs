@@ -5,6 +5,7 @@ use super::{Guard, Reader, Step};
 use crate::httpd::Version;
 use crate::httpd::directives::{DIRECTIVES, Group, Parser};
 use crate::httpd::read::lines::Place;
+use crate::httpd::read::words::lossy;
 use crate::httpd::read::{Configuration, Line, NoteKind, ReadError, Scope, modules, paths};
 
 impl Reader<'_> {
@@ -38,8 +39,13 @@ impl Reader<'_> {
                 ),
             }),
         }
+        self.modules.strike(self.files, &self.start.binary, &mut self.names);
         for step in std::mem::take(&mut self.walk) {
             let (place, message) = match step {
+                Step::Name(index) => {
+                    let Some((name, place)) = self.names.unknown(index) else { continue };
+                    (place, invalid_command(&lossy(name)))
+                }
                 Step::Refused(place, message) => (place, message),
                 Step::Section { module, name, place } => {
                     if self.modules.has(module) {

@@ -22,7 +22,7 @@ const IF_FILE: Version = Version::v24(34);
 /// Tells whether a line matters in a block that is skipped: section tags, and directives whose absence there is
 /// told. The first word may be quoted.
 fn wanted_in_skipped(text: &[u8]) -> bool {
-    matches!(text[0], b'<' | b'"' | b'\'') || (text[0].is_ascii_alphabetic() && wanted(text))
+    matches!(text[0], b'<' | b'"' | b'\'') || (text[0].is_ascii_alphabetic() && wanted(text, |_| {}))
 }
 
 impl Reader<'_> {
@@ -105,6 +105,7 @@ impl Reader<'_> {
                 if !arguments.contains(&b'>') {
                     self.refuse_later(place, format!("{}> lacks its closing `>`", lossy(name)));
                 }
+                self.meet(name, place);
                 self.push(OpenKind::Section(name.into()), place);
                 self.scope = Scope::Section;
             }
@@ -214,7 +215,7 @@ impl Reader<'_> {
         let mut starts = vec![0_usize];
         let mut buffer = Vec::new();
         while let Some(&start) = starts.last() {
-            let here = match level.source.next(&mut buffer, wanted_in_skipped) {
+            let here = match level.source.next(&mut buffer, |text, _| wanted_in_skipped(text)) {
                 Next::Line { place, .. } => place,
                 Next::TooLong(place) => {
                     self.refuse(place, "the line is longer than 16 MiB");
@@ -261,7 +262,7 @@ impl Reader<'_> {
     fn skip_foreign(&mut self, level: &mut Level, name: &[u8], place: Place) {
         let mut buffer = Vec::new();
         loop {
-            match level.source.next(&mut buffer, |text| text[0] == b'<') {
+            match level.source.next(&mut buffer, |text, _| text[0] == b'<') {
                 Next::Line { .. } => {
                     if let [b'<', b'/', inner @ ..] = buffer.as_slice()
                         && inner.len() >= name.len() - 1
@@ -296,7 +297,7 @@ impl Reader<'_> {
         let mut depth = 1;
         let mut buffer = Vec::new();
         loop {
-            let here = match level.source.next(&mut buffer, |_| true) {
+            let here = match level.source.next(&mut buffer, |_, _| true) {
                 Next::Line { place, .. } if buffer.len() <= MAX_MACRO_LINE => place,
                 _ => {
                     self.refuse(place, format!("macro `{}` is not closed by </Macro>", lossy(&name)));
