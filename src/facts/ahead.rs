@@ -14,7 +14,7 @@ use super::disk::Disk;
 use crate::tree::Files;
 
 /// The fewest files for which a thread is worth its start.
-pub(super) const FEWEST: usize = 512;
+pub(super) const FEWEST: usize = 128;
 
 /// Files handed over at once.
 const CHUNK: usize = 16;

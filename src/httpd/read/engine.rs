@@ -14,10 +14,10 @@ mod sections;
 
 use std::rc::Rc;
 
-use commands::wanted;
+use commands::{Plain, wanted};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::known::Names;
+use super::known::{Names, hash};
 use super::lines::{Next, Place, Source};
 use super::macros::Macro;
 use super::modules::Modules;
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
     /// Notes a directive or section (`<Proxy`) for which only the modules tell whether httpd knows it.
     fn meet(&mut self, name: &[u8], place: Place) {
         if !self.dead
-            && let Some(index) = self.names.meet(name, place)
+            && let Some(index) = self.names.meet(name, hash(name), place)
         {
             self.walk.push(Step::Name(index));
         }
@@ -368,12 +368,16 @@ impl<'a> Reader<'a> {
     /// Reads a file until an include interrupts it or it ends.
     fn read_on(&mut self, mut level: Level, buffer: &mut Vec<u8>) {
         while !self.halted {
-            let Self { names, walk, dead, .. } = self;
+            let Self { names, walk, dead, config, .. } = self;
             let next = level.source.next(buffer, |text, place| {
-                wanted(text, |name| {
-                    // What is never walked is never looked up.
-                    if !*dead && let Some(index) = names.meet(name, place) {
-                        walk.push(Step::Name(index));
+                wanted(text, |plain| match plain {
+                    // What is never walked is neither looked up nor opened.
+                    _ if *dead => {}
+                    Plain::RequestLog => config.logs += 1,
+                    Plain::Name(name, hash) => {
+                        if let Some(index) = names.meet(name, hash, place) {
+                            walk.push(Step::Name(index));
+                        }
                     }
                 })
             });

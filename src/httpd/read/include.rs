@@ -145,9 +145,12 @@ pub(super) fn unpadded(names: &[OsString]) -> Option<String> {
         let digits = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
         std::str::from_utf8(&name[..digits]).ok()?.parse::<u64>().ok()
     };
-    names.windows(2).find_map(|pair| {
-        let wrong = number(&pair[0])? > number(&pair[1])?;
-        wrong.then(|| format!("{} before {}", pair[0].to_string_lossy(), pair[1].to_string_lossy()))
+    let mut before: Option<(u64, &OsString)> = None;
+    names.iter().find_map(|name| {
+        let now = number(name).map(|number| (number, name));
+        let (first, second) = (std::mem::replace(&mut before, now)?, now?);
+        (first.0 > second.0)
+            .then(|| format!("{} before {}", first.1.to_string_lossy(), second.1.to_string_lossy()))
     })
 }
 

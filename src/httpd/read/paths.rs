@@ -99,6 +99,11 @@ pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     loop {
         if pattern.get(at) == Some(&b'*') {
             at += 1;
+            let rest = &pattern[at..];
+            // What nearly every pattern ends in, such as `*.conf`.
+            if !rest.iter().any(|byte| b"*?[\\".contains(byte)) {
+                return name[position..].ends_with(rest);
+            }
             retry = Some((at, position));
             continue;
         }

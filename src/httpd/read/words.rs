@@ -9,8 +9,20 @@ use rustc_hash::FxHashMap;
 
 /// The white space of C's `isspace`, which httpd cuts and splits at.
 pub(super) const fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
+    SPACES[byte as usize]
 }
+
+/// A table, because it is asked for nearly every byte of every line.
+static SPACES: [bool; 256] = {
+    let mut spaces = [false; 256];
+    let mut at = 0;
+    let all = b" \t\n\x0b\x0c\r";
+    while at < all.len() {
+        spaces[all[at] as usize] = true;
+        at += 1;
+    }
+    spaces
+};
 
 /// Returns `text` without white space at its ends.
 pub(super) fn trim(mut text: &[u8]) -> &[u8] {

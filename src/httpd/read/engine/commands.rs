@@ -2,6 +2,7 @@
 
 use super::{Level, MAX_DEPTH, Pending, Reader, Step};
 use crate::httpd::directives::{self, DIRECTIVES, Directive, Parser};
+use crate::httpd::read::known::hash;
 use crate::httpd::read::lines::Place;
 use crate::httpd::read::words::{first_word, is_space, lossy, words};
 use crate::httpd::read::{Line, Module, NoteKind, Scope, include, paths};
@@ -48,69 +49,128 @@ const COMMANDS: &[(&str, Command)] = &[
     ("error", Command::Error),
 ];
 
-/// For each first letter, the lengths of the names that matter, as bits. Most lines are told from it alone.
-static LENGTHS: [u64; 26] = lengths();
+/// How many slots [`SLOTS`] has: a few times the names that matter, so that most others meet an empty one.
+const SIZE: usize = 256;
 
-const fn lengths() -> [u64; 26] {
-    const fn add(table: &mut [u64; 26], name: &str) {
-        let name = name.as_bytes();
-        table[(name[0].to_ascii_lowercase() - b'a') as usize] |= 1 << name.len();
-    }
-    let mut table = [0; 26];
-    let mut index = 0;
-    while index < DIRECTIVES.len() {
-        add(&mut table, DIRECTIVES[index].name);
-        if let Some(alias) = DIRECTIVES[index].alias {
-            add(&mut table, alias);
+/// The names that matter, by the upper bits of their hash, else in the next slot that was free: with the hash, one more
+/// than the index in [`COMMANDS`] or, behind those, in [`DIRECTIVES`], each of which may have two names.
+static SLOTS: [(u64, u8); SIZE] = slots();
+
+const fn slots() -> [(u64, u8); SIZE] {
+    const fn add(slots: &mut [(u64, u8); SIZE], name: &str, index: usize) {
+        assert!(index < u8::MAX as usize);
+        let hash = hash(name.as_bytes());
+        let mut slot = first_slot(hash);
+        while slots[slot].1 != 0 {
+            slot = (slot + 1) % SIZE;
         }
+        #[allow(clippy::cast_possible_truncation)]
+        let number = index as u8 + 1;
+        slots[slot] = (hash, number);
+    }
+    let mut slots = [(0, 0); SIZE];
+    let mut index = 0;
+    while index < COMMANDS.len() {
+        add(&mut slots, COMMANDS[index].0, index);
         index += 1;
     }
     index = 0;
-    while index < COMMANDS.len() {
-        add(&mut table, COMMANDS[index].0);
+    while index < DIRECTIVES.len() {
+        add(&mut slots, DIRECTIVES[index].name, COMMANDS.len() + index);
+        if let Some(alias) = DIRECTIVES[index].alias {
+            add(&mut slots, alias, COMMANDS.len() + index);
+        }
         index += 1;
     }
-    table
+    slots
+}
+
+const fn first_slot(hash: u64) -> usize {
+    (hash >> 56) as usize % SIZE
+}
+
+/// Returns the index in [`COMMANDS`] and [`DIRECTIVES`] of what has this hash.
+fn index_of(hash: u64) -> Option<usize> {
+    let mut slot = first_slot(hash);
+    loop {
+        let (known, number) = SLOTS[slot];
+        let index = usize::from(number).checked_sub(1)?;
+        if known == hash {
+            return Some(index);
+        }
+        slot = (slot + 1) % SIZE;
+    }
+}
+
+fn is_request_log(index: usize, name: &[u8]) -> bool {
+    matches!(COMMANDS.get(index), Some((known, Command::RequestLog)) if known.as_bytes().eq_ignore_ascii_case(name))
 }
 
 pub(super) fn command(name: &[u8]) -> Option<Command> {
-    let first = name.first()?.to_ascii_lowercase();
-    if !first.is_ascii_lowercase()
-        || name.len() > 63
-        || LENGTHS[usize::from(first - b'a')] & (1 << name.len()) == 0
-    {
-        return None;
+    match COMMANDS.get(index_of(hash(name))?) {
+        Some((known, command)) => known.as_bytes().eq_ignore_ascii_case(name).then_some(*command),
+        None => directives::find(name).map(Command::Kept),
     }
-    // The first letter is compared before a function is called for the rest.
-    let is = |known: &[u8]| known[0] == first && known.eq_ignore_ascii_case(name);
-    COMMANDS
-        .iter()
-        .find(|(known, _)| is(known.as_bytes()))
-        .map(|&(_, command)| command)
-        .or_else(|| directives::find(name).map(Command::Kept))
+}
+
+/// What a byte of a line's first word says: that the word ends, or that the line has to be looked at in any case.
+#[derive(Clone, Copy, PartialEq)]
+enum Class {
+    Inner,
+    Blank,
+    Other,
+}
+
+static CLASSES: [Class; 256] = classes();
+
+const fn classes() -> [Class; 256] {
+    let mut classes = [Class::Inner; 256];
+    let mut byte = 0_u8;
+    loop {
+        classes[byte as usize] = match byte {
+            b' ' | b'\t' | 0x0b | 0x0c | b'\r' => Class::Blank,
+            // A variable, or a byte that no directive has.
+            b'$' | 0x80.. => Class::Other,
+            _ => Class::Inner,
+        };
+        if byte == u8::MAX {
+            return classes;
+        }
+        byte += 1;
+    }
+}
+
+/// A line that need not be looked at.
+pub(super) enum Plain<'a> {
+    /// A directive that nothing here asks for: its name, and the hash of it.
+    Name(&'a [u8], u64),
+    /// A log file of requests.
+    RequestLog,
 }
 
 /// Tells whether a line, cut at both ends, has to be looked at: all but comments and plain directives that
-/// nothing here asks for; the names of those go to `plain`.
-pub(super) fn wanted(text: &[u8], plain: impl FnOnce(&[u8])) -> bool {
+/// nothing here asks for, and the log files of requests, of which only the number counts. What those are goes to
+/// `plain`.
+pub(super) fn wanted(text: &[u8], plain: impl FnOnce(Plain<'_>)) -> bool {
     match text[0] {
         b'#' => false,
         first if first.is_ascii_alphabetic() => {
-            let mut length = 0;
-            for &byte in text {
-                match byte {
-                    b' ' | b'\t' | 0x0b | 0x0c | b'\r' => break,
-                    // A variable, or a byte that no directive has.
-                    b'$' | 0x80.. => return true,
-                    _ => length += 1,
-                }
+            let end = text.iter().position(|&byte| CLASSES[usize::from(byte)] != Class::Inner);
+            let end = end.unwrap_or(text.len());
+            if text.get(end).is_some_and(|&byte| CLASSES[usize::from(byte)] == Class::Other) {
+                return true;
             }
-            let name = &text[..length];
-            let wanted = name[length - 1] == b'>' || command(name).is_some();
-            if !wanted {
-                plain(name);
+            let name = &text[..end];
+            if name[end - 1] == b'>' {
+                return true;
             }
-            wanted
+            let hash = hash(name);
+            match index_of(hash) {
+                None => plain(Plain::Name(name, hash)),
+                Some(index) if is_request_log(index, name) => plain(Plain::RequestLog),
+                Some(_) => return true,
+            }
+            false
         }
         _ => true,
     }
