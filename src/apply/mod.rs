@@ -4,6 +4,7 @@
 //! [`recover`] gives the old state back. The order that makes it so is in [`order`], the undo data in [`journal`],
 //! the system calls in [`disk`].
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
@@ -398,7 +399,14 @@ fn carry_out(disk: &Disk, record: &Record) -> Result<(), Cause> {
 fn run(disk: &Disk, changes: &[Change], after: &[Standing], record: &Record) -> Result<(), Cause> {
     let needs = needs(disk, changes);
     let stages = order::stages(changes, &|module| needs.get(module).cloned().unwrap_or_default());
-    let runner = Runner { disk, changes, after, prefix: &record.prefix(), config_dir: &record.config_dir };
+    let runner = Runner {
+        disk,
+        changes,
+        after,
+        prefix: &record.prefix(),
+        config_dir: &record.config_dir,
+        stepwise: RefCell::default(),
+    };
     let mut rest = stages.as_slice();
     while let Some(first) = rest.first() {
         let joined = if first.at_once { runner.joined(rest) } else { 0 };
@@ -446,6 +454,8 @@ struct Runner<'a> {
     after: &'a [Standing],
     prefix: &'a str,
     config_dir: &'a Path,
+    /// Directories that could not be exchanged: what refused it once refuses it for the stages that are left.
+    stepwise: RefCell<Vec<PathBuf>>,
 }
 
 impl Runner<'_> {
@@ -543,6 +553,9 @@ impl Runner<'_> {
         let steps = stages.iter().flat_map(|stage| &stage.steps);
         let paths: Vec<&Path> = steps.flat_map(|step| self.paths(step)).collect();
         let Some(dir) = paths.first().and_then(|path| path.parent()) else { return Ok(false) };
+        if self.stepwise.borrow().iter().any(|known| known == dir) {
+            return Ok(false);
+        }
         let mut nodes: Vec<(&OsStr, &Standing)> = Vec::new();
         for (change, after) in self.changes.iter().zip(self.after) {
             if let (true, Some(name)) = (paths.contains(&change.path.as_path()), change.path.file_name()) {
@@ -556,6 +569,7 @@ impl Runner<'_> {
             Ok(()) => {}
             Err(ExchangeError::Unfit) => {
                 self.disk.clear(&copy).map_err(fail)?;
+                self.stepwise.borrow_mut().push(dir.to_owned());
                 return Ok(false);
             }
             Err(ExchangeError::Io(error)) => return Err(fail(error)),
