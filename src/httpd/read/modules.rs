@@ -199,23 +199,25 @@ impl Modules {
         if names.all_known() {
             return;
         }
-        // A release may have given one of httpd's own modules a new directive, but the others come first.
+        // Modules from elsewhere first, because a release rarely gives one of httpd's own a new directive. Those built in
+        // are in httpd itself, also those that this family's row does not know of.
         let own = |entry: &&Entry| entry.source.as_deref().is_some_and(is_stock_source);
-        let others = self.entries.iter().filter(|entry| !own(entry));
+        let (own, others): (Vec<&Entry>, Vec<&Entry>) =
+            self.entries.iter().filter(|entry| entry.path.is_some()).partition(own);
         // This one makes directives at run time.
         let mut silent = self.has("perl_module");
-        let httpd = OnceCell::new();
-        for entry in others.chain(self.entries.iter().filter(own)) {
+        for entry in others.into_iter().map(Some).chain([None]).chain(own.into_iter().map(Some)) {
             if silent || names.all_known() {
                 break;
             }
-            let object = if entry.path.is_some() {
-                entry.object(files)
+            let httpd;
+            let list = if let Some(entry) = entry {
+                entry.object(files).and_then(|object| object.directives())
             } else {
-                let content = httpd.get_or_init(|| files.read(binary).ok());
-                content.as_ref().and_then(|content| Object::open(content, &entry.identifier))
+                httpd = files.read(binary).unwrap_or_default();
+                Object::built_in(&httpd)
             };
-            match object.and_then(|object| object.directives()) {
+            match list {
                 Some(list) => list.iter().for_each(|name| names.strike(name)),
                 None => silent = true,
             }

@@ -16,9 +16,13 @@ const ROW: u64 = 40;
 /// More rows than any module has.
 const MAX_ROWS: u64 = 4096;
 
+/// More relocations than any of them has.
+const MAX_RELOCATIONS: usize = 1 << 20;
+
 const SHT_RELA: u32 = 4;
 const SHT_DYNSYM: u32 = 11;
 const PT_LOAD: u32 = 1;
+const STT_OBJECT: u32 = 1;
 /// `R_X86_64_RELATIVE`, `R_AARCH64_RELATIVE`: the value is the addend alone.
 const RELATIVE: [u64; 2] = [8, 1027];
 /// `R_X86_64_64`, `R_AARCH64_ABS64`: the value is that of a symbol and the addend.
@@ -37,19 +41,57 @@ pub(super) struct Object<'a> {
 impl<'a> Object<'a> {
     /// Finds a module's structure in its file.
     pub(super) fn open(bytes: &'a [u8], identifier: &str) -> Option<Self> {
-        // ELF, 64 bits, little-endian.
-        bytes.strip_prefix(b"\x7fELF\x02\x01")?;
-        let mut object = Self { bytes, module: 0, relocations: Vec::new() };
-        let symbols = object.sections().find(|section| section.kind == SHT_DYNSYM)?;
-        let strings = object.sections().nth(usize::try_from(symbols.link).ok()?)?;
-        object.module = (0..symbols.size / 24).find_map(|index| {
-            let symbol = symbols.offset.checked_add(index * 24)?;
-            let name = strings.offset.checked_add(u64::from(object.u32(symbol)?))?;
-            let value = object.u64(symbol.checked_add(8)?)?;
-            (value != 0 && object.text(name)? == identifier.as_bytes()).then_some(value)
-        })?;
+        let mut object = Self::empty(bytes)?;
+        let symbols = object.section(SHT_DYNSYM)?;
+        let found = object.symbols(&symbols).find(|symbol| symbol.name == identifier.as_bytes())?.value;
+        object.module = found;
         object.relocations = object.relocated(&symbols)?;
         Some(object)
+    }
+
+    /// Returns the names of the directives of all modules that are built into httpd, whose program this is; `None` where
+    /// they cannot be told.
+    pub(super) fn built_in(bytes: &'a [u8]) -> Option<Vec<&'a [u8]>> {
+        let mut object = Self::empty(bytes)?;
+        let symbols = object.section(SHT_DYNSYM)?;
+        object.relocations = object.relocated(&symbols)?;
+        // Functions and pointers to them end in the same word.
+        let is_module = |symbol: &Symbol<'a>| symbol.size > COMMANDS && symbol.name.ends_with(b"_module");
+        let modules: Vec<Symbol<'a>> = object.symbols(&symbols).filter(is_module).collect();
+        // Where the core's is not there, the others are not either.
+        modules.iter().find(|symbol| symbol.name == b"core_module")?;
+        let mut names = Vec::new();
+        for symbol in modules {
+            object.module = symbol.value;
+            names.extend(object.directives()?);
+        }
+        Some(names)
+    }
+
+    /// Takes an ELF file with 64 bits, little-endian.
+    fn empty(bytes: &'a [u8]) -> Option<Self> {
+        bytes.strip_prefix(b"\x7fELF\x02\x01")?;
+        Some(Self { bytes, module: 0, relocations: Vec::new() })
+    }
+
+    fn section(&self, kind: u32) -> Option<Section> {
+        self.sections().find(|section| section.kind == kind)
+    }
+
+    /// Returns the dynamic symbols that the file defines.
+    fn symbols(&self, section: &Section) -> impl Iterator<Item = Symbol<'a>> {
+        let strings = usize::try_from(section.link).ok().and_then(|link| self.sections().nth(link));
+        let (offset, count) = (section.offset, section.size / 24);
+        // A size that is a lie ends where the file does.
+        let rows = (0..count).map_while(move |index| {
+            let row = offset.checked_add(index.checked_mul(24)?)?;
+            let [name, kind] = [self.u32(row)?, self.u32(row.checked_add(4)?)? & 0xf];
+            Some((name, kind, self.u64(row.checked_add(8)?)?, self.u64(row.checked_add(16)?)?))
+        });
+        rows.filter(|&(_, _, value, _)| value != 0).filter_map(move |(name, kind, value, size)| {
+            let name = self.text(strings.as_ref()?.offset.checked_add(u64::from(name))?)?;
+            Some(Symbol { name, value, size: if kind == STT_OBJECT { size } else { 0 } })
+        })
     }
 
     /// Returns the name of the module's source file, without its directories.
@@ -91,6 +133,9 @@ impl<'a> Object<'a> {
                 } else {
                     None
                 };
+                if list.len() == MAX_RELOCATIONS {
+                    return None;
+                }
                 list.push((address, value));
             }
         }
@@ -158,6 +203,13 @@ impl<'a> Object<'a> {
     }
 }
 
+struct Symbol<'a> {
+    name: &'a [u8],
+    value: u64,
+    /// Its size in bytes, if it is data.
+    size: u64,
+}
+
 struct Section {
     kind: u32,
     offset: u64,
@@ -193,9 +245,9 @@ pub(super) mod sample {
         let symbols = file.len() as u64;
         file.resize(file.len() + 24, 0);
         file.extend_from_slice(&1_u32.to_le_bytes());
-        file.extend_from_slice(&[0; 4]);
+        file.extend_from_slice(&[0x11, 0, 1, 0]);
         file.extend_from_slice(&(BASE + module).to_le_bytes());
-        file.extend_from_slice(&[0; 8]);
+        file.extend_from_slice(&120_u64.to_le_bytes());
         // Half of the pointers are relocated, the other half stand in place, as packed relocations have them.
         let relocations = file.len() as u64;
         for (at, to) in [(module + 16, source), (module + 88, table)] {
@@ -246,23 +298,28 @@ mod tests {
         let directives = object.as_ref().and_then(Object::directives);
         assert_eq!(directives, Some(vec![&b"ProxyPass"[..], b"<Proxy"]));
         assert!(Object::open(&file, "other_module").is_none());
+        assert_eq!(Object::built_in(&file), None, "it is not httpd");
+        let httpd = sample::object("core_module", "core.c", &["Listen"]);
+        assert_eq!(Object::built_in(&httpd), Some(vec![&b"Listen"[..]]));
     }
 
     #[test]
     fn a_damaged_file_says_nothing_and_does_no_harm() {
-        let file = sample::object("x_module", "mod_x.c", &["X"]);
+        let file = sample::object("core_module", "mod_x.c", &["X"]);
         for length in 0..file.len() {
-            let short = Object::open(&file[..length], "x_module");
+            let short = Object::open(&file[..length], "core_module");
             let _ = short.as_ref().and_then(Object::source);
             let _ = short.and_then(|object| object.directives());
+            let _ = Object::built_in(&file[..length]);
         }
         for at in 0..file.len() {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut damaged = file.clone();
                 damaged[at] = value;
-                let object = Object::open(&damaged, "x_module");
+                let object = Object::open(&damaged, "core_module");
                 let _ = object.as_ref().and_then(Object::source);
                 let _ = object.and_then(|object| object.directives());
+                let _ = Object::built_in(&damaged);
             }
         }
     }
