@@ -372,8 +372,13 @@ mod tests {
     #[test]
     fn directives_are_known_through_core_table_and_object_file() {
         let files = Memory::new()
-            .file("/m/mod_proxy.so", sample::object("proxy_module", "mod_proxy.c", &["ProxyPass", "<Proxy"]));
-        let modules = loaded(&[("mpm_prefork_module", "/m/none.so"), ("proxy_module", "/m/mod_proxy.so")]);
+            .file("/m/mod_proxy.so", sample::object("proxy_module", "mod_proxy.c", &["ProxyPass", "<Proxy"]))
+            .file("/m/mod_odd.so", sample::object("odd_module", "mod_odd.c", &["OddWord", "<Odd"]));
+        let modules = loaded(&[
+            ("mpm_prefork_module", "/m/none.so"),
+            ("proxy_module", "/m/mod_proxy.so"),
+            ("odd_module", "/m/mod_odd.so"),
+        ]);
         for (name, expected) in [
             ("keepalive", true),
             ("MinSpareServers", true),
@@ -382,6 +387,10 @@ mod tests {
             ("ProxyPass", true),
             ("<proxy", true),
             ("Proxy", false),
+            // Only its `.so` tells what a module from elsewhere brings.
+            ("oddword", true),
+            ("<odd", true),
+            ("Odd", false),
             ("DOSPageCount", false),
             ("Use", false),
         ] {
