@@ -85,6 +85,14 @@ const fn server(name: &'static str, key: &'static str, group: Group, parser: Par
     Directive { name, alias: None, key, group, mpms: ALL, parser, in_vhost: true }
 }
 
+impl Directive {
+    /// Tells whether a name is the directive's or its older alias, in any case, as httpd compares names.
+    pub fn is(&self, name: &[u8]) -> bool {
+        let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
+        is(self.name) || self.alias.is_some_and(is)
+    }
+}
+
 /// Every directive managed or watched, in the order in which files and results show them.
 pub const DIRECTIVES: &[Directive] = &[
     mpm("StartServers", "start_servers", ALL, Parser::Atoi),
@@ -157,51 +165,7 @@ const fn watched(name: &'static str, mpms: &'static [Mpm]) -> Directive {
 
 /// Returns the row of a directive by its name or its older alias, in any case, as httpd compares names.
 pub fn find(name: &[u8]) -> Option<&'static Directive> {
-    let place = place(name)?;
-    PLACES[place].iter().map_while(|&index| DIRECTIVES.get(usize::from(index))).find(|row| {
-        row.name.as_bytes().eq_ignore_ascii_case(name)
-            || row.alias.is_some_and(|alias| alias.as_bytes().eq_ignore_ascii_case(name))
-    })
-}
-
-/// Where the rows of a name stand in [`PLACES`]: by its length and its last letter, because a reader asks for each
-/// line of each file. `None` for what is no directive's name.
-const fn place(name: &[u8]) -> Option<usize> {
-    match name {
-        [.., last] => Some((name.len() * 8 + (*last | 0x20) as usize) % 256),
-        [] => None,
-    }
-}
-
-/// No row.
-const NONE: u8 = u8::MAX;
-
-/// The rows at each place, as indices, those that are none last.
-static PLACES: [[u8; 5]; 256] = places();
-
-const fn places() -> [[u8; 5]; 256] {
-    const fn add(table: &mut [[u8; 5]; 256], name: &str, index: usize) {
-        let Some(place) = place(name.as_bytes()) else { return };
-        let mut room = 0;
-        // Runs at build time: a place that is full does not compile.
-        while table[place][room] != NONE {
-            room += 1;
-        }
-        #[allow(clippy::cast_possible_truncation)]
-        {
-            table[place][room] = index as u8;
-        }
-    }
-    let mut table = [[NONE; 5]; 256];
-    let mut index = 0;
-    while index < DIRECTIVES.len() {
-        add(&mut table, DIRECTIVES[index].name, index);
-        if let Some(alias) = DIRECTIVES[index].alias {
-            add(&mut table, alias, index);
-        }
-        index += 1;
-    }
-    table
+    DIRECTIVES.iter().find(|row| row.is(name))
 }
 
 /// Returns the row of a directive by its canonical name.

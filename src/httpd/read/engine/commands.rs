@@ -1,7 +1,7 @@
 //! Directives: which lines matter at all, and what is done at once while reading.
 
 use super::{Level, MAX_DEPTH, Pending, Reader, Step};
-use crate::httpd::directives::{self, DIRECTIVES, Directive, Parser};
+use crate::httpd::directives::{DIRECTIVES, Directive, Parser};
 use crate::httpd::read::known::hash;
 use crate::httpd::read::lines::Place;
 use crate::httpd::read::words::{first_word, is_space, lossy, words};
@@ -89,54 +89,22 @@ const fn first_slot(hash: u64) -> usize {
     (hash >> 56) as usize % SIZE
 }
 
-/// Returns the index in [`COMMANDS`] and [`DIRECTIVES`] of what has this hash.
-fn index_of(hash: u64) -> Option<usize> {
+pub(super) fn command(name: &[u8]) -> Option<Command> {
+    hashed_command(name, hash(name))
+}
+
+fn hashed_command(name: &[u8], hash: u64) -> Option<Command> {
     let mut slot = first_slot(hash);
     loop {
         let (known, number) = SLOTS[slot];
         let index = usize::from(number).checked_sub(1)?;
         if known == hash {
-            return Some(index);
+            return match COMMANDS.get(index) {
+                Some((known, command)) => known.as_bytes().eq_ignore_ascii_case(name).then_some(*command),
+                None => DIRECTIVES.get(index - COMMANDS.len()).filter(|row| row.is(name)).map(Command::Kept),
+            };
         }
         slot = (slot + 1) % SIZE;
-    }
-}
-
-fn is_request_log(index: usize, name: &[u8]) -> bool {
-    matches!(COMMANDS.get(index), Some((known, Command::RequestLog)) if known.as_bytes().eq_ignore_ascii_case(name))
-}
-
-pub(super) fn command(name: &[u8]) -> Option<Command> {
-    match COMMANDS.get(index_of(hash(name))?) {
-        Some((known, command)) => known.as_bytes().eq_ignore_ascii_case(name).then_some(*command),
-        None => directives::find(name).map(Command::Kept),
-    }
-}
-
-/// What a byte of a line's first word says: that the word ends, or that the line has to be looked at in any case.
-#[derive(Clone, Copy, PartialEq)]
-enum Class {
-    Inner,
-    Blank,
-    Other,
-}
-
-static CLASSES: [Class; 256] = classes();
-
-const fn classes() -> [Class; 256] {
-    let mut classes = [Class::Inner; 256];
-    let mut byte = 0_u8;
-    loop {
-        classes[byte as usize] = match byte {
-            b' ' | b'\t' | 0x0b | 0x0c | b'\r' => Class::Blank,
-            // A variable, or a byte that no directive has.
-            b'$' | 0x80.. => Class::Other,
-            _ => Class::Inner,
-        };
-        if byte == u8::MAX {
-            return classes;
-        }
-        byte += 1;
     }
 }
 
@@ -155,9 +123,10 @@ pub(super) fn wanted(text: &[u8], plain: impl FnOnce(Plain<'_>)) -> bool {
     match text[0] {
         b'#' => false,
         first if first.is_ascii_alphabetic() => {
-            let end = text.iter().position(|&byte| CLASSES[usize::from(byte)] != Class::Inner);
-            let end = end.unwrap_or(text.len());
-            if text.get(end).is_some_and(|&byte| CLASSES[usize::from(byte)] == Class::Other) {
+            // A variable, and bytes that no directive has, are for the general way.
+            let is_other = |byte: u8| byte == b'$' || !byte.is_ascii();
+            let end = text.iter().position(|&byte| is_space(byte) || is_other(byte)).unwrap_or(text.len());
+            if text.get(end).is_some_and(|&byte| is_other(byte)) {
                 return true;
             }
             let name = &text[..end];
@@ -165,9 +134,9 @@ pub(super) fn wanted(text: &[u8], plain: impl FnOnce(Plain<'_>)) -> bool {
                 return true;
             }
             let hash = hash(name);
-            match index_of(hash) {
+            match hashed_command(name, hash) {
                 None => plain(Plain::Name(name, hash)),
-                Some(index) if is_request_log(index, name) => plain(Plain::RequestLog),
+                Some(Command::RequestLog) => plain(Plain::RequestLog),
                 Some(_) => return true,
             }
             false
