@@ -41,6 +41,10 @@ pub struct Status {
     pub modified: i64,
 }
 
+/// What [`Files::scan_back`] shows each piece to: its bytes, and whether it is the one at the file's end. Returns whether
+/// that is enough.
+pub type Look<'a> = &'a mut dyn FnMut(&[u8], bool) -> bool;
+
 /// A read-only view of a host's files.
 ///
 /// Errors are the operating system's; a missing path is `Kind::Absent`, not an error, wherever a kind is asked.
@@ -51,12 +55,7 @@ pub trait Files {
     /// Shows a regular file piece by piece from its end, until `look` returns true: for what is searched in programs,
     /// whose texts stand behind their code. Each piece but the one at the file's end, which `look` is told, runs
     /// `overlap` bytes into the one shown before. `look` may not read through the same view.
-    fn scan_back(
-        &self,
-        path: &Path,
-        overlap: usize,
-        look: &mut dyn FnMut(&[u8], bool) -> bool,
-    ) -> io::Result<()> {
+    fn scan_back(&self, path: &Path, overlap: usize, look: Look<'_>) -> io::Result<()> {
         let _ = overlap;
         look(&self.read(path)?, true);
         Ok(())
@@ -158,12 +157,7 @@ impl Files for Snapshot<'_> {
         Self::once(&self.read, path, |content| content.len() <= Self::LARGEST, || self.files.read(path))
     }
 
-    fn scan_back(
-        &self,
-        path: &Path,
-        overlap: usize,
-        look: &mut dyn FnMut(&[u8], bool) -> bool,
-    ) -> io::Result<()> {
+    fn scan_back(&self, path: &Path, overlap: usize, look: Look<'_>) -> io::Result<()> {
         self.files.scan_back(path, overlap, look)
     }
 

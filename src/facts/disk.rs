@@ -16,7 +16,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, Mode, OFlags, RawDir};
 
 use super::ahead::Ahead;
-use crate::tree::{Files, Kind, Status, bytes, resolve};
+use crate::tree::{Files, Kind, Look, Status, bytes, resolve};
 
 /// The largest file that is read. httpd refuses a single line beyond 16 MiB; no configuration comes near this.
 const MOST: usize = 64 * 1024 * 1024;
@@ -128,12 +128,7 @@ impl Files for Disk {
         read_on(&file, Vec::with_capacity(told.min(MOST) + 1))
     }
 
-    fn scan_back(
-        &self,
-        path: &Path,
-        overlap: usize,
-        look: &mut dyn FnMut(&[u8], bool) -> bool,
-    ) -> io::Result<()> {
+    fn scan_back(&self, path: &Path, overlap: usize, look: Look<'_>) -> io::Result<()> {
         let (file, size) = self.open(path)?;
         let mut room = self.room.borrow_mut();
         let mut end = size;

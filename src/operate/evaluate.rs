@@ -165,7 +165,9 @@ pub fn evaluate(
             (None, Vec::new())
         }
     };
-    let ground = Ground { files, site: &host.site, version, configuration: &host.configuration, mpm };
+    let evasive = plan::evasive_build(files, &host.site, &host.configuration);
+    let ground =
+        Ground { files, site: &host.site, version, configuration: &host.configuration, mpm, evasive };
     let planned = match params.state {
         State::Present => plan::present(&ground, params, settings.as_deref()),
         State::Absent => plan::absent(&ground),
@@ -205,7 +207,7 @@ pub fn evaluate(
     let in_force = normalise_with_buckets(after_mpm, version, &in_force(&values), buckets);
     let written = written(settings.as_deref(), &values);
     let normal = normalise_with_buckets(after_mpm, version, &written, buckets);
-    let build = evasive_build(files, &host);
+    let build = ground.evasive.as_ref().map(|(_, build)| build);
     let context = rules::Context {
         params,
         mpm: after_mpm,
@@ -216,13 +218,13 @@ pub fn evaluate(
             distribution: Some((&host.site.distribution, &host.site.distribution_version)),
             log_dir: log_dir(files, params, &host.site),
             mpm_available: mpm_available(files, &host.site, mpm),
-            mail_program: mail_program(files, params, build.as_ref()),
+            mail_program: mail_program(files, params, build),
             php_fpm: php_fpm(files, params, &host.site),
             start_script_files: gather::start_script_files(files, &host.site),
             shell: &host.constructs,
         },
         memory: &memory,
-        evasive: build.as_ref(),
+        evasive: build,
         written: &written,
         normal: &normal,
         before: &host.configuration,
@@ -232,7 +234,7 @@ pub fn evaluate(
         changes: &changes,
         audit: false,
     };
-    let findings = together(rules::check(&context), told, &params.waive);
+    let findings = together(rules::check(&context), told, params);
 
     let mut report = Report {
         changed: !changes.is_empty(),
@@ -272,7 +274,7 @@ pub fn evaluate(
 }
 
 /// Puts what the rules say and what was found on the way together: nothing twice, errors first.
-fn together(mut findings: Vec<Finding>, told: Vec<Finding>, waive: &[String]) -> Vec<Finding> {
+fn together(mut findings: Vec<Finding>, told: Vec<Finding>, params: &Params) -> Vec<Finding> {
     // Where no php-fpm can take PHP over, that mod_php is still loaded is the same thing said again.
     let same = |one: &Finding, other: &Finding| {
         one.rule == other.rule || (one.rule == "PHP-001" && other.rule == "PHP-003")
@@ -285,7 +287,7 @@ fn together(mut findings: Vec<Finding>, told: Vec<Finding>, waive: &[String]) ->
     }
     findings.extend(told);
     for finding in &mut findings {
-        finding.waived = finding.waived || waive.iter().any(|id| id.eq_ignore_ascii_case(&finding.rule));
+        finding.waived = finding.waived || params.waives(&finding.rule);
     }
     worst_first(&mut findings);
     findings
@@ -458,11 +460,6 @@ pub(super) fn in_force(values: &[Value]) -> Written {
     let mut written = Written::new();
     written.extend(values.iter().filter(is_set).map(|value| (value.directive, value.value.clone())));
     written
-}
-
-/// Returns the build of mod_evasive that this host has.
-pub(super) fn evasive_build(files: &dyn Files, host: &Host) -> Option<Build> {
-    plan::evasive_build(files, &host.site, &host.configuration).map(|(_, build)| build)
 }
 
 /// Says that the version could not be read, once.

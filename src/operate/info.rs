@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::evaluate::{Host, entries, evasive_build, in_force, texts};
+use super::evaluate::{Host, entries, in_force, texts};
 use super::{not_taken_up, pending};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::facts::disk::{Disk, under};
@@ -98,7 +98,7 @@ fn judge(
     let written = in_force(values);
     let buckets = effective::buckets(&host.configuration, host.cpus());
     let normal = normalise_with_buckets(mpm, host.version(), &written, buckets);
-    let build = evasive_build(files, host);
+    let evasive = plan::evasive_build(files, &host.site, &host.configuration);
     let asked = Params::of_facts(params.facts.clone());
     let memory = memory_need(measured);
     let context = rules::Context {
@@ -114,7 +114,7 @@ fn judge(
             ..rules::Host::default()
         },
         memory: &memory,
-        evasive: build.as_ref(),
+        evasive: evasive.as_ref().map(|(_, build)| build),
         written: &written,
         normal: &normal,
         before: &host.configuration,

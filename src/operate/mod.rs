@@ -319,7 +319,7 @@ fn config_test(evaluation: &Evaluation, params: &Params, root: &Path) -> Staged 
         Err(_) => None,
     };
     if let Some(finding) = &mut refusal {
-        finding.waived = params.waive.iter().any(|id| id.eq_ignore_ascii_case(&finding.rule));
+        finding.waived = params.waives(&finding.rule);
     }
     Staged { report, refusal }
 }
@@ -407,7 +407,7 @@ fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path) -> Repo
             format!("httpd refuses the configuration as it stands: {}", said(&tested)),
             "mend that line; the values of this task are as asked".to_owned(),
         );
-        told.waived = params.waive.iter().any(|id| id.eq_ignore_ascii_case(&told.rule));
+        told.waived = params.waives(&told.rule);
         told
     });
     tested(evaluation, Staged { report, refusal })

@@ -317,6 +317,11 @@ pub struct Params {
 }
 
 impl Params {
+    /// Tells whether findings of a rule, by its id in any case, are kept in the result but do not fail the task.
+    pub fn waives(&self, rule: &str) -> bool {
+        self.waive.iter().any(|id| id.eq_ignore_ascii_case(rule))
+    }
+
     /// Returns parameters that ask for nothing, with these facts: what a look at a host is judged with.
     pub fn of_facts(facts: Facts) -> Self {
         Self {

@@ -66,6 +66,8 @@ pub struct Ground<'a> {
     pub configuration: &'a Configuration,
     /// The MPM that shall be the only one.
     pub mpm: Mpm,
+    /// The mod_evasive that is installed, and the file that loads it.
+    pub evasive: Option<(PathBuf, Build)>,
 }
 
 impl std::fmt::Debug for dyn Files + '_ {
@@ -314,7 +316,7 @@ impl<'a> Work<'a> {
     fn evasive(&mut self, wanted: &crate::params::Evasive) -> Result<(), Unreadable> {
         let site = self.ground.site;
         let ground = self.ground;
-        let Some((load, build)) = evasive_build(ground.files, site, ground.configuration) else {
+        let Some((load, build)) = &ground.evasive else {
             if wanted.enabled != Some(false) {
                 self.findings.push(finding(
                     "EV-026",
@@ -342,7 +344,7 @@ impl<'a> Work<'a> {
             ));
         }
         let file = site.path(site.layout.evasive_file);
-        let lines = evasive::wanted(wanted, &build);
+        let lines = evasive::wanted(wanted, build);
         for (directive, value) in &lines {
             let key = directives::named(directive).map_or("", |row| row.key);
             self.wishes.push(Wish {
@@ -355,16 +357,16 @@ impl<'a> Work<'a> {
         if !lines.is_empty() {
             self.edit(&file, |text| {
                 let rest = blocks::take_over(text, evasive::BLOCK, evasive::ours, evasive::inside);
-                blocks::put(&rest, evasive::BLOCK, Some(&evasive::body(wanted, &build)))
+                blocks::put(&rest, evasive::BLOCK, Some(&evasive::body(wanted, build)))
             })?;
         }
         match site.layout.modules {
             ModuleSwitch::LinkFarm => self.switch_evasive_link(wanted.enabled),
             ModuleSwitch::Lines { .. } => {
-                self.switch_evasive_line(wanted.enabled, &load, &build.symbol, &build.program)?;
+                self.switch_evasive_line(wanted.enabled, load, &build.symbol, &build.program)?;
             }
             ModuleSwitch::Sysconfig { .. } => {
-                self.switch_evasive_variable(wanted.enabled, &load, &build.symbol)?;
+                self.switch_evasive_variable(wanted.enabled, load, &build.symbol)?;
             }
             ModuleSwitch::BuiltIn => self.refuse_option(wanted.enabled),
         }

@@ -389,7 +389,7 @@ pub fn check(context: &Context<'_>) -> Vec<Finding> {
         }
     }
     for finding in &mut findings {
-        finding.waived = context.params.waive.iter().any(|id| id.eq_ignore_ascii_case(&finding.rule));
+        finding.waived = context.params.waives(&finding.rule);
     }
     crate::report::worst_first(&mut findings);
     findings
