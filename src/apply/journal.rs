@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, Meta, Standing};
 use super::lock::STATE;
-use super::service::Server;
+use super::server::Server;
 use crate::report::Need;
 use crate::tree::{Change, Node};
 

@@ -20,11 +20,12 @@ mod history;
 mod journal;
 mod lock;
 mod order;
+mod server;
 mod service;
 
 pub use self::history::{Generation, Rollback, apply_rollback, history, originals, plan_rollback};
 pub use self::lock::{Lock, STATE, quiet};
-pub use self::service::{Manager, Server};
+pub use self::server::{Manager, Server};
 
 use self::disk::{Disk, ExchangeError, Meta, Standing};
 pub(crate) use self::journal::Stored;
@@ -252,7 +253,7 @@ fn transact(
     match options.activation {
         Activate::Later(need) => record.left = need,
         Activate::Now(Server { need: Need::None, .. }) => {}
-        Activate::Now(server) => match server.live() {
+        Activate::Now(server) => match service::find_live(server) {
             // Known before the journal is written, so that it is written once.
             None => record.left = server.need,
             live => found = live.map(|live| (server, live)),
@@ -675,7 +676,7 @@ pub fn recover(lock: &Lock) -> Result<Option<Recovered>, ApplyError> {
     }
     let restored = restore(disk, &record).map_err(left_over)?;
     let back = match (&record.live, record.phase) {
-        (Some(live), Phase::Activating) => live.server.set_right(live.parent),
+        (Some(live), Phase::Activating) => service::set_right(&live.server, live.parent),
         _ => Ok(()),
     };
     forget(disk).map_err(left_over)?;

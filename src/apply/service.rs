@@ -10,11 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{PidfdFlags, pidfd_open};
-use serde::{Deserialize, Serialize};
-
 use super::journal::now;
+use super::server::{Manager, Server};
 use crate::distro::{self, Site};
 use crate::facts::disk::Disk as View;
 use crate::facts::{Running, process, systemd};
@@ -23,6 +20,8 @@ use crate::httpd::binary::{self, Httpd};
 use crate::params::Health;
 use crate::report::Need;
 use crate::tree::Files;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 /// How long a service command may take. systemd itself gives up after 90 s.
 const COMMAND: Duration = Duration::from_secs(120);
@@ -42,44 +41,6 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Lines kept of each log.
 const LAST_LINES: usize = 10;
 
-/// What starts and stops the server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Manager {
-    /// `systemctl`, with the unit's name.
-    Systemd(String),
-    /// `rc-service`, with the service's name.
-    OpenRc(String),
-    /// `apachectl` or the binary's own `-k`.
-    Apachectl,
-}
-
-/// A server that may be running, how to reach it, and what it shall be after a change.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Server {
-    /// How httpd is called.
-    pub httpd: Httpd,
-    /// The name of the instance, if it is not the main one.
-    pub instance: Option<String>,
-    /// The distribution's ID, as the site has it.
-    pub distribution: String,
-    /// The addresses of `Listen` before the change.
-    pub listen_before: Vec<String>,
-    /// The addresses of `Listen` after the change.
-    pub listen_after: Vec<String>,
-    /// The MPM before the change.
-    pub mpm_before: Option<Mpm>,
-    /// The MPM after the change.
-    pub mpm_after: Option<Mpm>,
-    /// The main server's error log.
-    pub error_log: Option<PathBuf>,
-    /// What to ask the server after the change. Not part of an undo.
-    #[serde(skip)]
-    pub health: Option<Health>,
-    /// What it takes to bring the change in.
-    pub need: Need,
-}
-
 /// A server found running, and how it is to be told things.
 pub(super) struct Live<'a> {
     server: &'a Server,
@@ -93,62 +54,45 @@ pub(super) struct Live<'a> {
     since: u64,
 }
 
-impl Server {
-    /// Returns a server of a site; the rest is filled in by the caller.
-    pub fn new(httpd: Httpd, site: &Site, need: Need) -> Self {
-        Self {
-            httpd,
-            instance: site.instance.clone(),
-            distribution: site.distribution.clone(),
-            listen_before: Vec::new(),
-            listen_after: Vec::new(),
-            mpm_before: None,
-            mpm_after: None,
-            error_log: None,
-            health: None,
-            need,
-        }
-    }
+/// Finds the running server; `None` where none runs, and nothing is to be done.
+pub(super) fn find_live(server: &Server) -> Option<Live<'_>> {
+    let (view, site) = site_of(server)?;
+    let was = process::running(&view, &site)?;
+    let manager = manager(&view, &site, was.parent);
+    let log = server.error_log.as_deref();
+    let log_length = log.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.len());
+    Some(Live { server, site, view, manager, was, log_length, since: now() })
+}
 
-    /// Finds the running server; `None` where none runs, and nothing is to be done.
-    pub(super) fn live(&self) -> Option<Live<'_>> {
-        let (view, site) = self.site()?;
-        let was = process::running(&view, &site)?;
-        let manager = manager(&view, &site, was.parent);
-        let log = self.error_log.as_deref();
-        let log_length = log.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.len());
-        Some(Live { server: self, site, view, manager, was, log_length, since: now() })
-    }
+/// Returns the view of the host and the site of a server.
+fn site_of(server: &Server) -> Option<(View, Site)> {
+    let view = View::new(&server.httpd.root);
+    let distribution = Some(server.distribution.as_str()).filter(|id| !id.is_empty());
+    let site = distro::detect(&view, distribution, None, server.instance.as_deref()).ok()?;
+    Some((view, site))
+}
 
-    fn site(&self) -> Option<(View, Site)> {
-        let view = View::new(&self.httpd.root);
-        let distribution = Some(self.distribution.as_str()).filter(|id| !id.is_empty());
-        let site = distro::detect(&view, distribution, None, self.instance.as_deref()).ok()?;
-        Some((view, site))
-    }
-
-    /// Makes sure that the server runs with the files as they are again after an interrupted change: `was` is the
-    /// parent that ran before it.
-    ///
-    /// # Errors
-    /// What it said when it did not come up.
-    pub(super) fn set_right(&self, was: u32) -> Result<(), String> {
-        let (view, site) = self.site().ok_or("the server's configuration is not found any more")?;
-        match process::running(&view, &site) {
-            // Never stopped, and it can only have been asked to reload what is gone again.
-            Some(now) if now.parent == was => match self.live() {
-                Some(live) if live.need() == Need::Reload => {
-                    live.reload(&self.listen_before, self.mpm_before)
-                }
-                _ => Ok(()),
-            },
-            _ => {
-                let manager =
-                    if systemd::booted(&view) { Manager::Systemd(site.unit()) } else { plain(&view, &site) };
-                let was = Running { parent: was, mpm: None, started: None };
-                let live = Live { server: self, site, view, manager, was, log_length: 0, since: now() };
-                live.restart(&self.listen_before, self.mpm_before)
+/// Makes sure that the server runs with the files as they are again after an interrupted change: `was` is the
+/// parent that ran before it.
+///
+/// # Errors
+/// What it said when it did not come up.
+pub(super) fn set_right(server: &Server, was: u32) -> Result<(), String> {
+    let (view, site) = site_of(server).ok_or("the server's configuration is not found any more")?;
+    match process::running(&view, &site) {
+        // Never stopped, and it can only have been asked to reload what is gone again.
+        Some(now) if now.parent == was => match find_live(server) {
+            Some(live) if live.need() == Need::Reload => {
+                live.reload(&server.listen_before, server.mpm_before)
             }
+            _ => Ok(()),
+        },
+        _ => {
+            let manager =
+                if systemd::booted(&view) { Manager::Systemd(site.unit()) } else { plain(&view, &site) };
+            let was = Running { parent: was, mpm: None, started: None };
+            let live = Live { server, site, view, manager, was, log_length: 0, since: now() };
+            live.restart(&server.listen_before, server.mpm_before)
         }
     }
 }
