@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::httpd::Mpm;
-use crate::tree::{Files, Kind};
+use crate::tree::{Files, Kind, resolve};
 
 /// How a family chooses which modules are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -436,11 +436,30 @@ impl Site {
         self.config_dir.join(path)
     }
 
+    /// Returns the directory of the configuration with every link on the way to it followed: what is changed, staged,
+    /// recorded and undone has its paths below this one.
+    pub fn real_config_dir(&self, files: &dyn Files) -> PathBuf {
+        resolve(files, &self.config_dir).unwrap_or_else(|_| self.config_dir.clone())
+    }
+
     /// Returns the main configuration file.
     pub fn main_file(&self) -> PathBuf {
         match (&self.instance, self.layout.instances) {
             (Some(name), Instances::File(file)) => self.path(&file.replace("{name}", name)),
             _ => self.path(self.layout.main_file),
+        }
+    }
+
+    /// Returns the file whose lines or variables switch modules; `None` where links do, or nothing does.
+    pub fn switch_file(&self) -> Option<PathBuf> {
+        match self.layout.modules {
+            ModuleSwitch::Lines { file } => Some(self.path(file)),
+            // An instance has its own.
+            ModuleSwitch::Sysconfig { file } => Some(match &self.instance {
+                Some(name) => PathBuf::from(format!("{file}@{name}")),
+                None => PathBuf::from(file),
+            }),
+            ModuleSwitch::LinkFarm | ModuleSwitch::BuiltIn => None,
         }
     }
 

@@ -30,12 +30,13 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::httpd::Mpm;
-use crate::tree::{Draft, Files};
+use crate::tree::{Draft, Files, Role, resolve};
 
 pub use header::Header;
 pub use problem::Problem;
@@ -207,6 +208,33 @@ impl Farm {
     /// Returns the marker that remembers who switched `name` last, as a2enmod run by an administrator writes it.
     pub fn marker(&self, action: Action, kind: Kind, name: &str) -> PathBuf {
         self.state_dir.join(format!("{}/{action}d_by_admin/{name}", kind.markers()))
+    }
+
+    /// Returns what `path` is for: a link in one of the enabled directories by whatever name its directory really has,
+    /// a marker, else a file. `path`'s own directory is free of links.
+    pub fn role(&self, files: &dyn Files, path: &Path) -> Role {
+        if path.starts_with(&self.state_dir) {
+            return Role::Marker;
+        }
+        let is_in = |kind: Kind| {
+            let dir = self.config_dir.join(format!("{}-enabled", kind.directory()));
+            path.parent().is_some_and(|parent| resolve(files, &dir).is_ok_and(|real| real == parent))
+        };
+        let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        match path.extension().and_then(OsStr::to_str) {
+            Some("load") if is_in(Kind::Module) => self.load_role(files, name),
+            Some("conf") if is_in(Kind::Module) => Role::ModuleConf { module: name.to_owned() },
+            _ if is_in(Kind::Conf) => Role::Conf,
+            _ => Role::File,
+        }
+    }
+
+    /// Returns the role of the link that loads `name`.
+    fn load_role(&self, files: &dyn Files, name: &str) -> Role {
+        // A module that is not installed any more declares nothing.
+        let needs =
+            self.header(files, Kind::Module, name).map_or_else(|_| Vec::new(), |header| header.depends);
+        Role::Load { module: name.to_owned(), needs }
     }
 
     /// Returns how `name` stands.
@@ -404,7 +432,7 @@ impl Farm {
             (changes, steps)
         };
         for change in changes {
-            draft.put(&change.path, change.after);
+            draft.put_as(&change.path, change.role, change.after);
         }
         Ok(steps)
     }

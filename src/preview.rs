@@ -46,10 +46,10 @@ struct Planned {
 }
 
 impl Overlay {
-    /// Returns the overlay of a plan. Markers are left out: httpd does not read them.
+    /// Returns the overlay of a plan, without what httpd does not read.
     fn new(changes: &[Change]) -> Self {
         let mut dirs: BTreeMap<PathBuf, Vec<Planned>> = BTreeMap::new();
-        for change in changes.iter().filter(|change| !change.path.starts_with("/var/lib")) {
+        for change in changes.iter().filter(|change| change.role.is_read_by_httpd()) {
             let (Some(dir), Some(name)) = (change.path.parent(), change.path.file_name()) else { continue };
             let rewritten = matches!((&change.before, &change.after), (Node::File(_), Node::File(_)));
             let planned = Planned { name: name.into(), rewritten, node: Stored::of(&change.after) };

@@ -13,6 +13,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+mod change;
+
+pub use change::{Change, Role};
+
 /// What kind of thing stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -265,23 +269,18 @@ impl Node {
     }
 }
 
-/// One path that differs between the host and what it shall be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// Absolute path on the managed host; its directory is free of links.
-    pub path: PathBuf,
-    /// What stands there now.
-    pub before: Node,
-    /// What shall stand there.
-    pub after: Node,
-}
-
 /// A host's files as they shall become: a base view and the nodes that replace something in it.
 ///
 /// A draft is itself a [`Files`], so the code that reads a host reads a planned host too.
 pub struct Draft<'a> {
     base: &'a dyn Files,
     nodes: BTreeMap<PathBuf, Node>,
+    /// What each path is for, where that is known to be more than a file that httpd reads.
+    roles: BTreeMap<PathBuf, Role>,
+    /// The features that asked for each path.
+    features: BTreeMap<PathBuf, Vec<String>>,
+    /// The feature that asks now.
+    feature: Option<&'static str>,
     /// Directories whose links were already followed, because thousands of lookups share a few directories.
     directories: RefCell<FxHashMap<PathBuf, PathBuf>>,
 }
@@ -289,19 +288,49 @@ pub struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Returns a draft that equals `base`.
     pub fn new(base: &'a dyn Files) -> Self {
-        Self { base, nodes: BTreeMap::new(), directories: RefCell::default() }
+        Self {
+            base,
+            nodes: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            features: BTreeMap::new(),
+            feature: None,
+            directories: RefCell::default(),
+        }
     }
 
     /// Returns a draft over `base` with `changes` made.
     pub fn with(base: &'a dyn Files, changes: &[Change]) -> Self {
-        let nodes = changes.iter().map(|change| (change.path.clone(), change.after.clone())).collect();
-        Self { base, nodes, directories: RefCell::default() }
+        let mut draft = Self::new(base);
+        draft.nodes = changes.iter().map(|change| (change.path.clone(), change.after.clone())).collect();
+        draft
+    }
+
+    /// Names the feature that asks for what is put from now on.
+    pub fn ask_for(&mut self, feature: &'static str) {
+        self.feature = Some(feature);
     }
 
     /// States what shall stand at `path`. A missing parent directory is made when the draft is applied.
     pub fn put(&mut self, path: &Path, node: Node) {
         let key = self.key(path);
+        if let Some(feature) = self.feature {
+            let features = self.features.entry(key.clone()).or_default();
+            if !features.iter().any(|known| known == feature) {
+                features.push(feature.to_owned());
+            }
+        }
         self.nodes.insert(key, node);
+    }
+
+    /// States what shall stand at `path` and what it is for.
+    pub fn put_as(&mut self, path: &Path, role: Role, node: Node) {
+        self.set_role(path, role);
+        self.put(path, node);
+    }
+
+    /// States what `path` is for, whether it comes to be changed or not.
+    pub fn set_role(&mut self, path: &Path, role: Role) {
+        self.roles.insert(self.key(path), role);
     }
 
     /// Returns what stands at `path` in the draft, the last component not followed.
@@ -325,7 +354,13 @@ impl<'a> Draft<'a> {
         for (path, after) in &self.nodes {
             let before = node(self.base, path)?;
             if before != *after {
-                changes.push(Change { path: path.clone(), before, after: after.clone() });
+                changes.push(Change {
+                    path: path.clone(),
+                    before,
+                    after: after.clone(),
+                    role: self.roles.get(path).cloned().unwrap_or_default(),
+                    features: self.features.get(path).cloned().unwrap_or_default(),
+                });
             }
         }
         Ok(changes)

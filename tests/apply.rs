@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use apache_tuning::apply::{self, Activate, Applied, ApplyError, Cause, HostState, Lock, Options};
 use apache_tuning::report::{ConfigTest, Need};
-use apache_tuning::tree::{Change, Node};
+use apache_tuning::tree::{Change, Node, Role};
 
 const CONFIG: &str = "/etc/apache2";
 const SHORT: Duration = Duration::from_millis(50);
@@ -39,7 +39,9 @@ fn path(name: &str) -> PathBuf {
 }
 
 fn change(path: impl Into<PathBuf>, before: Node, after: Node) -> Change {
-    Change { path: path.into(), before, after }
+    let path = path.into();
+    let role = Role::by_debian_name(&path);
+    Change::new(path, before, after).with_role(role)
 }
 
 fn link(module: &str) -> Node {

@@ -37,7 +37,7 @@ const CHANGING: &str = "mkdirat,symlinkat,linkat,unlinkat,renameat,renameat2,wri
 const ERRORS: [&str; 4] = ["ENOSPC", "EIO", "EACCES", "EROFS"];
 
 /// Folders that the program may change, and the one with its own state.
-const CHANGED: [&str; 2] = ["etc/apache2", "var/lib/apache2"];
+const CHANGED: [&str; 3] = ["etc/apache2", "srv/web", "var/lib/apache2"];
 const STATE: &str = "var/lib/apache-tuning";
 
 /// The program and its parameters, in the host.
@@ -59,7 +59,7 @@ impl Bed {
         let saved = tempfile::tempdir().unwrap();
         for folder in CHANGED.iter().chain([&STATE]) {
             let from = host.path(format!("/{folder}"));
-            if from.exists() {
+            if from.symlink_metadata().is_ok() {
                 copy(&from, &saved.path().join(folder));
             }
         }
@@ -110,7 +110,7 @@ impl Bed {
             let there = self.host.path(format!("/{folder}"));
             let _ = fs::remove_dir_all(&there);
             let from = self.saved.path().join(folder);
-            if from.exists() {
+            if from.symlink_metadata().is_ok() {
                 copy(&from, &there);
             }
         }
@@ -119,7 +119,10 @@ impl Bed {
     fn tree(&self) -> Vec<String> {
         let mut out = Vec::new();
         for folder in CHANGED {
-            walk(self.host.root(), &self.host.path(format!("/{folder}")), &mut out);
+            let folder = self.host.path(format!("/{folder}"));
+            if folder.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+                walk(self.host.root(), &folder, &mut out);
+            }
         }
         out.sort();
         out

@@ -96,7 +96,7 @@ pub fn plan_rollback(root: &Path, id: Option<&str>) -> Result<Rollback, ApplyErr
     let range = records.get(first..).unwrap_or_default();
 
     // Each path from the newest transaction back to the oldest: what it must be now, and what it was.
-    let mut paths: BTreeMap<PathBuf, (Standing, Standing)> = BTreeMap::new();
+    let mut paths: BTreeMap<PathBuf, (Change, Standing, Standing)> = BTreeMap::new();
     let mut moved: Vec<PathBuf> = Vec::new();
     for record in range.iter().rev() {
         for entry in &record.entries {
@@ -104,20 +104,20 @@ pub fn plan_rollback(root: &Path, id: Option<&str>) -> Result<Rollback, ApplyErr
             let (before, after) = (entry.before().map_err(read)?, entry.after().map_err(read)?);
             match paths.entry(entry.path.clone()) {
                 Slot::Vacant(slot) => {
-                    slot.insert((after, before));
+                    slot.insert((entry.change().map_err(read)?, after, before));
                 }
                 Slot::Occupied(mut slot) => {
                     // What the newer one found is not what the older one left.
-                    if slot.get().1.node != after.node {
+                    if slot.get().2.node != after.node {
                         moved.push(entry.path.clone());
                     }
-                    slot.get_mut().1 = before;
+                    slot.get_mut().2 = before;
                 }
             }
         }
     }
     let mut rollback = Rollback::default();
-    for (path, (expected, old)) in paths {
+    for (path, (change, expected, old)) in paths {
         if expected.node == old.node {
             continue;
         }
@@ -125,7 +125,7 @@ pub fn plan_rollback(root: &Path, id: Option<&str>) -> Result<Rollback, ApplyErr
         if now.node != expected.node {
             moved.push(path.clone());
         }
-        rollback.changes.push(Change { path, before: expected.node, after: old.node.clone() });
+        rollback.changes.push(Change { before: expected.node, after: old.node.clone(), ..change });
         rollback.old.push(old);
     }
     if !moved.is_empty() {

@@ -14,11 +14,15 @@ use serde::{Deserialize, Serialize};
 use super::disk::{Disk, Meta, Standing};
 use super::lock::STATE;
 use super::server::Server;
+use crate::modules::Header;
 use crate::report::Need;
-use crate::tree::{Change, Node};
+use crate::tree::{Change, Node, Role};
 
-/// The layout of a record; another number is not read.
-const VERSION: u32 = 1;
+/// The layout of a record.
+const VERSION: u32 = 2;
+
+/// The layout before a change knew what its path is for. It is read as well.
+const VERSION_1: u32 = 1;
 
 /// How far a transaction has come. JSON: `"applying"`, `"activating"`, `"activated"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,11 +76,48 @@ pub(super) struct Entry {
     pub(super) path: PathBuf,
     before: Stored,
     after: Stored,
+    /// What the path is for. Version 1 has none.
+    #[serde(default)]
+    role: Role,
+    /// The features that asked for the change. Version 1 has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    features: Vec<String>,
 }
 
 impl Entry {
-    pub(super) fn new(path: &Path, before: &Standing, after: &Standing) -> Self {
-        Self { path: path.to_owned(), before: Stored::new(before), after: Stored::new(after) }
+    /// Returns the entry of a change, with owner and mode of what stands and of what shall stand.
+    pub(super) fn new(change: &Change, before: &Standing, after: &Standing) -> Self {
+        Self {
+            path: change.path.clone(),
+            before: Stored::new(before),
+            after: Stored::new(after),
+            role: change.role.clone(),
+            features: change.features.clone(),
+        }
+    }
+
+    /// Returns the change as it was planned.
+    pub(super) fn change(&self) -> io::Result<Change> {
+        Ok(Change {
+            path: self.path.clone(),
+            before: self.before()?.node,
+            after: self.after()?.node,
+            role: self.role.clone(),
+            features: self.features.clone(),
+        })
+    }
+
+    /// Fills in what version 1 did not record, from the names of a Debian host's directories and from what the
+    /// module's file declares now.
+    fn fill_in_role(&mut self, disk: &Disk) {
+        self.role = Role::by_debian_name(&self.path);
+        if let Role::Load { needs, .. } = &mut self.role
+            && let (Some(config_dir), Some(file)) = (self.path.ancestors().nth(2), self.path.file_name())
+            && let Ok(Standing { node: Node::File(text), .. }) =
+                disk.standing(&config_dir.join("mods-available").join(file))
+        {
+            *needs = Header::parse(&text).depends;
+        }
     }
 
     pub(super) fn before(&self) -> io::Result<Standing> {
@@ -237,16 +278,7 @@ impl Record {
 
     /// Returns the changes as planned.
     pub(super) fn changes(&self) -> io::Result<Vec<Change>> {
-        self.entries
-            .iter()
-            .map(|entry| {
-                Ok(Change {
-                    path: entry.path.clone(),
-                    before: entry.before()?.node,
-                    after: entry.after()?.node,
-                })
-            })
-            .collect()
+        self.entries.iter().map(Entry::change).collect()
     }
 }
 
@@ -294,13 +326,15 @@ struct Open {
 /// Returns what the running server needed for a done transaction and was not given.
 pub(super) fn left(disk: &Disk, id: &str) -> io::Result<Option<Need>> {
     let open: Option<Open> = parsed(disk, &generation(id))?;
-    Ok(open.filter(|open| open.version == VERSION).map(|open| open.left))
+    Ok(open.filter(|open| [VERSION_1, VERSION].contains(&open.version)).map(|open| open.left))
 }
 
 fn read(disk: &Disk, path: &Path) -> io::Result<Option<Record>> {
-    let Some(record) = parsed::<Record>(disk, path)? else { return Ok(None) };
-    if record.version != VERSION {
-        return Err(damaged("the layout of another version of this program"));
+    let Some(mut record) = parsed::<Record>(disk, path)? else { return Ok(None) };
+    match record.version {
+        VERSION => {}
+        VERSION_1 => record.entries.iter_mut().for_each(|entry| entry.fill_in_role(disk)),
+        _ => return Err(damaged("the layout of another version of this program")),
     }
     Ok(Some(record))
 }
@@ -458,7 +492,8 @@ mod tests {
         for node in [Node::Absent, Node::text("plain\n"), Node::text(&all), Node::Link("../x\u{e9}".into())] {
             let meta = matches!(node, Node::File(_)).then(|| meta.clone());
             let standing = Standing { node, meta };
-            let entry = Entry::new(Path::new("/etc/x"), &standing, &Standing::ABSENT);
+            let change = Change::new("/etc/x", standing.node.clone(), Node::Absent);
+            let entry = Entry::new(&change, &standing, &Standing::ABSENT);
             let text = serde_json::to_string(&entry).unwrap();
             let back: Entry = serde_json::from_str(&text).unwrap();
             assert_eq!(back.before().unwrap(), standing);

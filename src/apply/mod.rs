@@ -5,7 +5,6 @@
 //! the system calls in [`disk`].
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -66,7 +65,7 @@ pub enum Cause {
         paths: Vec<PathBuf>,
     },
     /// The journal of an interrupted run must be undone first.
-    #[error("an interrupted run left `{path}`; it must be recovered first")]
+    #[error("an interrupted run left `{path}`, and it must be recovered first")]
     LeftOver {
         /// The journal.
         path: PathBuf,
@@ -114,11 +113,37 @@ pub enum HostState {
         /// What the server, its manager and its log said.
         why: String,
     },
+    /// All changes were undone; files that were only staged, which httpd does not read, could not be removed.
+    #[error(
+        "all changes were undone; what was only staged could not be removed: {}; remove it by hand",
+        list(left)
+    )]
+    Littered {
+        /// The files and directories.
+        left: Vec<PathBuf>,
+    },
+    /// An interrupted run could not be undone; its journal stays and the next run tries again.
+    #[error(
+        "so the interrupted run that left `{}` is not undone yet; mend that and run again: the next run gives back what it \
+         holds before it does anything else",
+        journal::journal().display()
+    )]
+    Interrupted,
     /// The undo failed as well; the journal stays and the next run tries again.
-    #[error("undoing it failed as well: {undo}; the next run tries again")]
+    #[error(
+        "undoing it failed as well: {undo}{}; mend that and run again: the next run gives back what `{}` holds before it \
+         does anything else",
+        match server {
+            Some(why) => format!("; the server did not come back either: {why}"),
+            None => String::new(),
+        },
+        journal::journal().display()
+    )]
     NeedsRecovery {
         /// Why.
         undo: Box<Cause>,
+        /// What the server said that was to be started all the same.
+        server: Option<String>,
     },
 }
 
@@ -171,8 +196,8 @@ fn known(ids: &[String]) -> String {
 
 /// How to carry a plan out.
 pub struct Options<'a> {
-    /// The directory of the server's configuration, `/etc/apache2`. Files are staged in it rather than beside their
-    /// targets, because a whole directory may be included, whatever the names in it.
+    /// The directory of the server's configuration, `/etc/apache2`, with links followed. Files are staged in it rather
+    /// than beside their targets, because a whole directory may be included, whatever the names in it.
     pub config_dir: &'a Path,
     /// Generations of history kept, at least one.
     pub keep: usize,
@@ -209,6 +234,8 @@ pub struct Recovered {
     pub transaction: String,
     /// The paths that were given back.
     pub restored: Vec<PathBuf>,
+    /// What the interrupted run had staged and could not be removed.
+    pub left: Vec<PathBuf>,
     /// Whether it had come to its end but for its place in the history, and was not undone.
     pub finished: bool,
 }
@@ -302,19 +329,19 @@ fn complete<'a>(
     Ok(config_test)
 }
 
-/// Undoes a failed transaction: the files, then the server.
+/// Undoes a failed transaction: the files, then the server. The server is started also where a file could not be given
+/// back: what it then starts with is what it would be started with at the next boot.
 fn take_back(disk: &Disk, record: &Record, live: Option<&Live<'_>>) -> HostState {
-    let needs_recovery = |undo| HostState::NeedsRecovery { undo: Box::new(undo) };
-    if let Err(undo) = restore(disk, record) {
-        return needs_recovery(undo);
-    }
+    let restored = restore(disk, record);
     // Before the journal goes: a run that is killed in here leaves it to the next one.
     let back = live.map_or(Ok(()), Live::bring_back);
-    if let Err(undo) = forget(disk) {
-        return needs_recovery(undo);
-    }
+    let restored = match restored.and_then(|restored| forget(disk).map(|()| restored)) {
+        Ok(restored) => restored,
+        Err(undo) => return HostState::NeedsRecovery { undo: Box::new(undo), server: back.err() },
+    };
     match back {
-        Ok(()) => HostState::RolledBack,
+        Ok(()) if restored.left.is_empty() => HostState::RolledBack,
+        Ok(()) => HostState::Littered { left: restored.left },
         Err(why) => HostState::ServerDown { why },
     }
 }
@@ -357,8 +384,8 @@ fn prepare(
         }
         let kept = || before.meta.clone().map(|meta| Meta { modified: None, ..meta });
         let is_file = matches!(change.after, Node::File(_));
-        let after = Standing { node: change.after, meta: meta.or_else(kept).filter(|_| is_file) };
-        entries.push(Entry::new(path, &before, &after));
+        let after = Standing { node: change.after.clone(), meta: meta.or_else(kept).filter(|_| is_file) };
+        entries.push(Entry::new(&change, &before, &after));
 
         let dir = path.parent().unwrap_or(Path::new("/"));
         for missing in dir.ancestors() {
@@ -398,8 +425,7 @@ fn carry_out(disk: &Disk, record: &Record) -> Result<(), Cause> {
 
 /// Runs the stages of `changes`; `after` has what shall stand at each path, with owner and mode.
 fn run(disk: &Disk, changes: &[Change], after: &[Standing], record: &Record) -> Result<(), Cause> {
-    let needs = needs(disk, changes);
-    let stages = order::stages(changes, &|module| needs.get(module).cloned().unwrap_or_default());
+    let stages = order::stages(changes);
     let runner = Runner {
         disk,
         changes,
@@ -419,33 +445,6 @@ fn run(disk: &Disk, changes: &[Change], after: &[Standing], record: &Record) -> 
         rest = &rest[1..];
     }
     Ok(())
-}
-
-/// Reads from each changing module's `.load` file which modules it needs.
-fn needs(disk: &Disk, changes: &[Change]) -> BTreeMap<String, Vec<String>> {
-    let mut needs = BTreeMap::new();
-    for change in changes {
-        let path = &change.path;
-        let (Some(dir), Some(file)) = (path.parent(), path.file_name()) else { continue };
-        if dir.file_name() != Some(OsStr::new("mods-enabled")) || path.extension() != Some(OsStr::new("load"))
-        {
-            continue;
-        }
-        let available = dir.with_file_name("mods-available").join(file);
-        let planned =
-            changes.iter().find(|change| change.path == available).map(|change| change.after.clone());
-        let node = planned.or_else(|| disk.standing(&available).ok().map(|standing| standing.node));
-        let Some(Node::File(content)) = node else { continue };
-        let text = String::from_utf8_lossy(&content);
-        let list = text
-            .lines()
-            .take_while(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-            .find_map(|line| line.strip_prefix("# Depends:"));
-        if let (Some(list), Some(module)) = (list, path.file_stem().and_then(OsStr::to_str)) {
-            needs.insert(module.to_owned(), list.split_whitespace().map(str::to_owned).collect());
-        }
-    }
-    needs
 }
 
 /// The steps' effects.
@@ -589,11 +588,18 @@ fn verb(node: &Node) -> &'static str {
     }
 }
 
-/// Gives back what stood before a record's changes, from any state in which they were interrupted. Returns the
-/// paths given back. The journal stays.
+/// What giving back did.
+struct Restored {
+    /// The paths that were given back.
+    paths: Vec<PathBuf>,
+    /// What was staged and could not be removed.
+    left: Vec<PathBuf>,
+}
+
+/// Gives back what stood before a record's changes, from any state in which they were interrupted. The journal stays.
 ///
 /// Nothing is given back over what somebody else has put there since: all such paths are named and nothing is done.
-fn restore(disk: &Disk, record: &Record) -> Result<Vec<PathBuf>, Cause> {
+fn restore(disk: &Disk, record: &Record) -> Result<Restored, Cause> {
     let journal = journal::journal();
     let read = |error| Cause::io("read the journal", &journal, error);
     let changes = record.changes().map_err(read)?;
@@ -609,18 +615,21 @@ fn restore(disk: &Disk, record: &Record) -> Result<Vec<PathBuf>, Cause> {
             moved.push(entry.path.clone());
             continue;
         }
-        back.push(Change { path: entry.path.clone(), before: now.node, after: change.before.clone() });
+        back.push(Change { before: now.node, after: change.before.clone(), ..change.clone() });
         after.push(entry.before().map_err(read)?);
     }
     if !moved.is_empty() {
         return Err(Cause::Moved { paths: moved });
     }
-    clear(disk, record)?;
+    // A staged name that cannot be freed keeps nothing from being given back in the other directories.
+    let mut left = clear(disk, record);
     run(disk, &back, &after, record)?;
     for dir in record.made.iter().rev() {
-        disk.remove_dir(dir).map_err(|error| Cause::io("remove the directory", dir, error))?;
+        if disk.remove_dir(dir).is_err() {
+            left.push(dir.clone());
+        }
     }
-    Ok(back.into_iter().map(|change| change.path).collect())
+    Ok(Restored { paths: back.into_iter().map(|change| change.path).collect(), left })
 }
 
 /// Tells whether `now` is what stands at a changing link halfway: one MPM's link, pointed to the other's module by
@@ -636,24 +645,27 @@ fn between(now: &Node, change: &Change, changes: &[Change]) -> bool {
         })
 }
 
-/// Removes everything that a record's run staged.
-fn clear(disk: &Disk, record: &Record) -> Result<(), Cause> {
+/// Removes everything that a record's run staged, and returns what of it could not be removed.
+fn clear(disk: &Disk, record: &Record) -> Vec<PathBuf> {
     let prefix = record.prefix();
+    let mut left = Vec::new();
     for dir in &record.staging {
-        let names = disk.names(dir).map_err(|error| Cause::io("list", dir, error))?;
+        // What cannot be listed cannot be told to have anything in it: nothing of the user's is in the balance here.
+        let names = disk.names(dir).unwrap_or_default();
         let ours = names.iter().filter(|name| crate::tree::bytes(name).starts_with(prefix.as_bytes()));
-        for name in ours {
-            let path = dir.join(name);
-            disk.clear(&path).map_err(|error| Cause::io("remove", &path, error))?;
+        for path in ours.map(|name| dir.join(name)) {
+            if disk.clear(&path).is_err() {
+                left.push(path);
+            }
         }
     }
-    Ok(())
+    left
 }
 
 /// Undoes what an interrupted run left; `None` where nothing was left.
 ///
 /// # Errors
-/// [`HostState::NeedsRecovery`] where something could not be given back: the journal stays.
+/// [`HostState::Interrupted`] where something could not be given back: the journal stays.
 pub fn recover(lock: &Lock) -> Result<Option<Recovered>, ApplyError> {
     let disk = &lock.disk;
     let path = journal::journal();
@@ -662,26 +674,32 @@ pub fn recover(lock: &Lock) -> Result<Option<Recovered>, ApplyError> {
     else {
         return Ok(None);
     };
-    let left_over = |cause| {
-        let undo = Box::new(Cause::LeftOver { path: path.clone() });
-        ApplyError { cause, host: HostState::NeedsRecovery { undo } }
-    };
+    let left_over = |cause| ApplyError { cause, host: HostState::Interrupted };
     if record.phase == Phase::Activated {
         // The server serves with the new files: going back now would be one more interruption.
         let place = journal::generation(&record.id);
         record
             .finish(disk)
             .map_err(|error| left_over(Cause::io("put the journal into the history", &place, error)))?;
-        return Ok(Some(Recovered { transaction: record.id, restored: Vec::new(), finished: true }));
+        return Ok(Some(Recovered {
+            transaction: record.id,
+            restored: Vec::new(),
+            left: Vec::new(),
+            finished: true,
+        }));
     }
-    let restored = restore(disk, &record).map_err(left_over)?;
+    let restored = restore(disk, &record);
+    // Also where a file could not be given back: a server that is down serves nobody.
     let back = match (&record.live, record.phase) {
         (Some(live), Phase::Activating) => service::set_right(&live.server, live.parent),
         _ => Ok(()),
     };
-    forget(disk).map_err(left_over)?;
+    let restored = restored.and_then(|restored| forget(disk).map(|()| restored)).map_err(left_over)?;
     match back {
-        Ok(()) => Ok(Some(Recovered { transaction: record.id, restored, finished: false })),
+        Ok(()) => {
+            let Restored { paths: restored, left } = restored;
+            Ok(Some(Recovered { transaction: record.id, restored, left, finished: false }))
+        }
         Err(why) => {
             let cause = Cause::Interrupted { transaction: record.id };
             Err(ApplyError { cause, host: HostState::ServerDown { why } })

@@ -3,12 +3,11 @@
 //! A stage is a set of steps that do not depend on each other: any part of them, in any order, leaves a
 //! configuration that starts. What a stage did is made durable before the next one begins.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::httpd::Mpm;
-use crate::tree::{Change, Node};
+use crate::tree::{Change, Node, Role};
 
 /// One atomic step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,38 +40,48 @@ pub(super) struct Stage {
     pub(super) at_once: bool,
 }
 
-/// The role of a path, as its directory and name tell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Role {
+/// What the order of steps distinguishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
     /// A regular file, or a link that switches nothing.
     File,
-    /// `mods-enabled/NAME.load`.
+    /// The file that chooses the MPM.
+    ChooseMpm,
+    /// A link that loads a module.
     Load,
-    /// `mods-enabled/NAME.conf`.
+    /// A link to a module's settings.
     ModuleConf,
-    /// `conf-enabled/NAME.conf`.
+    /// A link to a snippet.
     Conf,
-    /// A record of who switched what, which httpd never reads.
-    Marker,
+    /// What httpd never reads.
+    Unread,
 }
 
-fn role(path: &Path) -> Role {
-    if path.starts_with("/var/lib") {
-        return Role::Marker;
-    }
-    let dir = path.parent().and_then(Path::file_name).and_then(OsStr::to_str);
-    let extension = path.extension().and_then(OsStr::to_str);
-    match (dir, extension) {
-        (Some("mods-enabled"), Some("load")) => Role::Load,
-        (Some("mods-enabled"), Some("conf")) => Role::ModuleConf,
-        (Some("conf-enabled"), _) => Role::Conf,
-        _ => Role::File,
+impl Kind {
+    fn of(change: &Change) -> Self {
+        match &change.role {
+            Role::File => Self::File,
+            Role::ChooseMpm => Self::ChooseMpm,
+            Role::Load { .. } => Self::Load,
+            Role::ModuleConf { .. } => Self::ModuleConf,
+            Role::Conf => Self::Conf,
+            Role::Marker | Role::State => Self::Unread,
+        }
     }
 }
 
-/// Returns the module a path below `mods-enabled` is about.
-fn module(path: &Path) -> &str {
-    path.file_stem().and_then(OsStr::to_str).unwrap_or_default()
+/// Returns the module that a link is about; empty for anything else.
+fn module(change: &Change) -> &str {
+    change.role.module().unwrap_or_default()
+}
+
+/// Returns the modules that each changing module declares to need.
+fn needs(changes: &[Change]) -> BTreeMap<&str, &[String]> {
+    let declared = changes.iter().filter_map(|change| match &change.role {
+        Role::Load { module, needs } => Some((module.as_str(), needs.as_slice())),
+        _ => None,
+    });
+    declared.collect()
 }
 
 /// Tells whether this is one of the three MPMs' names, as Debian calls them. `mpm_itk` is none.
@@ -80,48 +89,31 @@ fn is_mpm(name: &str) -> bool {
     Mpm::ALL.iter().any(|mpm| mpm.debian() == name)
 }
 
-/// Tells whether a file's text chooses an MPM by a `LoadModule` line or SUSE's variable.
-fn chooses_mpm(change: &Change) -> bool {
-    let choice = |node: &Node| -> Vec<Vec<u8>> {
-        let Node::File(content) = node else { return Vec::new() };
-        content
-            .split(|byte| *byte == b'\n')
-            .map(<[u8]>::trim_ascii)
-            .filter(|line| !line.starts_with(b"#"))
-            .filter(|line| line.windows(8).any(|part| part == b"mod_mpm_") || line.starts_with(b"APACHE_MPM"))
-            .map(<[u8]>::to_vec)
-            .collect()
-    };
-    choice(&change.before) != choice(&change.after)
-}
-
 /// Returns the stages that make `changes` true, each index exactly once (the MPM's two `.load` links through
 /// [`Step::Retarget`] and [`Step::Rename`]).
-///
-/// `depends` names the modules that a module needs, by its name; only those that also change matter.
 ///
 /// The order: files; modules that come, with what they need first, then their settings, then enabled snippets;
 /// then the MPM, around which modules that need the old one go and those that need the new one come; then what
 /// goes, snippets first; then files that go; markers last. So what replaces something (PHP over FPM) is there
 /// before the replaced thing leaves.
-pub(super) fn stages(changes: &[Change], depends: &dyn Fn(&str) -> Vec<String>) -> Vec<Stage> {
+pub(super) fn stages(changes: &[Change]) -> Vec<Stage> {
+    let needs = needs(changes);
+    let depends: &dyn Fn(&str) -> Vec<String> =
+        &|module| needs.get(module).map_or_else(Vec::new, |needs| needs.to_vec());
     let index: Vec<usize> = (0..changes.len()).collect();
-    let select = |wanted: &dyn Fn(&Change, Role) -> bool| -> Vec<usize> {
-        let chosen = |i: &usize| changes.get(*i).is_some_and(|change| wanted(change, role(&change.path)));
+    let select = |wanted: &dyn Fn(&Change, Kind) -> bool| -> Vec<usize> {
+        let chosen = |i: &usize| changes.get(*i).is_some_and(|change| wanted(change, Kind::of(change)));
         index.iter().copied().filter(chosen).collect()
     };
     let goes = |change: &Change| change.after == Node::Absent;
-    let of = |wanted: &BTreeSet<String>, change: &Change| wanted.contains(module(&change.path));
+    let of = |wanted: &BTreeSet<String>, change: &Change| wanted.contains(module(change));
 
     let names = |list: Vec<usize>| -> BTreeSet<String> {
-        list.into_iter()
-            .filter_map(|i| changes.get(i))
-            .map(|change| module(&change.path).to_owned())
-            .collect()
+        list.into_iter().filter_map(|i| changes.get(i)).map(|change| module(change).to_owned()).collect()
     };
-    let mpm_loads = select(&|change, role| role == Role::Load && is_mpm(module(&change.path)));
-    let leaving: BTreeSet<String> = names(select(&|change, role| role == Role::Load && goes(change)));
-    let coming: BTreeSet<String> = names(select(&|change, role| role == Role::Load && !goes(change)));
+    let mpm_loads = select(&|change, kind| kind == Kind::Load && is_mpm(module(change)));
+    let leaving: BTreeSet<String> = names(select(&|change, kind| kind == Kind::Load && goes(change)));
+    let coming: BTreeSet<String> = names(select(&|change, kind| kind == Kind::Load && !goes(change)));
     let swap = !mpm_loads.is_empty();
     let bound = |set: &BTreeSet<String>| bound_to_mpm(set, depends);
     let (old_bound, new_bound) = if swap { (bound(&leaving), bound(&coming)) } else { Default::default() };
@@ -136,10 +128,10 @@ pub(super) fn stages(changes: &[Change], depends: &dyn Fn(&str) -> Vec<String>) 
         let mut levels: Vec<Vec<usize>> = levels(set, depends)
             .iter()
             .map(|level| {
-                select(&|change, role| {
-                    role == Role::Load
+                select(&|change, kind| {
+                    kind == Kind::Load
                         && goes(change) == going
-                        && !is_mpm(module(&change.path))
+                        && !is_mpm(module(change))
                         && of(level, change)
                 })
             })
@@ -150,23 +142,23 @@ pub(super) fn stages(changes: &[Change], depends: &dyn Fn(&str) -> Vec<String>) 
         levels
     };
 
-    push(select(&|change, role| role == Role::File && !goes(change) && !chooses_mpm(change)), false);
+    push(select(&|change, kind| kind == Kind::File && !goes(change)), false);
     let free: BTreeSet<String> = coming.difference(&new_bound).cloned().collect();
     for level in loads_in_order(&free, false) {
         push(level, false);
     }
     let with_swap = |change: &Change| {
-        swap && (is_mpm(module(&change.path)) || of(&new_bound, change) || of(&old_bound, change))
+        swap && (is_mpm(module(change)) || of(&new_bound, change) || of(&old_bound, change))
     };
-    push(select(&|change, role| role == Role::ModuleConf && !goes(change) && !with_swap(change)), false);
-    push(select(&|change, role| role == Role::Conf && !goes(change)), false);
+    push(select(&|change, kind| kind == Kind::ModuleConf && !goes(change) && !with_swap(change)), false);
+    push(select(&|change, kind| kind == Kind::Conf && !goes(change)), false);
 
     // The swap. Settings of what goes leave before their module, those of what comes arrive after it.
-    push(select(&|change, role| role == Role::ModuleConf && goes(change) && with_swap(change)), true);
+    push(select(&|change, kind| kind == Kind::ModuleConf && goes(change) && with_swap(change)), true);
     for level in loads_in_order(&old_bound, true) {
         push(level, true);
     }
-    push(select(&|change, role| role == Role::File && !goes(change) && chooses_mpm(change)), false);
+    push(select(&|change, kind| kind == Kind::ChooseMpm && !goes(change)), false);
     all.extend(mpm_steps(changes, &mpm_loads));
     let mut push = |indices: Vec<usize>, at_once: bool| {
         if !indices.is_empty() {
@@ -176,16 +168,16 @@ pub(super) fn stages(changes: &[Change], depends: &dyn Fn(&str) -> Vec<String>) 
     for level in loads_in_order(&new_bound, false) {
         push(level, true);
     }
-    push(select(&|change, role| role == Role::ModuleConf && !goes(change) && with_swap(change)), true);
+    push(select(&|change, kind| kind == Kind::ModuleConf && !goes(change) && with_swap(change)), true);
 
-    push(select(&|change, role| role == Role::Conf && goes(change)), false);
-    push(select(&|change, role| role == Role::ModuleConf && goes(change) && !with_swap(change)), false);
+    push(select(&|change, kind| kind == Kind::Conf && goes(change)), false);
+    push(select(&|change, kind| kind == Kind::ModuleConf && goes(change) && !with_swap(change)), false);
     let rest: BTreeSet<String> = leaving.difference(&old_bound).cloned().collect();
     for level in loads_in_order(&rest, true) {
         push(level, false);
     }
-    push(select(&|change, role| role == Role::File && goes(change)), false);
-    push(select(&|_, role| role == Role::Marker), false);
+    push(select(&|change, kind| matches!(kind, Kind::File | Kind::ChooseMpm) && goes(change)), false);
+    push(select(&|_, kind| kind == Kind::Unread), false);
     all
 }
 

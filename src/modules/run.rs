@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Action, Done, Farm, Header, Kind, Options, Problem, State, Step, is_name, unreadable};
-use crate::tree::{self, Draft, Files, Node};
+use crate::tree::{self, Draft, Files, Node, Role};
 
 /// Modules without which the script asks before it disables them.
 const ESSENTIAL: &[&str] = &[
@@ -342,14 +342,17 @@ impl<'run, 'base> Run<'run, 'base> {
                 let path = dir.join(&entry);
                 match self.draft.link_kind(&path) {
                     Ok(tree::Kind::Dir) => dirs.push(path),
-                    Ok(tree::Kind::File) if entry == name => self.draft.put(&path, Node::Absent),
+                    Ok(tree::Kind::File) if entry == name => {
+                        self.draft.put_as(&path, Role::Marker, Node::Absent);
+                    }
                     Ok(_) => {}
                     Err(error) => return self.refuse(unreadable(&path, &error)),
                 }
             }
         }
         if !self.options.purge {
-            self.draft.put(&self.farm.marker(action, self.kind, name), Node::text(""));
+            let marker = self.farm.marker(action, self.kind, name);
+            self.draft.put_as(&marker, Role::Marker, Node::text(""));
         }
         Ok(())
     }
@@ -407,11 +410,32 @@ impl<'run, 'base> Run<'run, 'base> {
     fn link(&mut self, target: &Path, link: &Path) {
         let file = target.file_name().unwrap_or_default();
         let text = Path::new("..").join(format!("{}-available", self.kind.directory())).join(file);
-        self.draft.put(link, Node::Link(text));
+        let leads_there = |text: &Path| {
+            let real = link.parent().and_then(|dir| tree::resolve(&*self.draft, dir).ok());
+            let end = real.map(|dir| tree::resolve(&*self.draft, &dir.join(text)));
+            // A directory that is not there yet is made where its path says.
+            end.is_none_or(|end| end.ok() == tree::resolve(&*self.draft, target).ok())
+        };
+        // The script's text leads nowhere where the enabled directory is a link to a place elsewhere.
+        let text = match self.manner {
+            Manner::AllOrNothing if !leads_there(&text) => target.to_owned(),
+            _ => text,
+        };
+        self.draft.put_as(link, self.role(link), Node::Link(text));
     }
 
     fn unlink(&mut self, link: &Path) {
-        self.draft.put(link, Node::Absent);
+        self.draft.put_as(link, self.role(link), Node::Absent);
+    }
+
+    /// Returns what a link in the enabled directory is for.
+    fn role(&self, link: &Path) -> Role {
+        let name = link.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        match (self.kind, link.extension().and_then(OsStr::to_str)) {
+            (Kind::Conf, _) => Role::Conf,
+            (Kind::Module, Some("load")) => self.farm.load_role(&*self.draft, name),
+            (Kind::Module, _) => Role::ModuleConf { module: name.to_owned() },
+        }
     }
 
     fn step(&mut self, name: &str, done: Done) {

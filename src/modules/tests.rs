@@ -76,7 +76,7 @@ fn php() -> Memory {
 /// Removes paths from a tree.
 fn without(mut tree: Memory, paths: &[&str]) -> Memory {
     for path in paths {
-        tree.apply(&[Change { path: PathBuf::from(*path), before: Node::Absent, after: Node::Absent }]);
+        tree.apply(&[Change::new(*path, Node::Absent, Node::Absent)]);
     }
     tree
 }
@@ -615,4 +615,64 @@ fn each_state_has_its_name() {
         farm().list_enabled(&tree, Kind::Module, |_| true).unwrap(),
         ["headers", "mpm_event", "proxy", "rewrite", "unique_id"]
     );
+}
+
+/// Moves a directory of the tree and leaves a link to it.
+fn moved(tree: &Memory, dir: &str, to: &str, link: &str) -> Memory {
+    let mut out = Memory::new();
+    let mut dirs = vec![PathBuf::from("/")];
+    while let Some(at) = dirs.pop() {
+        for name in tree.list(&at).unwrap() {
+            let path = at.join(name);
+            let new = path.strip_prefix(dir).map_or_else(|_| path.clone(), |rest| Path::new(to).join(rest));
+            match tree.link_kind(&path).unwrap() {
+                crate::tree::Kind::Dir => dirs.push(path),
+                crate::tree::Kind::Link => out = out.link(new, tree.read_link(&path).unwrap()),
+                _ => out = out.file(new, tree.read(&path).unwrap()),
+            }
+        }
+    }
+    out.link(dir, link)
+}
+
+#[test]
+fn a_change_knows_its_role_whatever_its_directory_is_really_called() {
+    for (dir, to, link, text) in [
+        ("/etc/apache2/mods-enabled", "/etc/apache2/modules.site", "modules.site", "../mods-available"),
+        // The script's text would lead to a place that is not there.
+        ("/etc/apache2/mods-enabled", "/srv/web/enabled", "/srv/web/enabled", "/etc/apache2/mods-available"),
+        ("/etc/apache2", "/var/lib/web", "/var/lib/web", "../mods-available"),
+    ] {
+        let mut tree = host(&[]);
+        for file in ["mpm_prefork.load", "mpm_prefork.conf", "php8.2.load", "php8.2.conf"] {
+            let target = format!("/etc/apache2/mods-available/{file}");
+            tree = tree.link(format!("/etc/apache2/mods-enabled/{file}"), target);
+        }
+        let tree = moved(&tree, dir, to, link);
+        let mut draft = Draft::new(&tree);
+        farm().disable(&mut draft, Kind::Module, "php8.2", Options::default()).unwrap();
+        farm().switch_mpm(&mut draft, Mpm::Event).unwrap();
+        let changes = draft.changes().unwrap();
+        let of = |name: &str| {
+            changes
+                .iter()
+                .find(|change| change.path.ends_with(name))
+                .unwrap_or_else(|| panic!("{dir}: {name}"))
+        };
+        let load = |module: &str, needs: &[&str]| Role::Load {
+            module: module.to_owned(),
+            needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        };
+        assert_eq!(of("php8.2.load").role, load("php8.2", &["mpm_prefork"]), "{dir}");
+        assert_eq!(of("mpm_event.load").role, load("mpm_event", &[]), "{dir}");
+        assert_eq!(of("mpm_event.conf").role, Role::ModuleConf { module: "mpm_event".to_owned() }, "{dir}");
+        assert_eq!(of("enabled_by_admin/mpm_event").role, Role::Marker, "{dir}");
+        assert_eq!(of("mpm_event.load").after, Node::Link(Path::new(text).join("mpm_event.load")), "{dir}");
+        for change in &changes {
+            let role = farm().role(&tree, &change.path);
+            assert_eq!(role, change.role, "{}", change.path.display());
+            let leads = draft.kind(&change.path).unwrap() != crate::tree::Kind::Absent;
+            assert_eq!(leads, change.after != Node::Absent, "{}", change.path.display());
+        }
+    }
 }

@@ -625,10 +625,7 @@ fn need(
     if !reasons.is_empty() {
         return (Need::Restart, reasons);
     }
-    let read = changes.iter().any(|change| {
-        !plan::is_own_state(&change.path) && plan::kind(change) != crate::report::ChangeKind::Marker
-    });
-    if read {
+    if changes.iter().any(|change| change.role.is_read_by_httpd()) {
         // Somebody swapped the MPM and did not restart: the reload that this change would take ends the server.
         let other = runs.is_some_and(|runs| runs != after);
         let need = if other { Need::Restart } else { Need::Reload };
@@ -666,9 +663,7 @@ pub(super) fn entries(values: &[Value]) -> BTreeMap<String, EffectiveEntry> {
 fn differences(changes: &[Change], before: &[Value], after: &[Value]) -> Vec<DiffEntry> {
     let mut list: Vec<DiffEntry> = changes
         .iter()
-        .filter(|change| {
-            !plan::is_own_state(&change.path) && plan::kind(change) != crate::report::ChangeKind::Marker
-        })
+        .filter(|change| change.role.is_read_by_httpd())
         .map(|change| {
             let path = change.path.to_string_lossy().into_owned();
             let header =

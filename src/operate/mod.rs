@@ -99,8 +99,9 @@ fn run(params: &Params, mode: Mode) -> Report {
     let httpd = httpd(&evaluation, root);
     let server = server(&evaluation, params, &httpd);
     let test = || binary::report(&httpd.test());
+    let config_dir = evaluation.host.site.real_config_dir(&disk);
     let options = apply::Options {
-        config_dir: &evaluation.host.site.config_dir,
+        config_dir: &config_dir,
         keep: params.keep as usize,
         test: (params.config_test && !staged.report.ran).then_some(&test),
         activation: match &server {

@@ -10,7 +10,7 @@ use std::cell::OnceCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use originals::{Original, Originals, STATE_DIR, fingerprint};
+use originals::{Original, Originals, fingerprint};
 
 use crate::distro::{DropIn, ModuleSwitch, Site};
 use crate::features::evasive::Build;
@@ -19,9 +19,10 @@ use crate::httpd::directives::{self, Group};
 use crate::httpd::normalise::{Written, normalise};
 use crate::httpd::read::Configuration;
 use crate::httpd::{Mpm, Version};
+use crate::modules::Farm;
 use crate::params::{ModPhp, Params, Placement};
 use crate::report::{Action, ChangeEntry, ChangeKind, Finding, Severity};
-use crate::tree::{Change, Draft, Files, Node, bytes};
+use crate::tree::{Change, Draft, Files, Node, Role, bytes};
 
 /// The name under which the drop-in is enabled.
 const DROP_IN: &str = "zz-apache-tuning";
@@ -86,6 +87,7 @@ pub fn present(
     settings: Option<&[(&'static str, i64)]>,
 ) -> Result<Plan, Unreadable> {
     let mut work = Work::new(ground);
+    work.draft.ask_for("mpm");
     if params.mpm.is_some() {
         work.switch_mpm(params.mod_php)?;
     }
@@ -93,9 +95,11 @@ pub fn present(
         work.settings(settings, params.placement)?;
     }
     if let Some(wanted) = &params.keepalive {
+        work.draft.ask_for("keepalive");
         work.keepalive(wanted)?;
     }
     if let Some(wanted) = &params.evasive {
+        work.draft.ask_for("evasive");
         work.evasive(wanted)?;
     }
     work.finish()
@@ -169,9 +173,14 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn new(ground: &'a Ground<'a>) -> Self {
+        let mut draft = Draft::new(ground.files);
+        if let Some(file) = ground.site.switch_file() {
+            draft.set_role(&file, Role::ChooseMpm);
+        }
+        draft.set_role(Path::new(originals::FILE), Role::State);
         Self {
             ground,
-            draft: Draft::new(ground.files),
+            draft,
             originals: OnceCell::new(),
             forgets: false,
             wishes: Vec::new(),
@@ -420,6 +429,11 @@ impl<'a> Work<'a> {
         let Some(original) = self.originals()?.get(path).cloned() else { return Ok(()) };
         let now = self.node(path)?;
         if fingerprint(&now) == original.ours {
+            let site = self.ground.site;
+            if site.layout.modules == ModuleSwitch::LinkFarm {
+                let role = Farm::new(site.config_dir.clone()).role(self.ground.files, path);
+                self.draft.set_role(path, role);
+            }
             self.draft.put(path, original.was);
         } else if now != original.was && !matches!(now, Node::File(_)) {
             self.findings.push(finding(
@@ -610,16 +624,11 @@ pub(crate) fn finding(
     }
 }
 
-/// Tells whether a path is this tool's own state, which the result does not list.
-pub fn is_own_state(path: &Path) -> bool {
-    path.starts_with(STATE_DIR)
-}
-
 /// Returns the changes as the result lists them.
 pub fn entries(changes: &[Change]) -> Vec<ChangeEntry> {
     changes
         .iter()
-        .filter(|change| !is_own_state(&change.path))
+        .filter(|change| change.role != Role::State)
         .map(|change| ChangeEntry {
             path: change.path.to_string_lossy().into_owned(),
             kind: kind(change),
@@ -634,7 +643,7 @@ pub fn entries(changes: &[Change]) -> Vec<ChangeEntry> {
 
 /// Returns what kind of thing changes.
 pub fn kind(change: &Change) -> ChangeKind {
-    if change.path.starts_with("/var/lib/apache2") {
+    if change.role == Role::Marker {
         return ChangeKind::Marker;
     }
     match (&change.before, &change.after) {

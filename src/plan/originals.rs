@@ -167,7 +167,7 @@ mod tests {
     use crate::tree::Memory;
 
     fn change(path: &str, before: Node, after: Node) -> Change {
-        Change { path: PathBuf::from(path), before, after }
+        Change::new(path, before, after)
     }
 
     #[test]

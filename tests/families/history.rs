@@ -79,7 +79,7 @@ proptest! {
                     let path = std::path::Path::new(originals::FILE);
                     if let Ok(before) = tried.read(path) {
                         let before = Node::text(before);
-                        tried.files.apply(&[Change { path: path.into(), before, after: Node::Absent }]);
+                        tried.files.apply(&[Change::new(path, before, Node::Absent)]);
                         lost = true;
                     }
                 }

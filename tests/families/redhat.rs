@@ -226,11 +226,8 @@ fn what_cannot_be_switched_is_refused_with_the_place() {
         (
             {
                 let mut tried = edited("rhel8", "/etc/httpd/conf.modules.d/00-mpm.conf", "");
-                tried.files.apply(&[Change {
-                    path: SWITCH.into(),
-                    before: Node::Absent,
-                    after: Node::Link("../managed/mpm.conf".into()),
-                }]);
+                let managed = Node::Link("../managed/mpm.conf".into());
+                tried.files.apply(&[Change::new(SWITCH, Node::Absent, managed)]);
                 tried.files = tried.files.file("/etc/httpd/managed/mpm.conf", line);
                 tried
             },
@@ -290,11 +287,7 @@ fn mod_php_goes_with_prefork_only_where_a_php_fpm_is_there_to_take_over() {
         let mut tried = Tried::new(&host("rhel8"));
         tried.does(&json!({"mpm": "prefork", "waive": ["PHP-004"]}));
         if !with_fpm {
-            tried.files.apply(&[Change {
-                path: "/usr/sbin/php-fpm".into(),
-                before: Node::text(""),
-                after: Node::Absent,
-            }]);
+            tried.files.apply(&[Change::new("/usr/sbin/php-fpm", Node::text(""), Node::Absent)]);
         }
         let (rule, message) = tried.refuses(&asked);
         assert!(rule == "PHP-005" && message.contains(words), "{rule}: {message}");

@@ -19,7 +19,7 @@ fn put(files: &Memory, path: impl AsRef<Path>, after: Node) -> Memory {
     let mut files = files.clone();
     let path = path.as_ref().to_owned();
     let before = apache_tuning::tree::node(&files, &path).unwrap_or(Node::Absent);
-    files.apply(&[Change { path, before, after }]);
+    files.apply(&[Change::new(path, before, after)]);
     files
 }
 

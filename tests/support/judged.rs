@@ -214,7 +214,7 @@ impl Host {
     }
 
     pub(crate) fn change(mut self, path: &str) -> Self {
-        self.changes.push(Change { path: path.into(), before: Node::Absent, after: Node::text("") });
+        self.changes.push(Change::new(path, Node::Absent, Node::text("")));
         self
     }
 
