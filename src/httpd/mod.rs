@@ -4,6 +4,7 @@ pub mod binary;
 pub mod directives;
 pub mod effective;
 pub mod envvars;
+pub mod moved;
 pub mod normalise;
 pub mod numbers;
 pub mod read;

@@ -13,6 +13,7 @@ use crate::facts::{Known, Machine, Measured, Running, access, gather, process};
 use crate::features::evasive::{Build, Generation};
 use crate::httpd::effective::{self, Value};
 use crate::httpd::envvars;
+use crate::httpd::moved::{InForce, Moved, moved_until_restart};
 use crate::httpd::normalise::{Written, normalise_with_buckets};
 use crate::httpd::read::{self, Configuration, Line, Scope, Start};
 use crate::httpd::{Mpm, Version, directives};
@@ -202,7 +203,14 @@ pub fn evaluate(
     told.extend(overrides);
 
     let runs = host.running.as_ref().and_then(|running| running.mpm);
-    let (need, reasons) = need(&changes, (host.mpm(), after_mpm, runs), values_before, &values);
+    // Another MPM is another server: it keeps nothing.
+    let moved = if host.mpm() == Some(after_mpm) {
+        let in_force = |configuration, values| InForce { configuration, values, cpus: host.cpus() };
+        moved_until_restart(in_force(&host.configuration, values_before), in_force(after, &values))
+    } else {
+        Vec::new()
+    };
+    let (need, reasons) = need(&changes, (host.mpm(), after_mpm, runs), &moved);
     let buckets = effective::buckets(after, host.cpus());
     let in_force = normalise_with_buckets(after_mpm, version, &in_force(&values), buckets);
     let written = written(settings.as_deref(), &values);
@@ -228,6 +236,8 @@ pub fn evaluate(
         written: &written,
         normal: &normal,
         before: &host.configuration,
+        values_before,
+        moved: &moved,
         after,
         running: host.running.as_ref(),
         need,
@@ -580,23 +590,12 @@ fn same(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || a.strip_suffix('s') == Some(b) || b.strip_suffix('s') == Some(a)
 }
 
-/// Directives that only a stop and start brings into a running server.
-const RESTART: [&str; 6] = [
-    "ServerLimit",
-    "ThreadLimit",
-    "ListenBacklog",
-    "SendBufferSize",
-    "ReceiveBufferSize",
-    "ListenCoresBucketsRatio",
-];
-
 /// Decides what a running server needs to take the change up, and why; the MPMs are those configured before and after,
 /// and the one that runs.
 fn need(
     changes: &[Change],
     (before, after, runs): (Option<Mpm>, Mpm, Option<Mpm>),
-    values_before: &[Value],
-    values: &[Value],
+    moved: &[Moved],
 ) -> (Need, Vec<String>) {
     let mut reasons = Vec::new();
     if let Some(before) = before.filter(|before| *before != after) {
@@ -607,21 +606,14 @@ fn need(
             "a reload would end the server"
         };
         reasons.push(format!("the MPM changes from {before} to {after}: {why}"));
-    } else {
-        for name in RESTART {
-            let used = |values: &[Value]| {
-                values.iter().find(|value| value.directive == name).map(|value| value.used.clone())
-            };
-            let (old, new) = (used(values_before), used(values));
-            if old != new {
-                reasons.push(format!(
-                    "{name} changes from {} to {}: a reload keeps the old one",
-                    old.unwrap_or_else(|| "unset".to_owned()),
-                    new.unwrap_or_else(|| "unset".to_owned())
-                ));
-            }
-        }
     }
+    reasons.extend(moved.iter().map(|Moved { directive, before, after }| {
+        format!(
+            "{directive} changes from {} to {}: a reload keeps the old one",
+            or_unset(before),
+            or_unset(after)
+        )
+    }));
     if !reasons.is_empty() {
         return (Need::Restart, reasons);
     }
@@ -633,6 +625,10 @@ fn need(
     } else {
         (Need::None, Vec::new())
     }
+}
+
+fn or_unset(value: &str) -> &str {
+    if value.is_empty() { "unset" } else { value }
 }
 
 /// Returns the warnings as text.

@@ -118,6 +118,8 @@ fn judge(
         written: &written,
         normal: &normal,
         before: &host.configuration,
+        values_before: values,
+        moved: &[],
         after: &host.configuration,
         running: host.running.as_ref(),
         need: Need::None,

@@ -2,6 +2,7 @@
 
 use super::{BY_RESTART, Found, View};
 use crate::httpd::directives::Group;
+use crate::httpd::moved::Moved;
 use crate::httpd::normalise::normalise;
 use crate::httpd::numbers;
 use crate::report::{Need, Severity};
@@ -74,7 +75,7 @@ fn kept_by_reload(
     what: &str,
 ) {
     for directive in directives {
-        if let Some((before, after)) = view.moved(directive).filter(|_| view.reloads()) {
+        if let Some(Moved { before, after, .. }) = view.missed_by_reload(directive) {
             out.about(view.path(directive))
                 .value(after)
                 .effective(before)
@@ -133,22 +134,11 @@ pub(super) fn gst_002(view: &View<'_>, out: &mut Found<'_>) {
     }
 }
 
-/// Directives that only a stop and start brings into force, whatever reload is asked for.
-const STOP_AND_START: [&str; 7] = [
-    "ServerLimit",
-    "ThreadLimit",
-    "ListenBacklog",
-    "SendBufferSize",
-    "ReceiveBufferSize",
-    "ListenCoresBucketsRatio",
-    "ScoreBoardFile",
-];
-
 pub(super) fn rel_001(view: &View<'_>, out: &mut Found<'_>) {
     if !view.reloads() {
         return;
     }
-    let mut moved: Vec<&str> = STOP_AND_START.into_iter().filter(|name| view.moved(name).is_some()).collect();
+    let mut moved: Vec<&str> = view.context.moved.iter().map(|moved| moved.directive).collect();
     if view.running.and_then(|running| running.mpm).is_some_and(|mpm| mpm != view.mpm) {
         moved.insert(0, "the MPM");
     }

@@ -29,7 +29,9 @@ use crate::distro::Layout;
 use crate::facts::{Known, Machine, Running};
 use crate::features::evasive::Build;
 use crate::httpd::directives::{Directive, Group, named as row};
+use crate::httpd::effective::Value;
 use crate::httpd::envvars::Construct;
+use crate::httpd::moved::Moved;
 use crate::httpd::normalise::{Correction, Normal, Written};
 use crate::httpd::read::{Configuration, Line, Note, NoteKind, Scope};
 use crate::httpd::{Mpm, Version};
@@ -130,6 +132,10 @@ pub struct Context<'a> {
     pub normal: &'a Normal,
     /// The configuration as it is.
     pub before: &'a Configuration,
+    /// The values in force in it.
+    pub values_before: &'a [Value],
+    /// The values that the change moves and that a running server keeps until it is stopped.
+    pub moved: &'a [Moved],
     /// The configuration as it would be.
     pub after: &'a Configuration,
     /// The running server.
@@ -275,16 +281,10 @@ impl<'a> View<'a> {
         self.running.is_some() && self.need == Need::Reload
     }
 
-    /// Returns the values of a directive of the main server before and after, where the change moves it.
-    fn moved(&self, directive: &str) -> Option<(&'a str, &'a str)> {
-        let word = |configuration: &'a Configuration| {
-            configuration
-                .deciding(directive, Scope::Main)
-                .and_then(|line| line.words.first())
-                .map_or("", String::as_str)
-        };
-        let (before, after) = (word(self.context.before), word(self.context.after));
-        (before != after).then_some((before, after))
+    /// Returns the values in force of a directive before and after, where the change moves it and only a reload is
+    /// planned, which leaves a running server with the old one.
+    fn missed_by_reload(&self, directive: &str) -> Option<&'a Moved> {
+        self.context.moved.iter().find(|moved| moved.directive == directive).filter(|_| self.reloads())
     }
 
     /// Returns how many sets of listening sockets `ListenCoresBucketsRatio` makes: at least 1.

@@ -3,6 +3,7 @@
 use super::{BY_RESTART, Found, View};
 use crate::httpd::Mpm;
 use crate::httpd::directives::Group;
+use crate::httpd::moved::Moved;
 use crate::httpd::normalise::{self, STACK_MIN};
 use crate::httpd::numbers;
 use crate::report::Severity;
@@ -78,20 +79,12 @@ pub(super) fn tl_003(view: &View<'_>, out: &mut Found<'_>) {
 
 /// A value that a running parent keeps until it is stopped.
 fn fixed_until_stopped(view: &View<'_>, out: &mut Found<'_>, directive: &'static str, code: &'static str) {
-    if let Some((before, after)) = view.moved(directive).filter(|_| view.reloads()) {
+    if let Some(Moved { before, after, .. }) = view.missed_by_reload(directive) {
         out.on(view, directive).value(after).effective(before).code(code).say(
-            format!(
-                "{directive} changes from {} to {}, and a reload keeps the old one",
-                or_default(before),
-                or_default(after)
-            ),
+            format!("{directive} changes from {before} to {after}, and a reload keeps the old one"),
             BY_RESTART,
         );
     }
-}
-
-fn or_default(text: &str) -> &str {
-    if text.is_empty() { "the default" } else { text }
 }
 
 /// Returns the code of the target MPM.
@@ -393,11 +386,8 @@ pub(super) fn mrw_006(view: &View<'_>, out: &mut Found<'_>) {
     if !view.reloads() {
         return;
     }
-    let slots = view
-        .before
-        .deciding("ServerLimit", crate::httpd::read::Scope::Main)
-        .and_then(|line| line.words.first())
-        .map_or(view.built().server_limit, |text| numbers::atoi(text).value.max(1));
+    let used = view.values_before.iter().find(|value| value.directive == "ServerLimit");
+    let slots = used.map_or(view.built().server_limit, |value| numbers::atoi(&value.used).value);
     let sizes = view.normal.sizes;
     let bound = i64::from(slots).saturating_mul(sizes.threads);
     if sizes.workers > bound {

@@ -241,6 +241,8 @@ pub(crate) fn foretold(set: &Set, version: Version) -> Answer {
         written: &written,
         normal: &normal,
         before: &configuration,
+        values_before: &[],
+        moved: &[],
         after: &configuration,
         running: None,
         need: Need::None,

@@ -5,6 +5,8 @@ use apache_tuning::distro::LAYOUTS;
 use apache_tuning::facts::{Known, Machine, Running};
 use apache_tuning::features::evasive::{Build, Generation};
 use apache_tuning::httpd::directives::{self, Group, Parser};
+use apache_tuning::httpd::effective;
+use apache_tuning::httpd::moved::{InForce, moved_until_restart};
 use apache_tuning::httpd::normalise::{Normal, Written, normalise_with_buckets};
 use apache_tuning::httpd::read::{
     Configuration, Line, Module, Note, NoteKind, ReadError, ReadFile, Scope, Vhost,
@@ -253,6 +255,12 @@ impl Host {
         let params = self.parsed();
         let written = self.written(&params);
         let normal = self.normal();
+        let cpus = self.machine.cpus.as_ref().map(|cpus| cpus.value);
+        let [values_before, values] = [&self.before, &self.after]
+            .map(|configuration| effective::effective(configuration, self.mpm, self.version, cpus));
+        let in_force = |configuration, values| InForce { configuration, values, cpus };
+        let moved =
+            moved_until_restart(in_force(&self.before, &values_before), in_force(&self.after, &values));
         rules::check(&Context {
             params: &params,
             mpm: self.mpm,
@@ -265,6 +273,8 @@ impl Host {
             written: &written,
             normal: &normal,
             before: &self.before,
+            values_before: &values_before,
+            moved: &moved,
             after: &self.after,
             running: self.running.as_ref(),
             need: self.need,

@@ -68,6 +68,8 @@ fn main() -> Result<()> {
         written: &written,
         normal: &normal,
         before: &configuration,
+        values_before: &[],
+        moved: &[],
         after: &configuration,
         running: None,
         need: Need::None,

@@ -1,6 +1,8 @@
 //! The main job on a real Debian host: one task, foretold, done, and not done twice; judged by Debian's own tools.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod running;
+
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
