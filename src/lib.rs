@@ -25,10 +25,13 @@ pub mod report;
 pub mod schema;
 pub mod units;
 
+pub mod clock;
 pub mod distro;
 pub mod facts;
 pub mod httpd;
 pub mod modules;
+pub mod state_dir;
+pub mod stored;
 pub mod tree;
 
 pub mod capacity;

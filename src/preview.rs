@@ -18,8 +18,8 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::apply::Stored;
 use crate::httpd::binary::{Httpd, Tested};
+use crate::stored::Stored;
 use crate::tree::{Change, Node};
 
 /// Runs the real configuration test on the files as `changes` would make them. The host is not touched.

@@ -16,37 +16,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+pub use crate::stored::{Meta, Standing};
 use crate::tree::Node;
-
-/// What distinguishes a file from its content: everything that replacing it must keep.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meta {
-    /// Permission bits, `0o7777`.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Time of the last change of the content, seconds and nanoseconds since the epoch; what an undo gives back.
-    /// `None` for new content, whose time is now.
-    pub modified: Option<(i64, i64)>,
-    /// Extended attributes by name: ACLs, the SELinux label, what users put there.
-    pub attributes: Vec<(String, Vec<u8>)>,
-}
-
-/// What stands at a path, with what distinguishes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// The content.
-    pub node: Node,
-    /// The rest; `None` where nothing or a link stands.
-    pub meta: Option<Meta>,
-}
-
-impl Standing {
-    /// Nothing.
-    pub const ABSENT: Self = Self { node: Node::Absent, meta: None };
-}
 
 /// Attributes whose value belongs to one content or inode and must not be carried to another.
 const NOT_CARRIED: [&str; 2] = ["security.ima", "security.evm"];

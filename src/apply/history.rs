@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Standing};
 use super::journal::{self, Record};
-use super::lock::{Lock, STATE};
+use super::lock::Lock;
 use super::{Applied, ApplyError, Cause, Options, Wanted, transact};
+use crate::state_dir::{self, STATE_DIR};
 use crate::tree::{Change, Node};
 
 /// One transaction of the history.
@@ -164,8 +165,8 @@ fn open(root: &Path) -> Result<Disk, ApplyError> {
 
 /// Reads all records, oldest first.
 fn records(disk: &Disk) -> Result<Vec<Record>, ApplyError> {
-    let ids =
-        journal::ids(disk).map_err(|error| ApplyError::io("read the history in", Path::new(STATE), error))?;
+    let ids = journal::ids(disk)
+        .map_err(|error| ApplyError::io("read the history in", Path::new(STATE_DIR), error))?;
     let mut records = Vec::new();
     for id in ids {
         // One that is gone was pushed out by a run that goes on meanwhile.
@@ -177,7 +178,7 @@ fn records(disk: &Disk) -> Result<Vec<Record>, ApplyError> {
 }
 
 fn unreadable(id: &str, error: io::Error) -> ApplyError {
-    ApplyError::io("read the record", &journal::generation(id), error)
+    ApplyError::io("read the record", &state_dir::generation(id), error)
 }
 
 /// Returns which transactions were taken back, and by which.

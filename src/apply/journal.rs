@@ -2,20 +2,19 @@
 //! under way, and the history of those done. Both are the same file; a transaction is done when its journal is
 //! renamed into the history.
 
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{Disk, Meta, Standing};
-use super::lock::STATE;
+use super::disk::Disk;
 use super::server::Server;
+use crate::clock::{now, random, timestamp};
 use crate::modules::Header;
 use crate::report::Need;
+use crate::state_dir::{self, STATE_DIR, generation, history, journal};
+use crate::stored::{Meta, Standing, Stored, damaged};
 use crate::tree::{Change, Node, Role};
 
 /// The layout of a record.
@@ -129,88 +128,6 @@ impl Entry {
     }
 }
 
-/// A [`Standing`] as JSON.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Stored {
-    /// `absent`, `file`, `link`.
-    kind: String,
-    /// The content of a file or the target of a link.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-    /// The same where it is not UTF-8, two hexadecimal digits a byte.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    hex: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    meta: Option<StoredMeta>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct StoredMeta {
-    mode: u32,
-    uid: u32,
-    gid: u32,
-    modified: Option<(i64, i64)>,
-    /// Values in hexadecimal.
-    attributes: BTreeMap<String, String>,
-}
-
-impl Stored {
-    /// Returns a node without what distinguishes it.
-    pub(crate) fn of(node: &Node) -> Self {
-        Self::new(&Standing { node: node.clone(), meta: None })
-    }
-
-    fn new(standing: &Standing) -> Self {
-        use std::os::unix::ffi::OsStrExt;
-        let (kind, bytes) = match &standing.node {
-            Node::Absent => ("absent", None),
-            Node::File(content) => ("file", Some(&**content)),
-            Node::Link(target) => ("link", Some(target.as_os_str().as_bytes())),
-        };
-        let text = bytes.and_then(|bytes| str::from_utf8(bytes).ok()).map(str::to_owned);
-        let hex = if text.is_none() { bytes.map(to_hex) } else { None };
-        let meta = standing.meta.as_ref().map(|meta| StoredMeta {
-            mode: meta.mode,
-            uid: meta.uid,
-            gid: meta.gid,
-            modified: meta.modified,
-            attributes: meta.attributes.iter().map(|(name, value)| (name.clone(), to_hex(value))).collect(),
-        });
-        Self { kind: kind.to_owned(), text, hex, meta }
-    }
-
-    /// Returns what it stands for.
-    pub(crate) fn standing(&self) -> io::Result<Standing> {
-        use std::os::unix::ffi::OsStringExt;
-        let bytes = match (&self.text, &self.hex) {
-            (Some(text), _) => text.as_bytes().to_vec(),
-            (None, Some(hex)) => from_hex(hex)?,
-            (None, None) => Vec::new(),
-        };
-        let node = match self.kind.as_str() {
-            "absent" => Node::Absent,
-            "file" => Node::File(bytes.into()),
-            "link" => Node::Link(std::ffi::OsString::from_vec(bytes).into()),
-            _ => return Err(damaged("an unknown kind")),
-        };
-        let meta = match &self.meta {
-            None => None,
-            Some(meta) => Some(Meta {
-                mode: meta.mode & 0o7777,
-                uid: meta.uid,
-                gid: meta.gid,
-                modified: meta.modified,
-                attributes: meta
-                    .attributes
-                    .iter()
-                    .map(|(name, value)| Ok((name.clone(), from_hex(value)?)))
-                    .collect::<io::Result<_>>()?,
-            }),
-        };
-        Ok(Standing { node, meta })
-    }
-}
-
 impl Record {
     /// Returns a record of a change that is about to begin; `newest` is the id of the last one done.
     pub(super) fn new(
@@ -253,27 +170,27 @@ impl Record {
             attributes: Vec::new(),
         };
         // One fixed name, free because the lock is held; what a killed run left there is of no use to anybody.
-        let staging = state("journal.new");
+        let staging = state_dir::journal_in_the_making();
         disk.clear(&staging)?;
         disk.put_file(&journal(), &staging, &text, Some(&meta), true)?;
-        disk.sync_dir(Path::new(STATE))
+        disk.sync_dir(Path::new(STATE_DIR))
     }
 
     /// Moves the journal into the history: from here on the transaction is done.
     pub(super) fn finish(&self, disk: &Disk) -> io::Result<()> {
-        let history = history_dir();
+        let history = history();
         if disk.private_dir(&history)?.is_none() {
             disk.make_dir(&history, 0o700)?;
         }
         disk.rename(&journal(), &generation(&self.id))?;
         disk.sync_dir(&history)?;
-        disk.sync_dir(Path::new(STATE))
+        disk.sync_dir(Path::new(STATE_DIR))
     }
 
     /// Removes the journal: the transaction never was.
     pub(super) fn forget(disk: &Disk) -> io::Result<()> {
         disk.remove(&journal())?;
-        disk.sync_dir(Path::new(STATE))
+        disk.sync_dir(Path::new(STATE_DIR))
     }
 
     /// Returns the changes as planned.
@@ -297,10 +214,10 @@ pub(super) fn done(disk: &Disk, id: &str) -> io::Result<Option<Record>> {
 
 /// Returns the ids of done transactions, oldest first.
 pub(super) fn ids(disk: &Disk) -> io::Result<Vec<String>> {
-    if disk.private_dir(&history_dir())?.is_none() {
+    if disk.private_dir(&history())?.is_none() {
         return Ok(Vec::new());
     }
-    let names = disk.names(&history_dir())?;
+    let names = disk.names(&history())?;
     let id = |name: std::ffi::OsString| Some(name.to_str()?.strip_suffix(".json")?.to_owned());
     Ok(names.into_iter().filter_map(id).collect())
 }
@@ -346,28 +263,6 @@ fn parsed<T: DeserializeOwned>(disk: &Disk, path: &Path) -> io::Result<Option<T>
     Ok(Some(serde_json::from_slice(&text)?))
 }
 
-fn damaged(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the record has {what}"))
-}
-
-fn state(name: &str) -> PathBuf {
-    Path::new(STATE).join(name)
-}
-
-/// Returns the path of the journal.
-pub(super) fn journal() -> PathBuf {
-    state("journal")
-}
-
-fn history_dir() -> PathBuf {
-    state("history")
-}
-
-/// Returns the path of a done transaction's record.
-pub(super) fn generation(id: &str) -> PathBuf {
-    history_dir().join(format!("{id}.json"))
-}
-
 /// Returns an id for `now` that sorts after `newest`, also within one second and when the clock went back.
 fn next_id(newest: Option<&str>, now: u64, random: u64) -> String {
     let id = format!("{}-{:04x}", timestamp(now), random & 0xffff);
@@ -387,77 +282,10 @@ fn number_width(moment: &str, id: &str) -> usize {
     id.len().saturating_sub(moment.len() + 1).min(15)
 }
 
-/// Returns the seconds since the epoch.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// Returns a moment, in seconds since the epoch, as `20261120T231500Z`.
-pub(super) fn timestamp(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86400, seconds % 86400);
-    // Civil calendar from a count of days; years begin in March so that leap days come last.
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
-/// Returns a number that nobody can foretell. The standard library seeds its hash maps from the system's source,
-/// which needs no `/dev` in a bare root.
-pub(super) fn random() -> u64 {
-    std::hash::RandomState::new().build_hasher().finish()
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-fn from_hex(text: &str) -> io::Result<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
-        return Err(damaged("half a byte"));
-    }
-    digits
-        .chunks(2)
-        .map(|pair| {
-            str::from_utf8(pair)
-                .ok()
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-                .ok_or_else(|| damaged("a byte that is none"))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_timestamp_is_the_civil_date_in_utc() {
-        for (seconds, text) in [
-            (0, "19700101T000000Z"),
-            (951_782_400, "20000229T000000Z"),
-            (1_709_164_800, "20240229T000000Z"),
-            (1_735_689_599, "20241231T235959Z"),
-            (1_795_216_500, "20261120T231500Z"),
-            (4_107_542_400, "21000301T000000Z"),
-        ] {
-            assert_eq!(timestamp(seconds), text);
-        }
-    }
 
     #[test]
     fn ids_sort_by_time_whatever_the_clock_does() {

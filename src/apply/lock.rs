@@ -9,11 +9,9 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::disk::Disk;
-use super::journal;
 use super::{ApplyError, Cause};
-
-/// The state directory on a managed host.
-pub const STATE: &str = "/var/lib/apache-tuning";
+use crate::clock;
+use crate::state_dir::{self, STATE_DIR};
 
 /// How often a taken lock is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -36,9 +34,9 @@ impl Lock {
     pub fn take(root: &Path, timeout: Duration) -> Result<Self, ApplyError> {
         let disk =
             Disk::open(root).map_err(|error| ApplyError::io("open the root directory", root, error))?;
-        let state = Path::new(STATE);
+        let state = Path::new(STATE_DIR);
         make_state(&disk).map_err(|error| ApplyError::io("make the state directory", state, error))?;
-        let path = state.join("lock");
+        let path = state_dir::lock();
         let mut file = disk
             .private_file(&path, true)
             .and_then(|file| file.ok_or_else(|| std::io::ErrorKind::NotFound.into()))
@@ -58,7 +56,7 @@ impl Lock {
             }
         }
         // Only a help for whoever waits: a failure to say it must not keep the work from being done.
-        let text = format!("pid {} since {}\n", std::process::id(), journal::timestamp(journal::now()));
+        let text = format!("pid {} since {}\n", std::process::id(), clock::timestamp(clock::now()));
         let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
         Ok(Self { disk, _file: file })
     }
@@ -68,7 +66,7 @@ impl Lock {
 /// held. Nothing is written; `None` where no run was ever there, where it cannot be told, or where one goes on.
 pub fn quiet(root: &Path, timeout: Duration) -> Option<File> {
     let disk = Disk::open(root).ok()?;
-    let file = disk.private_file(&Path::new(STATE).join("lock"), false).ok()??;
+    let file = disk.private_file(&state_dir::lock(), false).ok()??;
     let since = Instant::now();
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
@@ -81,7 +79,7 @@ pub fn quiet(root: &Path, timeout: Duration) -> Option<File> {
 
 /// Makes the state directory and what is missing above it.
 fn make_state(disk: &Disk) -> std::io::Result<()> {
-    let state = Path::new(STATE);
+    let state = Path::new(STATE_DIR);
     if disk.private_dir(state)?.is_some() {
         return Ok(());
     }

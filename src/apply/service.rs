@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::journal::now;
 use super::server::{Manager, Server};
+use crate::clock::now;
 use crate::distro::{self, Site};
 use crate::facts::disk::Disk as View;
 use crate::facts::{Running, process, systemd};

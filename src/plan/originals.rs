@@ -17,13 +17,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+pub use crate::state_dir::ORIGINALS as FILE;
 use crate::tree::{Change, Files, Node};
-
-/// The directory of this tool's own state on a managed host.
-pub const STATE_DIR: &str = "/var/lib/apache-tuning";
-
-/// The file of this memory.
-pub const FILE: &str = "/var/lib/apache-tuning/originals.json";
 
 /// One path's memory.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,169 @@
+//! What can go wrong while a host is changed, and in what state that leaves it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::state_dir;
+
+/// What was being done when it failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// A system call failed.
+    #[error("could not {doing} `{path}`: {source}{}", way_out(source))]
+    Io {
+        /// What was being done, as a verb phrase.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another run holds the lock.
+    #[error(
+        "another run holds `{path}` ({holder}) and did not end within {} s; wait for it or raise `lock_timeout`",
+        waited.as_secs()
+    )]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// What it says about its holder.
+        holder: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// Somebody else changed files that were to be changed or undone.
+    #[error("changed by somebody else since then: {}; look at them, then run again", list(paths))]
+    Moved {
+        /// The files.
+        paths: Vec<PathBuf>,
+    },
+    /// The journal of an interrupted run must be undone first.
+    #[error("an interrupted run left `{path}`, and it must be recovered first")]
+    LeftOver {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// The server rejected the new configuration.
+    #[error("the configuration test rejected the change: {}", output.trim())]
+    ConfigTest {
+        /// What it printed.
+        output: String,
+    },
+    /// The running server did not come up, or did not serve, with the change.
+    #[error("the running server did not take the change up: {why}")]
+    Activation {
+        /// What the server, its manager and its log said.
+        why: String,
+    },
+    /// A run was interrupted while it brought its change into the server.
+    #[error("transaction `{transaction}` was interrupted while the server was being restarted")]
+    Interrupted {
+        /// Its id.
+        transaction: String,
+    },
+    /// There is no such transaction.
+    #[error("no transaction `{id}` in the history; {}", known(ids))]
+    NoSuchTransaction {
+        /// The id asked for.
+        id: String,
+        /// Those there are, oldest first.
+        ids: Vec<String>,
+    },
+}
+
+/// In what state a failure left the host.
+#[derive(Debug, thiserror::Error)]
+pub enum HostState {
+    /// Nothing was changed.
+    #[error("nothing was changed")]
+    Untouched,
+    /// All changes were undone.
+    #[error("all changes were undone")]
+    RolledBack,
+    /// All changes were undone, but the server does not run.
+    #[error("all changes were undone, but the server did not come back with them: {why}")]
+    ServerDown {
+        /// What the server, its manager and its log said.
+        why: String,
+    },
+    /// All changes were undone; files that were only staged, which httpd does not read, could not be removed.
+    #[error(
+        "all changes were undone; what was only staged could not be removed: {}; remove it by hand",
+        list(left)
+    )]
+    Littered {
+        /// The files and directories.
+        left: Vec<PathBuf>,
+    },
+    /// An interrupted run could not be undone; its journal stays and the next run tries again.
+    #[error(
+        "so the interrupted run that left `{}` is not undone yet; mend that and run again: the next run gives back what it \
+         holds before it does anything else",
+        state_dir::journal().display()
+    )]
+    Interrupted,
+    /// The undo failed as well; the journal stays and the next run tries again.
+    #[error(
+        "undoing it failed as well: {undo}{}; mend that and run again: the next run gives back what `{}` holds before it \
+         does anything else",
+        match server {
+            Some(why) => format!("; the server did not come back either: {why}"),
+            None => String::new(),
+        },
+        state_dir::journal().display()
+    )]
+    NeedsRecovery {
+        /// Why.
+        undo: Box<Cause>,
+        /// What the server said that was to be started all the same.
+        server: Option<String>,
+    },
+}
+
+/// Why a change was not made, and what is left behind.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}; {host}")]
+pub struct ApplyError {
+    /// What went wrong.
+    pub cause: Cause,
+    /// What it left.
+    pub host: HostState,
+}
+
+impl ApplyError {
+    pub(super) fn untouched(cause: Cause) -> Self {
+        Self { cause, host: HostState::Untouched }
+    }
+
+    pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::untouched(Cause::io(doing, path, source))
+    }
+}
+
+impl Cause {
+    pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { doing, path: path.to_owned(), source }
+    }
+}
+
+/// Returns what to do about a refused system call, where its error tells; with a `; ` before it.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied if rustix::process::geteuid().is_root() => {
+            "; see whether an attribute (lsattr), a mount or a security module forbids it to root"
+        }
+        io::ErrorKind::PermissionDenied => "; run this as root (`become: true` in a playbook)",
+        io::ErrorKind::ReadOnlyFilesystem => "; mount it writable and run again",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space there and run again",
+        _ => "",
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+}
+
+fn known(ids: &[String]) -> String {
+    if ids.is_empty() { "it is empty".to_owned() } else { format!("it has {}", ids.join(", ")) }
+}

@@ -1,0 +1,149 @@
+//! Giving back what stood before a change: after a failure, and after a run that was interrupted.
+
+use std::path::PathBuf;
+
+use super::disk::Disk;
+use super::error::{ApplyError, Cause, HostState};
+use super::journal::{self, Phase, Record};
+use super::lock::Lock;
+use super::run::run;
+use super::service;
+use crate::state_dir;
+use crate::tree::{Change, Node};
+
+/// What recovering found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The id that the interrupted transaction would have had.
+    pub transaction: String,
+    /// The paths that were given back.
+    pub restored: Vec<PathBuf>,
+    /// What the interrupted run had staged and could not be removed.
+    pub left: Vec<PathBuf>,
+    /// Whether it had come to its end but for its place in the history, and was not undone.
+    pub finished: bool,
+}
+
+/// What giving back did.
+pub(super) struct Restored {
+    /// The paths that were given back.
+    pub(super) paths: Vec<PathBuf>,
+    /// What was staged and could not be removed.
+    pub(super) left: Vec<PathBuf>,
+}
+
+/// Gives back what stood before a record's changes, from any state in which they were interrupted. The journal stays.
+///
+/// Nothing is given back over what somebody else has put there since: all such paths are named and nothing is done.
+pub(super) fn restore(disk: &Disk, record: &Record) -> Result<Restored, Cause> {
+    let journal = state_dir::journal();
+    let read = |error| Cause::io("read the journal", &journal, error);
+    let changes = record.changes().map_err(read)?;
+    let mut back = Vec::new();
+    let mut after = Vec::new();
+    let mut moved = Vec::new();
+    for (entry, change) in record.entries.iter().zip(&changes) {
+        let now = disk.standing(&entry.path).map_err(|error| Cause::io("read", &entry.path, error))?;
+        if now.node == change.before {
+            continue;
+        }
+        if now.node != change.after && !between(&now.node, change, &changes) {
+            moved.push(entry.path.clone());
+            continue;
+        }
+        back.push(Change { before: now.node, after: change.before.clone(), ..change.clone() });
+        after.push(entry.before().map_err(read)?);
+    }
+    if !moved.is_empty() {
+        return Err(Cause::Moved { paths: moved });
+    }
+    // A staged name that cannot be freed keeps nothing from being given back in the other directories.
+    let mut left = clear(disk, record);
+    run(disk, &back, &after, record)?;
+    for dir in record.made.iter().rev() {
+        if disk.remove_dir(dir).is_err() {
+            left.push(dir.clone());
+        }
+    }
+    Ok(Restored { paths: back.into_iter().map(|change| change.path).collect(), left })
+}
+
+/// Tells whether `now` is what stands at a changing link halfway: one MPM's link, pointed to the other's module by
+/// [`Step::Retarget`] on the way there or back.
+fn between(now: &Node, change: &Change, changes: &[Change]) -> bool {
+    matches!(now, Node::Link(_))
+        && changes.iter().any(|other| {
+            let goes_and_comes =
+                change.after == Node::Absent && other.before == Node::Absent && other.after == *now;
+            let comes_and_goes =
+                change.before == Node::Absent && other.after == Node::Absent && other.before == *now;
+            other.path.parent() == change.path.parent() && (goes_and_comes || comes_and_goes)
+        })
+}
+
+/// Removes everything that a record's run staged, and returns what of it could not be removed.
+fn clear(disk: &Disk, record: &Record) -> Vec<PathBuf> {
+    let prefix = record.prefix();
+    let mut left = Vec::new();
+    for dir in &record.staging {
+        // What cannot be listed cannot be told to have anything in it: nothing of the user's is in the balance here.
+        let names = disk.names(dir).unwrap_or_default();
+        let ours = names.iter().filter(|name| crate::tree::bytes(name).starts_with(prefix.as_bytes()));
+        for path in ours.map(|name| dir.join(name)) {
+            if disk.clear(&path).is_err() {
+                left.push(path);
+            }
+        }
+    }
+    left
+}
+
+/// Undoes what an interrupted run left; `None` where nothing was left.
+///
+/// # Errors
+/// [`HostState::Interrupted`] where something could not be given back: the journal stays.
+pub fn recover(lock: &Lock) -> Result<Option<Recovered>, ApplyError> {
+    let disk = &lock.disk;
+    let path = state_dir::journal();
+    let Some(record) =
+        journal::left_over(disk).map_err(|error| ApplyError::io("read the journal", &path, error))?
+    else {
+        return Ok(None);
+    };
+    let left_over = |cause| ApplyError { cause, host: HostState::Interrupted };
+    if record.phase == Phase::Activated {
+        // The server serves with the new files: going back now would be one more interruption.
+        let place = state_dir::generation(&record.id);
+        record
+            .finish(disk)
+            .map_err(|error| left_over(Cause::io("put the journal into the history", &place, error)))?;
+        return Ok(Some(Recovered {
+            transaction: record.id,
+            restored: Vec::new(),
+            left: Vec::new(),
+            finished: true,
+        }));
+    }
+    let restored = restore(disk, &record);
+    // Also where a file could not be given back: a server that is down serves nobody.
+    let back = match (&record.live, record.phase) {
+        (Some(live), Phase::Activating) => service::set_right(&live.server, live.parent),
+        _ => Ok(()),
+    };
+    let restored = restored.and_then(|restored| forget(disk).map(|()| restored)).map_err(left_over)?;
+    match back {
+        Ok(()) => {
+            let Restored { paths: restored, left } = restored;
+            Ok(Some(Recovered { transaction: record.id, restored, left, finished: false }))
+        }
+        Err(why) => {
+            let cause = Cause::Interrupted { transaction: record.id };
+            Err(ApplyError { cause, host: HostState::ServerDown { why } })
+        }
+    }
+}
+
+/// Removes the journal: the transaction never was.
+pub(super) fn forget(disk: &Disk) -> Result<(), Cause> {
+    Record::forget(disk).map_err(|error| Cause::io("remove", &state_dir::journal(), error))
+}

@@ -1,0 +1,164 @@
+//! One transaction: the journal, the changes, the test, the server, the history; or everything back.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::{Disk, Meta, Standing};
+use super::error::{ApplyError, Cause, HostState};
+use super::journal::{self, Entry, LiveServer, Phase, Record};
+use super::lock::Lock;
+use super::recover::{forget, restore};
+use super::run::carry_out;
+use super::service::{self, Live};
+use super::{Activate, Applied, Options, Server};
+use crate::report::{ConfigTest, Need};
+use crate::state_dir::{self, STATE_DIR};
+use crate::tree::{Change, Node};
+
+/// A change and, for a file that comes back, what distinguishes it.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) change: Change,
+    pub(super) meta: Option<Meta>,
+}
+
+/// See [`apply`]; `undoes` are the transactions that this one takes back.
+pub(super) fn transact(
+    wanted: Vec<Wanted>,
+    undoes: Vec<String>,
+    options: &Options<'_>,
+    lock: &Lock,
+) -> Result<Applied, ApplyError> {
+    let disk = &lock.disk;
+    let mut record = prepare(disk, wanted, undoes, options.config_dir)?;
+    let mut found = None;
+    match options.activation {
+        Activate::Later(need) => record.left = need,
+        Activate::Now(Server { need: Need::None, .. }) => {}
+        Activate::Now(server) => match service::find_live(server) {
+            // Known before the journal is written, so that it is written once.
+            None => record.left = server.need,
+            live => found = live.map(|live| (server, live)),
+        },
+    }
+    if let Err(error) = record.write(disk) {
+        // Where the journal is in place after all, it would only undo nothing; still, it should not stay.
+        let _ = Record::forget(disk);
+        return Err(ApplyError::io("write the journal", &state_dir::journal(), error));
+    }
+    let mut live = None;
+    match complete(disk, &mut record, options, found, &mut live) {
+        Ok(config_test) => {
+            // The change stands; a generation too many is taken out by the next run.
+            let _ = journal::prune(disk, options.keep.max(1));
+            Ok(Applied { transaction: record.id, config_test, activated: record.phase == Phase::Activated })
+        }
+        Err(cause) => Err(ApplyError { cause, host: take_back(disk, &record, live.as_ref()) }),
+    }
+}
+
+/// Everything between the journal and the history. `found` is the server that runs; it becomes `live` once it is
+/// touched.
+fn complete<'a>(
+    disk: &Disk,
+    record: &mut Record,
+    options: &Options<'a>,
+    found: Option<(&Server, Live<'a>)>,
+    live: &mut Option<Live<'a>>,
+) -> Result<Option<ConfigTest>, Cause> {
+    carry_out(disk, record)?;
+    let config_test = options.test.map_or(Ok(None), |test| tested(test()).map(Some))?;
+    let write = |record: &Record| {
+        record.write(disk).map_err(|error| Cause::io("write the journal", &state_dir::journal(), error))
+    };
+    if let Some((server, found)) = found {
+        record.live = Some(LiveServer { server: server.clone(), parent: found.parent() });
+        record.phase = Phase::Activating;
+        write(record)?;
+        live.insert(found).activate().map_err(|why| Cause::Activation { why })?;
+        record.phase = Phase::Activated;
+        write(record)?;
+    }
+    let path = state_dir::generation(&record.id);
+    record.finish(disk).map_err(|error| Cause::io("put the journal into the history", &path, error))?;
+    Ok(config_test)
+}
+
+/// Undoes a failed transaction: the files, then the server. The server is started also where a file could not be given
+/// back: what it then starts with is what it would be started with at the next boot.
+fn take_back(disk: &Disk, record: &Record, live: Option<&Live<'_>>) -> HostState {
+    let restored = restore(disk, record);
+    // Before the journal goes: a run that is killed in here leaves it to the next one.
+    let back = live.map_or(Ok(()), Live::bring_back);
+    let restored = match restored.and_then(|restored| forget(disk).map(|()| restored)) {
+        Ok(restored) => restored,
+        Err(undo) => return HostState::NeedsRecovery { undo: Box::new(undo), server: back.err() },
+    };
+    match back {
+        Ok(()) if restored.left.is_empty() => HostState::RolledBack,
+        Ok(()) => HostState::Littered { left: restored.left },
+        Err(why) => HostState::ServerDown { why },
+    }
+}
+
+/// Turns a failed test into an error. One that could not run says so in the result and is none.
+fn tested(test: ConfigTest) -> Result<ConfigTest, Cause> {
+    if test.ran && test.ok == Some(false) { Err(Cause::ConfigTest { output: test.output }) } else { Ok(test) }
+}
+
+/// Reads everything that undoing needs, and refuses what somebody else has changed since it was planned.
+fn prepare(
+    disk: &Disk,
+    wanted: Vec<Wanted>,
+    undoes: Vec<String>,
+    config_dir: &Path,
+) -> Result<Record, ApplyError> {
+    let left_over = journal::left_over(disk);
+    let path = state_dir::journal();
+    if left_over.map_err(|error| ApplyError::io("read the journal", &path, error))?.is_some() {
+        return Err(ApplyError::untouched(Cause::LeftOver { path }));
+    }
+    let mut entries = Vec::new();
+    let mut moved = Vec::new();
+    let mut made: Vec<PathBuf> = Vec::new();
+    let mut staging = Vec::new();
+    for Wanted { change, meta } in wanted {
+        let path = &change.path;
+        let fail = |doing, error| ApplyError::io(doing, path, error);
+        if path.to_str().is_none() {
+            return Err(fail("record", io::Error::new(io::ErrorKind::InvalidInput, "its name is not UTF-8")));
+        }
+        let before = disk.standing(path).map_err(|error| fail("read", error))?;
+        if before.node != change.before {
+            moved.push(path.clone());
+            continue;
+        }
+        let kept = || before.meta.clone().map(|meta| Meta { modified: None, ..meta });
+        let is_file = matches!(change.after, Node::File(_));
+        let after = Standing { node: change.after.clone(), meta: meta.or_else(kept).filter(|_| is_file) };
+        entries.push(Entry::new(&change, &before, &after));
+
+        let dir = path.parent().unwrap_or(Path::new("/"));
+        for missing in dir.ancestors() {
+            if made.iter().any(|known| known == missing)
+                || disk.dir(missing).map_err(|error| fail("open the directory of", error))?.is_some()
+            {
+                break;
+            }
+            made.push(missing.to_owned());
+        }
+        for dir in [dir, dir.parent().unwrap_or(dir), config_dir] {
+            if !staging.iter().any(|known| known == dir) {
+                staging.push(dir.to_owned());
+            }
+        }
+    }
+    if !moved.is_empty() {
+        return Err(ApplyError::untouched(Cause::Moved { paths: moved }));
+    }
+    // Outermost first.
+    made.sort();
+    let newest = journal::ids(disk)
+        .map_err(|error| ApplyError::io("read the history in", Path::new(STATE_DIR), error))?;
+    Ok(Record::new(newest.last().map(String::as_str), config_dir, entries, staging, made, undoes))
+}

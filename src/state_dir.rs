@@ -1,0 +1,34 @@
+//! This tool's own directory on a managed host, and the names in it.
+
+use std::path::{Path, PathBuf};
+
+/// The directory: only root may enter it.
+pub const STATE_DIR: &str = "/var/lib/apache-tuning";
+
+/// What stood at each path before this tool first changed it.
+pub const ORIGINALS: &str = "/var/lib/apache-tuning/originals.json";
+
+/// Returns the path of the lock.
+pub fn lock() -> PathBuf {
+    Path::new(STATE_DIR).join("lock")
+}
+
+/// Returns the path of the journal.
+pub fn journal() -> PathBuf {
+    Path::new(STATE_DIR).join("journal")
+}
+
+/// Returns the path of a journal that is being written.
+pub fn journal_in_the_making() -> PathBuf {
+    Path::new(STATE_DIR).join("journal.new")
+}
+
+/// Returns the directory of the records of done transactions.
+pub fn history() -> PathBuf {
+    Path::new(STATE_DIR).join("history")
+}
+
+/// Returns the path of a done transaction's record.
+pub fn generation(id: &str) -> PathBuf {
+    history().join(format!("{id}.json"))
+}
