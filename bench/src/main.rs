@@ -141,7 +141,7 @@ fn description() -> String {
     let memory =
         apache_tuning::facts::parse::kib_field(read("/proc/meminfo").as_bytes(), "MemTotal").unwrap_or(0);
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let version = std::process::Command::new("/usr/sbin/apache2").arg("-v").output();
+    let version = bench::server::httpd().and_then(|mut httpd| Ok(httpd.arg("-v").output()?));
     let version =
         version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     let version = version

@@ -1,4 +1,4 @@
-//! A real httpd of this machine's package, in a folder of its own, on a loopback port; gone with its value.
+//! The real httpd of a test host, in a folder of its own, on a loopback port; gone with its value.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,10 +12,26 @@ use apache_tuning::facts::Running;
 use apache_tuning::httpd::Mpm;
 use apache_tuning::httpd::normalise::Written;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use test_hosts::{Flavour, Release, template};
 
-/// The program, and where its modules are.
-const BINARY: &str = "/usr/sbin/apache2";
+/// The program, and where its modules are, in the test host.
+pub const BINARY: &str = "/usr/sbin/apache2";
 const MODULES: &str = "/usr/lib/apache2/modules";
+
+/// Puts a test host's `/usr` in the place of this machine's, for the process that it then becomes.
+const WITH_ITS_USR: &str = r#"mount --bind "$0" /usr && exec "$@""#;
+
+/// Returns a command that starts the httpd of the Debian 12 test host on this machine's files and network, so that its
+/// processes, ports and folders are those of this machine; nothing of httpd need be installed here.
+///
+/// # Errors
+/// Where the test host cannot be built.
+pub fn httpd() -> Result<Command> {
+    let usr = template::ensure(Release::Bookworm, Flavour::Event)?.join("usr");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "--", "sh", "-c", WITH_ITS_USR]).arg(usr).arg(BINARY);
+    Ok(command)
+}
 
 /// A running server.
 pub struct Server {
@@ -31,7 +47,7 @@ impl Server {
     /// Starts the server with the MPM's numbers as written, and waits until it answers.
     ///
     /// # Errors
-    /// Where the package is missing, or the server does not come up within ten seconds: with its error log.
+    /// Where the test host cannot be built, or the server does not come up within ten seconds: with its error log.
     pub fn start(mpm: Mpm, written: &Written) -> Result<Self> {
         Self::start_with(mpm, written, "")
     }
@@ -41,9 +57,6 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_with(mpm: Mpm, written: &Written, lines: &str) -> Result<Self> {
-        if !fs::exists(BINARY)? {
-            bail!("{BINARY} is missing: install apache2-bin");
-        }
         let folder = tempfile::Builder::new().prefix("apache-tuning-bench-").tempdir()?;
         let root = folder.path();
         // The web user must be able to walk in, whatever the umask.
@@ -75,7 +88,7 @@ impl Server {
         text.push_str(lines);
         let configuration = root.join("httpd.conf");
         fs::write(&configuration, text)?;
-        let process = Command::new(BINARY)
+        let process = httpd()?
             .arg("-f")
             .arg(&configuration)
             .arg("-DFOREGROUND")

@@ -12,7 +12,7 @@ use apache_tuning::httpd::normalise::{Written, normalise};
 use apache_tuning::httpd::read::{Start, read};
 use apache_tuning::httpd::{Mpm, Version};
 use bench::load::{Load, Plan};
-use bench::server::Server;
+use bench::server::{BINARY, Server};
 
 /// Sizes for so many connections on a machine without limits.
 fn sized(mpm: Mpm, connections: u64) -> Written {
@@ -83,7 +83,7 @@ fn descriptors(mpm: Mpm, lines: &str) -> (usize, u64) {
     let start = Start {
         file: server.configuration(),
         then: Vec::new(),
-        binary: "/usr/sbin/apache2".into(),
+        binary: BINARY.into(),
         server_root: "/".into(),
         version: Version::NEWEST_KNOWN,
         built_in: Vec::new(),
@@ -131,7 +131,7 @@ fn the_running_server_is_read_as_it_is() {
         let files = Disk::new(Path::new("/"));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let found =
-            process::running_from(&files, Path::new("/usr/sbin/apache2"), &server.pid_file()).unwrap();
+            process::running_from(&files, Path::new(BINARY), &server.pid_file()).unwrap();
         assert_eq!((found.parent, found.mpm), (server.running.parent, Some(mpm)));
         assert!(found.started.unwrap().abs_diff(now) <= 5, "{found:?} {now}");
 
