@@ -34,6 +34,8 @@ pub fn read(content: &[u8], given: &BTreeMap<String, String>) -> Envvars {
         exported: given.keys().cloned().collect(),
         constructs: Vec::new(),
         branches: Vec::new(),
+        left_out: 0,
+        unknown: 0,
     };
     let mut lines = text.lines().zip(1_u32..);
     while let Some((line, number)) = lines.next() {
@@ -57,6 +59,9 @@ struct Shell {
     constructs: Vec<Construct>,
     /// For each open `if`, whether its lines count.
     branches: Vec<Branch>,
+    /// How many of them are not taken, and how many are not understood: counted, because a file may open very many.
+    left_out: usize,
+    unknown: usize,
 }
 
 /// Where an `if` stands.
@@ -76,7 +81,7 @@ impl Shell {
         }
         if let Some(condition) = line.strip_prefix("if ") {
             let branch = match self.condition(condition) {
-                _ if self.branches.iter().any(|branch| *branch != Branch::Taken) => Branch::Unknown,
+                _ if self.left_out > 0 => Branch::Unknown,
                 Some(true) => Branch::Taken,
                 Some(false) => Branch::Skipped,
                 None => {
@@ -84,30 +89,30 @@ impl Shell {
                     Branch::Unknown
                 }
             };
-            self.branches.push(branch);
+            self.open(branch);
             return;
         }
         match line.trim_end_matches([';', ' ']) {
             "then" => return,
             "else" => {
-                if let Some(branch) = self.branches.last_mut() {
-                    *branch = match branch {
+                if let Some(branch) = self.close() {
+                    self.open(match branch {
                         Branch::Taken => Branch::Skipped,
                         Branch::Skipped => Branch::Taken,
                         Branch::Unknown => Branch::Unknown,
-                    };
+                    });
                 }
                 return;
             }
             "fi" => {
-                self.branches.pop();
+                self.close();
                 return;
             }
             _ => {}
         }
-        if self.branches.iter().any(|branch| *branch != Branch::Taken) {
+        if self.left_out > 0 {
             // What an unknown branch would set is reported, what a false one would set is not.
-            if self.branches.contains(&Branch::Unknown) {
+            if self.unknown > 0 {
                 self.report(line, number);
             }
             return;
@@ -115,6 +120,19 @@ impl Shell {
         if self.command(line).is_none() {
             self.report(line, number);
         }
+    }
+
+    fn open(&mut self, branch: Branch) {
+        self.left_out += usize::from(branch != Branch::Taken);
+        self.unknown += usize::from(branch == Branch::Unknown);
+        self.branches.push(branch);
+    }
+
+    fn close(&mut self) -> Option<Branch> {
+        let branch = self.branches.pop()?;
+        self.left_out -= usize::from(branch != Branch::Taken);
+        self.unknown -= usize::from(branch == Branch::Unknown);
+        Some(branch)
     }
 
     fn report(&mut self, line: &str, number: u32) {
@@ -380,5 +398,16 @@ mod tests {
             assert_eq!(found, expected, "{text}");
             assert_eq!(constructs.iter().map(|(line, _)| *line).collect::<Vec<_>>(), reported, "{text}");
         }
+    }
+
+    #[test]
+    fn very_many_nested_conditions_are_read_in_one_pass() {
+        // Looking at all open ones for each line would be 10^10 steps here.
+        let text = format!(
+            "{}export A=deep\n{}export B=out\n",
+            "if [ a = a ]; then\n".repeat(200_000),
+            "fi\n".repeat(200_000)
+        );
+        assert_eq!(environment(&text, &[]), (vec!["A=deep".into(), "B=out".into()], vec![]));
     }
 }
