@@ -11,9 +11,6 @@ use crate::operate::{self, Mode};
 use crate::params::{self, Asked, Refused};
 use crate::report::Report;
 
-/// The largest input that is read; a task's parameters are a few kilobytes.
-const MOST: u64 = 16 * 1024 * 1024;
-
 /// Runs the module on the parameters in a file, or on descriptor 0 for `-`. Returns the result's JSON and whether it
 /// failed. Nothing else is ever printed.
 pub fn run(argument: &Path) -> (String, bool) {
@@ -31,16 +28,20 @@ pub fn run(argument: &Path) -> (String, bool) {
 
 /// Reads the whole input before anything else is done: Ansible may remove the file while the module runs.
 fn input(argument: &Path) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
     if argument == Path::new("-") {
         // The descriptor itself: opening /dev/stdin anew is refused after a change of user.
-        io::stdin().lock().take(MOST).read_to_end(&mut content)?;
-    } else {
-        if !fs::metadata(argument)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        fs::File::open(argument)?.take(MOST).read_to_end(&mut content)?;
+        return bounded(io::stdin().lock());
     }
+    if !fs::metadata(argument)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    bounded(fs::File::open(argument)?)
+}
+
+/// Reads to the end; of what is too large a byte more than may be, by which [`params::parse`] knows it.
+pub(crate) fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    reader.take(params::LARGEST_INPUT + 1).read_to_end(&mut content)?;
     Ok(content)
 }
 

@@ -5,7 +5,7 @@ mod text;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, IsTerminal, Read, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::facts::{Known, Machine};
 use crate::httpd::{Mpm, Version};
 use crate::operate::{self, Mode};
-use crate::params::{self, Asked, Params};
+use crate::params::{self, Asked, Context, Params};
 use crate::report::Report;
 use crate::units::Bytes;
 use crate::{ansible, apply, plan, rules};
@@ -223,15 +223,16 @@ impl Desired {
     }
 
     /// Reads the parameters with root and facts of the command line in place of the file's.
-    fn params(&self) -> Result<Result<Params, Box<Report>>, Failure> {
+    fn params(&self) -> Result<Result<(Params, Context), Box<Report>>, Failure> {
         let content = read(self.file.as_deref().unwrap_or(Path::new("-")))?;
         if self.root.is_none() && self.facts.is_none() {
             return Ok(typed(&content));
         }
-        let mut value: Json = match serde_json::from_slice(&content) {
-            Ok(value) => value,
+        let parsed = std::str::from_utf8(&content).ok().and_then(|text| params::json::parse(text).ok());
+        let mut value = match parsed {
+            Some((value, twice)) if twice.is_empty() => value,
             // The module's own reading tells the error with its place.
-            Err(_) => return Ok(typed(&content)),
+            _ => return Ok(typed(&content)),
         };
         if let Some(object) = value.as_object_mut() {
             if let Some(root) = &self.root {
@@ -251,9 +252,9 @@ impl Desired {
 }
 
 /// Types and checks the parameters.
-fn typed(content: &[u8]) -> Result<Params, Box<Report>> {
+fn typed(content: &[u8]) -> Result<(Params, Context), Box<Report>> {
     match params::parse(content) {
-        Ok((Asked::Tuning(params), _)) => Ok(*params),
+        Ok((Asked::Tuning(params), flags)) => Ok((*params, flags)),
         Ok((Asked::Info(_), _)) => Err(Box::new(Report {
             failed: true,
             msg: "these are parameters of tuning_info; take the module's name out".to_owned(),
@@ -265,19 +266,19 @@ fn typed(content: &[u8]) -> Result<Params, Box<Report>> {
 
 /// Reads a file, or standard input for `-`.
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |error: io::Error| Failure::Failed(format!("{}: {error}", file.display()));
-    if file == Path::new("-") {
-        let mut content = Vec::new();
-        io::stdin().lock().read_to_end(&mut content).map_err(failed)?;
-        return Ok(content);
-    }
-    fs::read(file).map_err(failed)
+    let content = if file == Path::new("-") {
+        ansible::bounded(io::stdin().lock())
+    } else {
+        // A pipe of the shell's as well: `<(…)`.
+        fs::File::open(file).and_then(ansible::bounded)
+    };
+    content.map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))
 }
 
 fn preview(parser: lexopt::Parser) -> Result<Outcome, Failure> {
     let desired = Desired::parse(parser, true)?;
     let report = match desired.params()? {
-        Ok(params) => operate::tuning(&params, Mode { check: true, diff: true }),
+        Ok((params, _)) => operate::tuning(&params, Mode { check: true, diff: true }),
         Err(report) => *report,
     };
     Ok(told(&report, &desired))
@@ -286,7 +287,8 @@ fn preview(parser: lexopt::Parser) -> Result<Outcome, Failure> {
 fn apply_(parser: lexopt::Parser) -> Result<Outcome, Failure> {
     let desired = Desired::parse(parser, false)?;
     let report = match desired.params()? {
-        Ok(params) => operate::tuning(&params, Mode { check: false, diff: true }),
+        // Parameters saved from a task may hold its check mode; a flag that protects holds for a person too.
+        Ok((params, flags)) => operate::tuning(&params, Mode { check: flags.check_mode, diff: true }),
         Err(report) => *report,
     };
     Ok(told(&report, &desired))
@@ -394,7 +396,8 @@ fn rollback(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
         }
     }
     let report = match typed(wanted.to_string().as_bytes()) {
-        Ok(params) => operate::tuning(&params, Mode { check: false, diff: true }),
+        // Parameters saved from a task may hold its check mode; a flag that protects holds for a person too.
+        Ok((params, flags)) => operate::tuning(&params, Mode { check: flags.check_mode, diff: true }),
         Err(report) => *report,
     };
     Ok(told(&report, &desired))

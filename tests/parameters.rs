@@ -246,3 +246,93 @@ fn every_rule_that_the_code_names_stands_in_the_table() {
     }
     assert!(seen > 150, "only {seen} rules found: does the search still work?");
 }
+
+#[test]
+fn a_check_mode_that_is_not_understood_is_refused_and_never_taken_for_no() {
+    for key in ["_ansible_check_mode", "_ansible_diff"] {
+        for (value, want) in [
+            ("true", true),
+            ("\"True\"", true),
+            ("\" YES \"", true),
+            ("1", true),
+            ("\"on\"", true),
+            ("false", false),
+            ("0", false),
+            ("\"no\"", false),
+        ] {
+            let (_, context) = params::parse(format!(r#"{{"{key}": {value}}}"#).as_bytes()).unwrap();
+            let flag = if key == "_ansible_diff" { context.diff } else { context.check_mode };
+            assert_eq!(flag, want, "{key} {value}");
+        }
+        for value in ["\"maybe\"", "null", "[true]", "{}", "\"\"", "2", "1.5", "\"tru\""] {
+            let told = errors(format!(r#"{{"{key}": {value}}}"#).as_bytes());
+            assert!(
+                told.len() == 1 && told[0].0 == key && told[0].1.contains("must be a boolean"),
+                "{told:?}"
+            );
+        }
+        let told = errors(format!(r#"{{"{key}": true, "{key}": false}}"#).as_bytes());
+        assert!(told[0].1.contains("given twice"), "{told:?}");
+    }
+    let told = errors(br#"{"_ansible_module_name": ["tuning_info"]}"#);
+    assert_eq!(told[0].0, "_ansible_module_name");
+}
+
+/// Returns the bytes that the errors of these parameters take as JSON, and how many there are.
+fn size_of_errors(json: &str) -> (usize, Vec<(String, String)>) {
+    let told = errors(json.as_bytes());
+    (serde_json::to_string(&told).unwrap().len(), told)
+}
+
+#[test]
+fn very_many_errors_and_very_long_ones_stay_readable() {
+    let many = |n: usize, item: &dyn Fn(usize) -> String| (0..n).map(item).collect::<Vec<_>>().join(",");
+    let long = "x".repeat(1 << 18);
+    let cases = [
+        ("unknown keys", format!("{{{}}}", many(20_000, &|i| format!("\"k{i}\":1")))),
+        ("unknown keys below", format!("{{\"settings\":{{{}}}}}", many(20_000, &|i| format!("\"k{i}\":1")))),
+        ("unknown rules", format!("{{\"waive\":[{}]}}", many(20_000, &|i| format!("\"MRW-{i}\"")))),
+        ("no text", format!("{{\"waive\":[{}]}}", many(20_000, &|_| "[]".into()))),
+        ("bad lines", format!("{{\"evasive\":{{\"whitelist\":[{}]}}}}", many(20_000, &|_| "\"\\n\"".into()))),
+        ("keys twice", format!("{{{}}}", many(20_000, &|i| format!("\"k{0}\":1,\"k{0}\":1", i)))),
+        ("one long key", format!("{{\"{long}\":1}}")),
+        ("a list below a long key", format!("{{\"{long}\":[{}]}}", many(20_000, &|_| "1".into()))),
+        (
+            "control characters",
+            format!("{{{}}}", many(10_000, &|i| format!("\"{}{i}\":1", "\\u0001".repeat(90)))),
+        ),
+        ("a long word", format!("{{\"mpm\":\"{long}\"}}")),
+        ("a long number", format!("{{\"keep\":\"{long}\"}}")),
+        ("a long id", format!("{{\"waive\":[\"{long}\"]}}")),
+        ("a long name", format!("{{\"instance\":\"/{long}\"}}")),
+        ("a long address", format!("{{\"health\":{{\"url\":\"{long}\"}}}}")),
+        ("a long root", format!("{{\"root\":\"{long}\"}}")),
+        ("a long line", format!("{{\"evasive\":{{\"whitelist\":[\"{long}\\n\"]}}}}")),
+        ("a long text", format!("{{\"evasive\":{{\"system_command\":\"{long}\"}}}}")),
+        ("a long amount", format!("{{\"memory\":{{\"reserve\":\"{long}\"}}}}")),
+        ("a long module name", format!("{{\"_ansible_module_name\":\"{long}\",\"k\":1}}")),
+    ];
+    for (name, json) in &cases {
+        let (bytes, told) = size_of_errors(json);
+        assert!(bytes <= 32 * 1024 && told.len() <= 51, "{name}: {bytes} bytes, {} errors", told.len());
+        let counted =
+            told.iter().any(|(_, message)| message.starts_with("and ") && message.contains(" more "));
+        assert_eq!(counted, !name.contains("long"), "{name}: {told:?}");
+    }
+}
+
+#[test]
+fn the_known_names_are_listed_once() {
+    let told = errors(br#"{"aa": 1, "bb": 1, "facts": {"cc": 1, "dd": 1}}"#);
+    let lists = told.iter().filter(|(_, message)| message.contains("Supported parameters include")).count();
+    assert_eq!((told.len(), lists), (4, 2), "{told:?}");
+}
+
+#[test]
+fn parameters_that_are_too_large_are_refused_and_never_cut() {
+    let mut json = br#"{"mpm": "event"}"#.to_vec();
+    json.resize(16 << 20, b' ');
+    assert!(params::parse(&json).is_ok());
+    json.push(b' ');
+    assert!(errors(&json)[0].1.contains("larger than 16 MiB"));
+}

@@ -29,7 +29,10 @@ const WITH_ITS_USR: &str = r#"mount --bind "$0" /usr && exec "$@""#;
 pub fn httpd() -> Result<Command> {
     let usr = template::ensure(Release::Bookworm, Flavour::Event)?.join("usr");
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "--", "sh", "-c", WITH_ITS_USR]).arg(usr).arg(BINARY);
+    command
+        .args(["--mount", "--propagation", "private", "--", "sh", "-c", WITH_ITS_USR])
+        .arg(usr)
+        .arg(BINARY);
     Ok(command)
 }
 

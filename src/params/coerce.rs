@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Number, Value};
 
+use super::bounds::{self, MOST_IN_ONE_PLACE, and_more};
 use super::json::join;
 use crate::report::ParameterError;
 
@@ -191,11 +192,16 @@ fn one(value: Value, kind: Kind, path: &str, errors: &mut Vec<ParameterError>) -
                 _ => return Err(fail("list", &value, "is not a list")),
             };
             let mut typed = Vec::with_capacity(items.len());
+            let mut wrong = 0;
             for (index, item) in items.into_iter().enumerate() {
                 match text(&item) {
                     Some(text) => typed.push(Value::String(text)),
+                    None if wrong >= MOST_IN_ONE_PLACE => wrong += 1,
                     None => errors.push(ParameterError {
-                        path: format!("{path}[{index}]"),
+                        path: {
+                            wrong += 1;
+                            format!("{path}[{index}]")
+                        },
                         message: format!(
                             "Elements value for option '{path}' is of type {} and we were unable to convert to \
                              str: {} is not text",
@@ -204,6 +210,9 @@ fn one(value: Value, kind: Kind, path: &str, errors: &mut Vec<ParameterError>) -
                         ),
                     }),
                 }
+            }
+            if wrong > MOST_IN_ONE_PLACE {
+                errors.push(and_more(path, wrong - MOST_IN_ONE_PLACE, "elements that are not text"));
             }
             Ok(Value::Array(typed))
         }
@@ -225,7 +234,7 @@ fn one(value: Value, kind: Kind, path: &str, errors: &mut Vec<ParameterError>) -
 }
 
 /// Ansible's words for yes and no, in any case and with white space around.
-fn boolean(value: &Value) -> Option<bool> {
+pub(super) fn boolean(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(flag) => Some(*flag),
         Value::Number(number) if number.as_i64() == Some(1) => Some(true),
@@ -307,11 +316,5 @@ pub fn python_type(value: &Value) -> &'static str {
 
 /// A value as a message shows it: JSON, control characters escaped, cut where it is long.
 pub fn shown(value: &Value) -> String {
-    const MOST: usize = 80;
-    let text = value.to_string();
-    if text.chars().count() <= MOST {
-        return text;
-    }
-    let head: String = text.chars().take(MOST).collect();
-    format!("{head}…")
+    bounds::cut(&value.to_string())
 }

@@ -6,21 +6,45 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Parses `text` and returns the value and the path of each key given twice (`settings.server_limit`).
+use super::bounds;
+
+/// The most keys given twice that are told.
+const MOST: usize = 20;
+
+/// Parses `text` and returns the value and the path of each key given twice (`settings.server_limit`), of very many
+/// the first ones.
 ///
 /// # Errors
 /// serde_json's own message, with line and column.
 pub fn parse(text: &str) -> Result<(Value, Vec<String>), serde_json::Error> {
     let twice = RefCell::new(Vec::new());
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Seed { path: "", twice: &twice }.deserialize(&mut reader)?;
+    let value = Seed { place: Place::Whole, twice: &twice }.deserialize(&mut reader)?;
     reader.end()?;
     Ok((value, twice.into_inner()))
 }
 
+/// Where a value is; made into a path only where that is asked for, which for a list of a million is never.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Whole,
+    Key(&'a Place<'a>, &'a str),
+    Index(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    fn path(&self) -> String {
+        match self {
+            Place::Whole => String::new(),
+            Place::Key(object, key) => join(&object.path(), &bounds::cut(key)),
+            Place::Index(list, index) => format!("{}[{index}]", list.path()),
+        }
+    }
+}
+
 /// Builds a [`Value`] while it knows where it is.
 struct Seed<'a> {
-    path: &'a str,
+    place: Place<'a>,
     twice: &'a RefCell<Vec<String>>,
 }
 
@@ -70,8 +94,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         loop {
-            let path = format!("{}[{}]", self.path, list.len());
-            match items.next_element_seed(Seed { path: &path, twice: self.twice })? {
+            let place = Place::Index(&self.place, list.len());
+            match items.next_element_seed(Seed { place, twice: self.twice })? {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
             }
@@ -81,14 +105,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let path = join(self.path, &key);
-            let value = entries.next_value_seed(Seed { path: &path, twice: self.twice })?;
-            if map.insert(key, value).is_some() {
+            let place = Place::Key(&self.place, &key);
+            let value = entries.next_value_seed(Seed { place, twice: self.twice })?;
+            if map.contains_key(&key) {
                 let mut twice = self.twice.try_borrow_mut().map_err(A::Error::custom)?;
-                if !twice.contains(&path) {
-                    twice.push(path);
+                if twice.len() < MOST {
+                    let path = place.path();
+                    if !twice.contains(&path) {
+                        twice.push(path);
+                    }
                 }
             }
+            map.insert(key, value);
         }
         Ok(Value::Object(map))
     }

@@ -1,9 +1,11 @@
 //! What may be asked: the parameters, brought to their type, checked against the schema, as plain data.
 
+pub(crate) mod bounds;
 pub mod coerce;
 pub mod json;
 mod validate;
 
+pub use bounds::LARGEST_INPUT;
 pub(crate) use validate::nearest;
 
 use serde::{Deserialize, Serialize};
@@ -400,12 +402,18 @@ pub struct Refused {
 /// Reads the parameters of a task: one JSON object, parameters and `_ansible_*` keys side by side.
 ///
 /// # Errors
-/// Every structural error at once, each with its path.
+/// Every structural error at once, each with its path; of very many the first ones and their number.
 pub fn parse(input: &[u8]) -> Result<(Asked, Context), Refused> {
     let whole = |message: String| Refused {
         context: Context::default(),
         errors: vec![ParameterError { path: String::new(), message }],
     };
+    if input.len() as u64 > LARGEST_INPUT {
+        return Err(whole(format!(
+            "the parameters are larger than {} MiB, more than any task needs; nothing was done",
+            LARGEST_INPUT >> 20
+        )));
+    }
     let text = std::str::from_utf8(input).map_err(|error| {
         whole(format!(
             "the parameters are not UTF-8 (byte {} is 0x{:02x}); write them as JSON in UTF-8",
@@ -426,8 +434,8 @@ pub fn parse(input: &[u8]) -> Result<(Asked, Context), Refused> {
             coerce::shown(&value)
         )));
     };
-    let (context, own) = split(map);
     let mut errors: Vec<ParameterError> = twice.iter().map(|path| given_twice(path)).collect();
+    let (context, own) = split(map, &mut errors);
     let asked = if context.module.rsplit('.').next() == Some("tuning_info") {
         let typed = coerce::object(own, coerce::INFO, "", &mut errors);
         validate::info(typed, &context, &mut errors).map(|params| Asked::Info(Box::new(params)))
@@ -437,22 +445,35 @@ pub fn parse(input: &[u8]) -> Result<(Asked, Context), Refused> {
     };
     match asked {
         Some(asked) if errors.is_empty() => Ok((asked, context)),
-        _ => Err(Refused { context, errors }),
+        _ => Err(Refused { context, errors: bounds::readable(errors) }),
     }
 }
 
-/// Separates Ansible's own keys from the parameters.
-fn split(map: Map<String, Value>) -> (Context, Map<String, Value>) {
+/// Separates Ansible's own keys from the parameters. A key that decides what is done to the host must be understood:
+/// a check mode that is neither yes nor no is refused, never taken for no.
+fn split(map: Map<String, Value>, errors: &mut Vec<ParameterError>) -> (Context, Map<String, Value>) {
     let mut context = Context::default();
     let mut own = Map::new();
+    let mut refuse = |key: &str, value: &Value, wanted: &str| {
+        let message =
+            format!("value of {key} must be {wanted}, got: {}; nothing was done", coerce::shown(value));
+        errors.push(ParameterError { path: key.to_owned(), message });
+    };
     for (key, value) in map {
-        let flag = value.as_bool().unwrap_or(false);
+        let flag = coerce::boolean(&value);
         match key.as_str() {
-            "_ansible_check_mode" => context.check_mode = flag,
-            "_ansible_diff" => context.diff = flag,
-            "_ansible_inject_invocation" => context.invocation = flag,
-            "_ansible_ignore_unknown_opts" => context.ignore_unknown = flag,
-            "_ansible_module_name" => value.as_str().unwrap_or_default().clone_into(&mut context.module),
+            "_ansible_check_mode" | "_ansible_diff" => match (flag, key.as_str()) {
+                (Some(flag), "_ansible_diff") => context.diff = flag,
+                (Some(flag), _) => context.check_mode = flag,
+                (None, _) => refuse(&key, &value, "a boolean: true or false, yes or no, on or off"),
+            },
+            "_ansible_inject_invocation" => context.invocation = flag.unwrap_or(false),
+            "_ansible_ignore_unknown_opts" => context.ignore_unknown = flag.unwrap_or(false),
+            "_ansible_module_name" => match &value {
+                Value::String(name) => name.clone_into(&mut context.module),
+                Value::Null => {}
+                _ => refuse(&key, &value, "the module's name"),
+            },
             other if other.starts_with("_ansible_") => {}
             _ => {
                 own.insert(key, value);
@@ -466,7 +487,7 @@ fn split(map: Map<String, Value>) -> (Context, Map<String, Value>) {
 fn given_twice(path: &str) -> ParameterError {
     ParameterError {
         path: path.to_owned(),
-        message: format!("parameter '{path}' is given twice; keep one of them"),
+        message: format!("parameter '{}' is given twice; keep one of them", bounds::cut(path)),
     }
 }
 

@@ -5,6 +5,7 @@ use jsonschema::{JsonType, ValidationError};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::bounds::{ENOUGH, LONGEST_TEXT, MOST_IN_ONE_PLACE, and_more, cut};
 use super::coerce::{self, Field, Kind};
 use super::json::join;
 use super::{Context, InfoParams, Params};
@@ -23,7 +24,7 @@ pub(super) fn tuning(
     errors: &mut Vec<ParameterError>,
 ) -> Option<Params> {
     let value = known_only(typed, context, coerce::TUNING);
-    for error in TuningSchema::iter_errors(&value) {
+    for error in TuningSchema::iter_errors(&value).take(ENOUGH) {
         explain(&error, context, coerce::TUNING, errors);
     }
     together(&value, errors);
@@ -37,7 +38,7 @@ pub(super) fn info(
     errors: &mut Vec<ParameterError>,
 ) -> Option<InfoParams> {
     let value = known_only(typed, context, coerce::INFO);
-    for error in InfoSchema::iter_errors(&value) {
+    for error in InfoSchema::iter_errors(&value).take(ENOUGH) {
         explain(&error, context, coerce::INFO, errors);
     }
     absolute_root(&value, errors);
@@ -80,24 +81,29 @@ fn explain(
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             let known = keys_at(fields, &path);
             let module = if context.module.is_empty() { "webfleet.apache.tuning" } else { &context.module };
-            errors.extend(unexpected.iter().map(|key| {
-                let full = join(&path, key);
+            // Once in an answer is enough.
+            let mut names = format!(" Supported parameters include: {}.", known.join(", "));
+            if errors.iter().any(|error| error.message.ends_with(&names)) {
+                names.clear();
+            }
+            for key in unexpected.iter().take(MOST_IN_ONE_PLACE) {
+                let full = join(&path, &cut(key));
                 let nearest = nearest(key, known.iter().copied());
                 let meant = nearest.map_or(String::new(), |near| format!(" Did you mean '{near}'?"));
-                ParameterError {
-                    message: format!(
-                        "Unsupported parameters for ({module}) module: {full}.{meant} Supported parameters include: {}.",
-                        known.join(", ")
-                    ),
-                    path: full,
-                }
-            }));
+                let message =
+                    format!("Unsupported parameters for ({}) module: {full}.{meant}{names}", cut(module));
+                errors.push(ParameterError { path: full, message });
+                names.clear();
+            }
+            if let Some(more) = unexpected.len().checked_sub(MOST_IN_ONE_PLACE).filter(|more| *more > 0) {
+                errors.push(and_more(&path, more, "unsupported parameters"));
+            }
             return;
         }
         ValidationErrorKind::Enum { options } => {
             let options: Vec<&str> =
                 options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let got = error.instance().as_str().map_or(given, str::to_owned);
+            let got = error.instance().as_str().map_or(given, cut);
             let near = nearest(&got, options.iter().copied());
             let meant = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
             format!("value of {path} must be one of: {}, got: {got}{meant}", options.join(", "))
@@ -166,6 +172,10 @@ fn keys_at(mut fields: &[Field], path: &str) -> Vec<&'static str> {
 
 /// Returns the known word nearest to `given`, if one is near enough to be a slip of the pen.
 pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Nobody slips that far, and each comparison costs the product of both lengths.
+    if given.len() > 64 {
+        return None;
+    }
     let given = given.to_ascii_lowercase();
     let flat: String = given.chars().filter(char::is_ascii_alphanumeric).collect();
     known
@@ -196,7 +206,9 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
         "listen_backlog",
     ];
     let mut refuse = |path: &str, message: String| {
-        errors.push(ParameterError { path: path.to_owned(), message });
+        if errors.len() < ENOUGH {
+            errors.push(ParameterError { path: path.to_owned(), message });
+        }
     };
     if value.get("capacity").is_some() {
         let sizes: Vec<String> = SIZES
@@ -238,7 +250,8 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
             refuse(
                 "transaction",
                 format!(
-                    "value of transaction must be an id as `apache-tuning history` lists them, got: {id:?}"
+                    "value of transaction must be an id as `apache-tuning history` lists them, got: {:?}",
+                    cut(id)
                 ),
             );
         }
@@ -249,7 +262,8 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
             refuse(
                 "instance",
                 format!(
-                    "value of instance must be a name of letters, digits, '_', '.' and '-', got: {name:?}"
+                    "value of instance must be a name of letters, digits, '_', '.' and '-', got: {:?}",
+                    cut(name)
                 ),
             );
         }
@@ -260,7 +274,8 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
             refuse(
                 "health.url",
                 format!(
-                    "value of health.url must be an address of this host such as http://127.0.0.1/, got: {url:?}"
+                    "value of health.url must be an address of this host such as http://127.0.0.1/, got: {:?}",
+                    cut(url)
                 ),
             );
         }
@@ -283,7 +298,10 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
             let also = if key == "per_worker" { ", or measured" } else { "" };
             refuse(
                 &format!("memory.{key}"),
-                format!("value of memory.{key} must be an amount such as 10M or 1G{also}, got: {text:?}"),
+                format!(
+                    "value of memory.{key} must be an amount such as 10M or 1G{also}, got: {:?}",
+                    cut(text)
+                ),
             );
         }
     }
@@ -304,9 +322,10 @@ fn one_line(path: &str, text: &str, refuse: &mut impl FnMut(&str, String)) {
         refuse(
             path,
             format!(
-                "value of {path} holds the control character U+{:04X}, got: {text:?}; httpd reads one line, \
+                "value of {path} holds the control character U+{:04X}, got: {:?}; httpd reads one line, \
                  write it without",
-                u32::from(control)
+                u32::from(control),
+                cut(text)
             ),
         );
     }
@@ -314,9 +333,14 @@ fn one_line(path: &str, text: &str, refuse: &mut impl FnMut(&str, String)) {
         refuse(
             path,
             format!(
-                "value of {path} holds a variable that httpd would replace, got: {text:?}; write the value itself"
+                "value of {path} holds a variable that httpd would replace, got: {:?}; write the value itself",
+                cut(text)
             ),
         );
+    }
+    if text.len() > LONGEST_TEXT {
+        let length = text.len();
+        refuse(path, format!("value of {path} has {length} bytes; at most {LONGEST_TEXT} are written"));
     }
     if text.is_empty() {
         refuse(path, format!("value of {path} is empty; leave the parameter out instead"));
@@ -330,7 +354,7 @@ fn absolute_root(value: &Value, errors: &mut Vec<ParameterError>) {
     {
         errors.push(ParameterError {
             path: "root".to_owned(),
-            message: format!("value of root must be an absolute path, got: {root:?}"),
+            message: format!("value of root must be an absolute path, got: {:?}", cut(root)),
         });
     }
 }

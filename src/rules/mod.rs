@@ -35,6 +35,7 @@ use crate::httpd::moved::Moved;
 use crate::httpd::normalise::{Correction, Normal, Written};
 use crate::httpd::read::{Configuration, Line, Note, NoteKind, Scope};
 use crate::httpd::{Mpm, Version};
+use crate::params::bounds::{MOST_IN_ONE_PLACE, and_more, cut};
 use crate::params::{Params, nearest};
 use crate::report::{Bound, Finding, Need, ParameterError, Severity};
 use crate::tree::Change;
@@ -412,16 +413,22 @@ pub fn nearest_rule(id: &str) -> Option<&'static str> {
 
 /// Returns an error for each id in `waive` that no rule has.
 pub fn unknown_waived(waive: &[String]) -> Vec<ParameterError> {
-    let unknown = waive.iter().enumerate().filter(|(_, id)| find(id).is_none());
-    unknown
+    let mut unknown = waive.iter().enumerate().filter(|(_, id)| find(id).is_none());
+    let first = unknown.by_ref().take(MOST_IN_ONE_PLACE);
+    let mut errors: Vec<ParameterError> = first
         .map(|(index, id)| ParameterError {
             path: format!("waive[{index}]"),
             message: match nearest_rule(id) {
-                Some(near) => format!("no rule is called '{id}'; the nearest is {near}"),
-                None => format!("no rule is called '{id}'; `apache-tuning rules` lists them"),
+                Some(near) => format!("no rule is called '{}'; the nearest is {near}", cut(id)),
+                None => format!("no rule is called '{}'; `apache-tuning rules` lists them", cut(id)),
             },
         })
-        .collect()
+        .collect();
+    let more = unknown.count();
+    if more > 0 {
+        errors.push(and_more("waive", more, "ids that no rule has"));
+    }
+    errors
 }
 
 /// Returns the MPMs of a rule in short: `all`, or names.
