@@ -24,6 +24,11 @@ const TEST_NEEDS: &[Need] = &[
         purpose: "stops the program at each system call",
         met: || apt::there("/usr/bin/strace"),
     },
+    Need {
+        package: "shellcheck",
+        purpose: "reads the collection's shell scripts",
+        met: || apt::there("/usr/bin/shellcheck"),
+    },
 ];
 
 /// How this run is.

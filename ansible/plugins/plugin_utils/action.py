@@ -71,22 +71,20 @@ class ProgramAction(ActionBase):
         try:
             return program.answer(process['stdout']), None
         except program.NoAnswer as error:
-            if code not in (program.MISSING, program.NOT_ROOT, program.NO_MACHINE):
+            if code in (126, 127):
+                # It is whole, but this host cannot execute it there.
+                return None, self._uname()
+            if code not in (program.MISSING, program.NOT_ROOT, program.NO_MACHINE, program.NOT_EXECUTABLE):
                 if not process['stdout'] and 'tty' in process['stderr']:
                     # sudo with requiretty: nothing was run.
                     return None, None
-                # The program may be damaged, for nobody waited for the disk when it was kept.
-                machine = self._uname()
-                check = program.check_command(program.checksum(self._path(machine)))
-                if self._low_level_execute_command(check)['rc'] == 0:
-                    # It is not. Perhaps it cannot be executed there; else this is its own affair.
-                    return None if code in (126, 127) else self._failure(process, error), machine
-            else:
-                machine = self._machine(process)
+                # The program was whole when it was started: what it did then is its own affair.
+                return self._failure(process, error), None
+            machine = self._machine(process)
         # Raises where there is none, before anything is sent.
         local = self._path(machine)
-        if code == program.NOT_ROOT or self._task.check_mode:
-            # Check mode leaves nothing behind.
+        if code in (program.NOT_ROOT, program.NOT_EXECUTABLE) or self._task.check_mode:
+            # Check mode leaves nothing behind; and what cannot be executed there is not sent there again.
             return None, machine
         process = self._keep(local, arguments)
         if process['rc'] in (126, 127, program.NOT_KEPT):

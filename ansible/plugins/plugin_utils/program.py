@@ -30,52 +30,12 @@ MACHINE = re.compile(r'^[a-z0-9_]+$')
 # the user who logs in could exchange it.
 KEPT = '/var/lib/apache-tuning'
 
-# How the scripts below end where they did not come to the program. The program itself ends with 0 or 1.
+# How run.sh and keep.sh end where they did not come to the program, which itself ends with 0 or 1.
 MISSING = 120
 NOT_ROOT = 121
 NO_MACHINE = 122
 NOT_KEPT = 123
-
-# Runs the kept program on what stands on descriptor 0. Otherwise reads that to its end, so that nobody who feeds it
-# meets a closed pipe, and says which machine this is.
-RUN = """
-m="$(uname -sm)";
-case "$m" in {cases} *) p= ;; esac;
-if [ -n "$p" ] && [ -x "{kept}/bin/$p" ]; then exec "{kept}/bin/$p" -; fi;
-cat >/dev/null;
-echo "$m";
-[ -n "$p" ] || exit {no_machine};
-[ "$(id -u)" = 0 ] || exit {not_root};
-exit {missing}
-"""
-
-# Keeps a program that lies in a directory of somebody else, then runs it as above: copied to where only root can
-# write, checked there, put in place in one step. Other versions are taken away, and what a killed run left.
-KEEP = """
-p="{kept}/bin/{checksum}";
-n="{kept}/bin/.new.$$";
-(
-  umask 077;
-  for d in "{kept}" "{kept}/bin"; do
-    [ -d "$d" ] || mkdir "$d";
-    set -- $(ls -ldn "$d");
-    case "$1,$3" in d????-??-*,0) ;; *) exit 1 ;; esac;
-  done;
-  cp {source} "$n" && chmod 0700 "$n" && [ "$(sha256sum <"$n")" = "{checksum}  -" ] && mv -f "$n" "$p";
-  e=$?;
-  rm -f "$n";
-  for o in "{kept}/bin"/*; do [ "$o" = "$p" ] || rm -f "$o"; done;
-  for o in "{kept}/bin"/.new.*; do kill -0 "${{o##*.}}" 2>/dev/null || rm -f "$o"; done;
-  exit $e
-) && exec "$p" -;
-cat >/dev/null;
-exit {not_kept}
-"""
-
-# Succeeds where the kept program is what it was.
-CHECK = """
-[ "$(sha256sum <"{kept}/bin/{checksum}")" = "{checksum}  -" ]
-"""
+NOT_EXECUTABLE = 124
 
 
 class NoProgram(Exception):
@@ -123,29 +83,26 @@ def checksum(path):
 
 def run_command():
     """Returns the shell command that runs the kept program, whichever is the one for the host."""
-    cases = ' '.join(
-        '"Linux %s") p=%s ;;' % (name, checksum(os.path.join(BIN, PREFIX + name))) for name in available()
-    )
-    return _sh(RUN, cases=cases)
+    pairs = [('Linux ' + name, checksum(os.path.join(BIN, PREFIX + name))) for name in available()]
+    return _sh('run.sh', *[word for pair in pairs for word in pair])
 
 
 def keep_command(source, digest):
     """Returns the shell command that keeps the program at the path ``source`` of the host and runs it."""
-    return _sh(KEEP, source=shlex.quote(source), checksum=digest)
+    return _sh('keep.sh', source, digest)
 
 
-def check_command(digest):
-    """Returns the shell command that succeeds where the kept program is whole."""
-    return _sh(CHECK, checksum=digest)
+def _sh(name, *words):
+    """Returns a script with its arguments as one simple command of one line.
 
-
-def _sh(script, **values):
-    """Returns a script as one simple command of one line, before which an environment can stand in any shell."""
-    script = ' '.join(line.strip() for line in script.strip().splitlines())
-    script = script.format(
-        kept=KEPT, missing=MISSING, not_root=NOT_ROOT, no_machine=NO_MACHINE, not_kept=NOT_KEPT, **values
-    )
-    return '/bin/sh -c ' + shlex.quote(script)
+    Before that an environment can stand in any shell.
+    """
+    lines = []
+    for file in ('owned.sh', name):
+        with open(os.path.join(os.path.dirname(__file__), file)) as script:
+            lines += [line.strip() for line in script]
+    script = ' '.join(line for line in lines if line and not line.startswith('#'))
+    return ' '.join(['/bin/sh -c', shlex.quote(script), 'sh'] + [shlex.quote(word) for word in (KEPT,) + words])
 
 
 def encode(arguments):
