@@ -294,7 +294,7 @@ fn very_many_errors_and_very_long_ones_stay_readable() {
         ("unknown rules", format!("{{\"waive\":[{}]}}", many(20_000, &|i| format!("\"MRW-{i}\"")))),
         ("no text", format!("{{\"waive\":[{}]}}", many(20_000, &|_| "[]".into()))),
         ("bad lines", format!("{{\"evasive\":{{\"whitelist\":[{}]}}}}", many(20_000, &|_| "\"\\n\"".into()))),
-        ("keys twice", format!("{{{}}}", many(20_000, &|i| format!("\"k{0}\":1,\"k{0}\":1", i)))),
+        ("keys twice", format!("{{{}}}", many(20_000, &|i| format!("\"k{i}\":1,\"k{i}\":1")))),
         ("one long key", format!("{{\"{long}\":1}}")),
         ("a list below a long key", format!("{{\"{long}\":[{}]}}", many(20_000, &|_| "1".into()))),
         (
