@@ -312,8 +312,8 @@ impl Draft {
         self.processes.saturating_mul(self.threads)
     }
 
-    const fn thread_limit(&self) -> u64 {
-        let usual = normalise::THREAD_LIMIT.unsigned_abs() as u64;
+    fn thread_limit(&self) -> u64 {
+        let usual = directives::default_number("ThreadLimit", Mpm::Event);
         if self.threads > usual { self.threads } else { usual }
     }
 }
@@ -417,7 +417,7 @@ impl<'a> Ask<'a> {
         let needed = enough(processes)?;
         let leaning = processes.saturating_mul(threads) < connections;
         // httpd's default costs nothing where it is more than needed.
-        let factor = needed.max(normalise::ASYNC_FACTOR.unsigned_abs().min(most));
+        let factor = needed.max(directives::default_number("AsyncRequestWorkerFactor", Mpm::Event).min(most));
         Some(Draft { processes, threads, factor, connections, leaning })
     }
 
@@ -596,7 +596,7 @@ impl<'a> Ask<'a> {
     }
 
     fn backlog(&self) -> (u64, String) {
-        let usual = u64::from(normalise::LISTEN_BACKLOG.unsigned_abs());
+        let usual = directives::default_number("ListenBacklog", Mpm::Event);
         match &self.host.somaxconn {
             None => (usual, "httpd's default: net.core.somaxconn, which caps it, is not known".to_owned()),
             Some(known) => {

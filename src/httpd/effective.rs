@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::directives::{DIRECTIVES, Directive, Group, Parser};
+use super::directives::{DIRECTIVES, Directive, Group, Loaded as _, Parser, named};
 use super::normalise::{Written, normalise_with_buckets};
 use super::numbers::{self, Unit, atoi};
-use super::read::{Configuration, Line, Scope, evasive_dialect_has};
+use super::read::{Configuration, Line, Scope};
 use super::{Mpm, Version};
 
 /// The value of one directive in force in the main server.
@@ -37,18 +37,17 @@ pub fn buckets(configuration: &Configuration, cpus: Option<u64>) -> u32 {
 /// Returns every managed directive that the loaded MPM and modules know, set or default, in table order, on a
 /// machine with `cpus` processors online.
 pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version, cpus: Option<u64>) -> Vec<Value> {
-    let evasive = configuration.evasive();
     let mut written = Written::new();
     written.extend(
-        rows(mpm, None).filter(|row| row.group == Group::Mpm).filter_map(|row| {
+        rows(configuration, mpm).filter(|row| row.group == Group::Mpm).filter_map(|row| {
             Some((row.name, value_of(row, configuration.deciding(row.name, Scope::Main)?)))
         }),
     );
     let normal = normalise_with_buckets(mpm, version, &written, buckets(configuration, cpus));
-    rows(mpm, evasive)
+    rows(configuration, mpm)
         .map(|row| {
-            let line = deciding(configuration, row, evasive);
-            let default = || default(row.name, mpm, evasive).to_owned();
+            let line = deciding(configuration, row);
+            let default = || (row.default)(mpm, configuration).to_owned();
             let value = match line {
                 Some(_) if row.parser == Parser::Iterate => all_words(configuration, row),
                 Some(line) => value_of(row, line),
@@ -56,9 +55,7 @@ pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version, cpus
             };
             let used = match row.group {
                 Group::Mpm => normal.used.get(row.name).cloned().unwrap_or_else(|| value.clone()),
-                Group::KeepAlive => used_keepalive(row, &value),
-                Group::Evasive => used_evasive(row, &value, &default()),
-                Group::Watched => value.clone(),
+                _ => used(row, &value, default),
             };
             let set_at = line.map(|line| (configuration.path(line.file).to_owned(), line.line));
             Value { directive: row.name, value, used, set_at }
@@ -96,32 +93,24 @@ pub fn own_lines(configuration: &Configuration) -> Vec<OwnLines<'_>> {
     found
 }
 
-/// Returns the rows of the managed directives that this MPM and this mod_evasive know.
-fn rows(mpm: Mpm, evasive: Option<&str>) -> impl Iterator<Item = &'static Directive> {
-    DIRECTIVES.iter().filter(move |row| match row.group {
-        Group::Mpm => row.mpms.contains(&mpm),
-        Group::KeepAlive => true,
-        Group::Evasive => evasive.is_some_and(|identifier| evasive_dialect_has(identifier, row.name)),
-        Group::Watched => false,
+/// Returns the rows of the managed directives that this MPM and the loaded modules know.
+fn rows(configuration: &Configuration, mpm: Mpm) -> impl Iterator<Item = &'static Directive> {
+    DIRECTIVES.iter().filter(move |row| {
+        row.group != Group::Watched
+            && row.mpms.contains(&mpm)
+            && row.module.is_none_or(|module| configuration.any_module(&module))
     })
 }
 
-/// Tells whether a line decides for the whole process wherever it stands: those of the first generation of
-/// mod_evasive.
+/// Tells whether a line decides for the whole process wherever it stands.
 pub fn counts_everywhere(configuration: &Configuration, line: &Line) -> bool {
-    let evasive = DIRECTIVES.iter().any(|row| row.name == line.directive && row.group == Group::Evasive);
-    evasive && configuration.evasive().is_some_and(|identifier| identifier != "evasive_module")
+    named(line.directive).is_some_and(|row| row.counts_everywhere(configuration))
 }
 
-/// Returns the line that decides a directive for the main server. The first generation of mod_evasive keeps its
-/// values for the whole process, so that a line in a virtual host decides as well.
-fn deciding<'a>(
-    configuration: &'a Configuration,
-    row: &Directive,
-    evasive: Option<&str>,
-) -> Option<&'a Line> {
-    let process_wide = row.group == Group::Evasive && evasive != Some("evasive_module");
-    if process_wide {
+/// Returns the line that decides a directive for the main server. Where a module keeps one value for the whole process,
+/// a line in a virtual host decides as well.
+fn deciding<'a>(configuration: &'a Configuration, row: &Directive) -> Option<&'a Line> {
+    if row.counts_everywhere(configuration) {
         let anywhere = |line: &&Line| line.directive == row.name && line.scope != Scope::Section;
         return configuration.lines.iter().rev().find(anywhere);
     }
@@ -148,66 +137,13 @@ fn all_words(configuration: &Configuration, row: &Directive) -> String {
     words.join(" ")
 }
 
-/// Returns what a directive is worth when no line sets it.
-///
-/// Source: the MPMs' `*_pre_config`, `include/httpd.h`, `include/ap_listen.h`, and the tables at the head of
-/// `mod_evasive20.c` and `mod_evasive24.c`.
-fn default(name: &str, mpm: Mpm, evasive: Option<&str>) -> &'static str {
-    let prefork = mpm == Mpm::Prefork;
-    let second = evasive == Some("evasive_module");
-    match name {
-        "StartServers" => {
-            if prefork {
-                "5"
-            } else {
-                "3"
-            }
-        }
-        "ServerLimit" => {
-            if prefork {
-                "256"
-            } else {
-                "16"
-            }
-        }
-        "ThreadLimit" => "64",
-        "ThreadsPerChild" => "25",
-        "MaxRequestWorkers" => {
-            if prefork {
-                "256"
-            } else {
-                "400"
-            }
-        }
-        "MinSpareThreads" => "75",
-        "MaxSpareThreads" => "250",
-        "MinSpareServers" | "KeepAliveTimeout" => "5",
-        "MaxSpareServers" | "DOSBlockingPeriod" => "10",
-        "AsyncRequestWorkerFactor" | "DOSPageCount" => "2",
-        "MaxConnectionsPerChild" | "ThreadStackSize" | "GracefulShutdownTimeout" => "0",
-        "MaxMemFree" => "2048",
-        "ListenBacklog" => "511",
-        "KeepAlive" => "On",
-        "MaxKeepAliveRequests" => "100",
-        "DOSEnabled" => "false",
-        "DOSHashTableSize" => {
-            if second {
-                "3079"
-            } else {
-                "3097"
-            }
-        }
-        "DOSSiteCount" => "50",
-        "DOSPageInterval" | "DOSSiteInterval" => "1",
-        "DOSHTTPResponseCode" | "DOSHTTPStatus" | "DOSBlockingHttpResponse" => "403",
-        "DOSLogDir" => "/tmp",
-        _ => "",
-    }
-}
-
-/// Returns what httpd makes of a keep-alive value; a duration as it would be written shortest.
-fn used_keepalive(row: &Directive, value: &str) -> String {
+/// Returns what httpd makes of a value; a duration as it would be written shortest.
+fn used(row: &Directive, value: &str, default: impl Fn() -> String) -> String {
     match row.parser {
+        Parser::Strtol0 if row.positive => {
+            let number = numbers::strtol(value, 0);
+            if number.digits && number.value > 0 { number.value.to_string() } else { default() }
+        }
         Parser::Flag => if value.eq_ignore_ascii_case("off") { "Off" } else { "On" }.to_owned(),
         Parser::Atoi => atoi(value).value.to_string(),
         Parser::Duration => match numbers::duration(value, Unit::Seconds) {
@@ -215,18 +151,6 @@ fn used_keepalive(row: &Directive, value: &str) -> String {
             Ok(duration) => format!("{}ms", duration.micros / 1_000),
             Err(_) => value.to_owned(),
         },
-        _ => value.to_owned(),
-    }
-}
-
-/// Returns what mod_evasive makes of a value: numbers that are not above zero fall back to the default.
-fn used_evasive(row: &Directive, value: &str, default: &str) -> String {
-    match row.parser {
-        Parser::Strtol0 if row.key == "http_status" => value.to_owned(),
-        Parser::Strtol0 => {
-            let number = numbers::strtol(value, 0);
-            if number.digits && number.value > 0 { number.value.to_string() } else { default.to_owned() }
-        }
         _ => value.to_owned(),
     }
 }

@@ -4,7 +4,7 @@
 //! Compared is what httpd uses, never what is written: a line that goes and a default that is the same move nothing,
 //! and neither do `60` and `1min`.
 
-use super::directives::{Group, named};
+use super::directives::{DIRECTIVES, Group, Takes, named};
 use super::effective::{self, Value};
 use super::numbers::atoi;
 use super::read::{Configuration, Scope};
@@ -31,27 +31,21 @@ pub struct InForce<'a> {
     pub cpus: Option<u64>,
 }
 
-/// Directives that a running server keeps from its start: only a stop and start brings another value in.
+/// Returns the directives that a running server keeps from its start and that differ, under one MPM.
 ///
 /// Source: `first_server_limit` and `first_thread_limit` of `server/mpm/*/*.c`; `server/listen.c`, which goes on with the
 /// sockets and the buckets that it has; `server/scoreboard.c`, `ap_create_scoreboard`, which keeps the memory.
-pub const KEPT_FROM_THE_START: [&str; 7] = [
-    "ServerLimit",
-    "ThreadLimit",
-    "ListenBacklog",
-    "SendBufferSize",
-    "ReceiveBufferSize",
-    "ListenCoresBucketsRatio",
-    "ScoreBoardFile",
-];
-
-/// Returns those directives of [`KEPT_FROM_THE_START`] that differ, under one MPM, in that order.
 pub fn moved_until_restart(before: InForce<'_>, after: InForce<'_>) -> Vec<Moved> {
     let differs = |directive| {
         let (before, after) = (before.used(directive), after.used(directive));
         (before != after).then_some(Moved { directive, before, after })
     };
-    KEPT_FROM_THE_START.into_iter().filter_map(differs).collect()
+    DIRECTIVES
+        .iter()
+        .filter(|row| row.takes > Takes::Reload)
+        .map(|row| row.name)
+        .filter_map(differs)
+        .collect()
 }
 
 impl InForce<'_> {

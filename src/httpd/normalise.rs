@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::directives::{self, Parser};
+use super::directives::{self, NoModules, Parser};
 use super::numbers::{self, Atoi};
 use super::{Mpm, Version};
 
@@ -78,56 +78,19 @@ pub struct Compiled {
     pub server_limit_max: i32,
     /// Highest `ThreadLimit`.
     pub thread_limit_max: i32,
-    /// `StartServers` where it is not written.
-    pub start_servers: i32,
-    /// `ServerLimit` where it is not written.
-    pub server_limit: i32,
-    /// `MaxRequestWorkers` where it is not written, whatever the other sizes are.
-    pub max_request_workers: i32,
-    /// Fewest idle where it is not written.
-    pub min_spare: i32,
-    /// Most idle where it is not written.
-    pub max_spare: i32,
 }
 
-/// `ThreadLimit` where it is not written.
-pub const THREAD_LIMIT: i32 = 64;
-/// `ThreadsPerChild` where it is not written.
-pub const THREADS_PER_CHILD: i32 = 25;
-/// `ListenBacklog` where it is not written.
-pub const LISTEN_BACKLOG: i32 = 511;
-/// `MaxMemFree` where it is not written, in KiB.
-pub const MAX_MEM_FREE: i64 = 2048;
-/// `AsyncRequestWorkerFactor` where it is not written.
-pub const ASYNC_FACTOR: i64 = 2;
 /// Fewest bytes of stack that glibc grants a thread on x86-64; below it the value is ignored.
 pub const STACK_MIN: i64 = 16_384;
 
 /// Returns the sizes compiled into an MPM.
 ///
-/// Source: the `DEFAULT_*` and `MAX_*` constants of `server/mpm/*/*.c`.
+/// Source: the `MAX_*` constants of `server/mpm/*/*.c`.
 pub const fn compiled(mpm: Mpm) -> Compiled {
-    let threaded = Compiled {
-        server_limit_max: 20_000,
-        thread_limit_max: 100_000,
-        start_servers: 3,
-        server_limit: 16,
-        max_request_workers: 400,
-        min_spare: 75,
-        max_spare: 250,
-    };
     match mpm {
-        Mpm::Event => threaded,
-        Mpm::Worker => Compiled { thread_limit_max: 20_000, ..threaded },
-        Mpm::Prefork => Compiled {
-            server_limit_max: 200_000,
-            thread_limit_max: 1,
-            start_servers: 5,
-            server_limit: 256,
-            max_request_workers: 256,
-            min_spare: 5,
-            max_spare: 10,
-        },
+        Mpm::Event => Compiled { server_limit_max: 20_000, thread_limit_max: 100_000 },
+        Mpm::Worker => Compiled { server_limit_max: 20_000, thread_limit_max: 20_000 },
+        Mpm::Prefork => Compiled { server_limit_max: 200_000, thread_limit_max: 1 },
     }
 }
 
@@ -255,7 +218,11 @@ impl Run<'_> {
         for row in directives::DIRECTIVES {
             let Some(text) = self.written.get(row.name) else {
                 if row.group == directives::Group::Mpm && row.mpms.contains(&self.mpm) {
-                    values.push((row.name, self.default_of(row.name)));
+                    let default = (row.default)(self.mpm, &NoModules).to_owned();
+                    if row.parser == Parser::Strtod {
+                        default.parse().map(|factor| self.normal.sizes.factor = factor).unwrap_or_default();
+                    }
+                    values.push((row.name, default));
                 }
                 continue;
             };
@@ -287,15 +254,10 @@ impl Run<'_> {
 
     /// Refuses a name that this MPM or version does not know.
     fn known(&self, row: &directives::Directive) -> Result<(), String> {
-        let since = match row.name {
-            "ListenTCPDeferAccept" => 66,
-            "ListenCoresBucketsRatio" => 17,
-            _ => 0,
-        };
         if !row.mpms.contains(&self.mpm) {
             Err(format!("{} is not a directive of the {} MPM", row.name, self.mpm))
-        } else if self.version < Version::v24(since) {
-            Err(format!("{} is not known before httpd 2.4.{since}; this is {}", row.name, self.version))
+        } else if row.is_newer_than(self.version) {
+            Err(format!("{} is not known before httpd 2.4.{}; this is {}", row.name, row.since, self.version))
         } else {
             Ok(())
         }
@@ -360,26 +322,6 @@ impl Run<'_> {
         }
         self.normal.sizes.factor = whole;
         whole.to_string()
-    }
-
-    fn default_of(&mut self, directive: &str) -> String {
-        let built = compiled(self.mpm);
-        match directive {
-            "StartServers" => built.start_servers.to_string(),
-            "ServerLimit" => built.server_limit.to_string(),
-            "ThreadLimit" => THREAD_LIMIT.to_string(),
-            "ThreadsPerChild" => THREADS_PER_CHILD.to_string(),
-            "MaxRequestWorkers" => built.max_request_workers.to_string(),
-            "MinSpareThreads" | "MinSpareServers" => built.min_spare.to_string(),
-            "MaxSpareThreads" | "MaxSpareServers" => built.max_spare.to_string(),
-            "ListenBacklog" => LISTEN_BACKLOG.to_string(),
-            "MaxMemFree" => MAX_MEM_FREE.to_string(),
-            "AsyncRequestWorkerFactor" => {
-                self.normal.sizes.factor = ASYNC_FACTOR;
-                ASYNC_FACTOR.to_string()
-            }
-            _ => "0".to_owned(),
-        }
     }
 
     /// The number read for a directive, refused or not.

@@ -15,10 +15,9 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::directives::{Loaded, is_evasive};
 use super::{Mpm, Version};
 use crate::tree::Files;
-
-pub(super) use modules::dialect_has as evasive_dialect_has;
 
 /// Where reading starts: what the family's binary was built with and is started with.
 #[derive(Debug, Clone)]
@@ -196,6 +195,12 @@ pub struct Configuration {
     pub errors: Vec<ReadError>,
 }
 
+impl Loaded for Configuration {
+    fn any_module(&self, is: &dyn Fn(&str) -> bool) -> bool {
+        self.modules.iter().any(|module| is(&module.identifier))
+    }
+}
+
 impl Configuration {
     /// Returns the path of a file read.
     pub fn path(&self, file: FileId) -> &std::path::Path {
@@ -214,7 +219,7 @@ impl Configuration {
 
     /// Returns the identifier of the loaded mod_evasive, of whatever generation: `evasive20_module`.
     pub fn evasive(&self) -> Option<&str> {
-        self.modules.iter().map(|module| module.identifier.as_str()).find(|name| modules::is_evasive(name))
+        self.modules.iter().map(|module| module.identifier.as_str()).find(|name| is_evasive(name))
     }
 
     /// Returns the line that decides a directive in a scope: the last one read. Virtual hosts do not inherit here.

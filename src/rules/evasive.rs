@@ -4,20 +4,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Found, View, modules};
 use crate::features::evasive::{Build, Generation};
-use crate::httpd::directives::Group;
+use crate::httpd::directives::{self, Group};
 use crate::httpd::numbers;
 use crate::httpd::read::{Line, NoteKind};
 use crate::report::Severity;
 
-/// The numbers: directive, what the build uses instead of a bad one.
-const NUMBERS: [(&str, i64); 6] = [
-    ("DOSHashTableSize", 3097),
-    ("DOSPageCount", 2),
-    ("DOSSiteCount", 50),
-    ("DOSPageInterval", 1),
-    ("DOSSiteInterval", 1),
-    ("DOSBlockingPeriod", 10),
-];
+/// Returns mod_evasive's numbers that fall back to a default, each with that of the build.
+fn numbers_of<'v>(view: &'v View<'_>) -> impl Iterator<Item = (&'static str, i64)> + 'v {
+    let rows = directives::group(Group::Evasive).filter(|row| row.positive);
+    rows.map(|row| (row.name, (row.default)(view.mpm, view.after).parse().unwrap_or_default()))
+}
 
 /// Programs that only root may use, or that ask for it.
 const ROOT_PROGRAMS: [&str; 11] = [
@@ -75,7 +71,7 @@ fn number(view: &View<'_>, directive: &str) -> Option<String> {
 
 /// Returns the number that mod_evasive uses for a directive.
 fn used(view: &View<'_>, directive: &str) -> i64 {
-    let default = NUMBERS.iter().find(|(name, _)| *name == directive).map_or(0, |(_, default)| *default);
+    let default = numbers_of(view).find(|(name, _)| *name == directive).map_or(0, |(_, default)| default);
     number(view, directive).map(|text| numbers::strtol(&text, 0).value).filter(|n| *n > 0).unwrap_or(default)
 }
 
@@ -214,7 +210,7 @@ fn replaced(view: &View<'_>, out: &mut Found<'_>, two: bool) {
     if active(view).is_none_or(|build| fork(build) != two) {
         return;
     }
-    for (directive, default) in NUMBERS {
+    for (directive, default) in numbers_of(view) {
         let Some(text) = number(view, directive) else { continue };
         let read = numbers::strtol(&text, 0);
         let bad = read.value <= 0 || read.value > i64::from(i32::MAX) || (two && !read.rest.is_empty());

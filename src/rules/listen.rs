@@ -1,7 +1,7 @@
 //! Listening sockets, stopping, and what a reload cannot do.
 
 use super::{BY_RESTART, Found, View};
-use crate::httpd::directives::Group;
+use crate::httpd::directives::{DIRECTIVES, Group, Takes};
 use crate::httpd::moved::Moved;
 use crate::httpd::normalise::normalise;
 use crate::httpd::numbers;
@@ -17,8 +17,10 @@ const BOUNDED: [&str; 5] = [
     "ReceiveBufferSize",
 ];
 
-/// Directives that belong to a socket, which outlives a reload.
-const SOCKET: [&str; 3] = ["ListenBacklog", "SendBufferSize", "ReceiveBufferSize"];
+/// Directives that a reload does not bring into force for this reason.
+fn taken_by(takes: Takes) -> impl Iterator<Item = &'static str> {
+    DIRECTIVES.iter().filter(move |row| row.takes == takes).map(|row| row.name)
+}
 
 /// Returns the text judged: that of the settings, or of the main server's line.
 fn text<'a>(view: &View<'a>, directive: &str) -> Option<&'a str> {
@@ -58,19 +60,19 @@ pub(super) fn lis_002(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn lis_003(view: &View<'_>, out: &mut Found<'_>) {
-    kept_by_reload(view, out, &SOCKET, None, "the open socket keeps its own");
+    kept_by_reload(view, out, taken_by(Takes::Socket), None, "the open socket keeps its own");
 }
 
 pub(super) fn lis_004(view: &View<'_>, out: &mut Found<'_>) {
     let what = "httpd ignores it or leaves part of the connections without a process";
-    kept_by_reload(view, out, &["ListenCoresBucketsRatio"], Some("AH00072"), what);
+    kept_by_reload(view, out, std::iter::once("ListenCoresBucketsRatio"), Some("AH00072"), what);
 }
 
 /// Values that change while only a reload is planned.
 fn kept_by_reload(
     view: &View<'_>,
     out: &mut Found<'_>,
-    directives: &[&'static str],
+    directives: impl Iterator<Item = &'static str>,
     code: Option<&'static str>,
     what: &str,
 ) {

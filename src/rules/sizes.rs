@@ -2,9 +2,9 @@
 
 use super::{BY_RESTART, Found, View};
 use crate::httpd::Mpm;
-use crate::httpd::directives::Group;
+use crate::httpd::directives::{self, Group};
 use crate::httpd::moved::Moved;
-use crate::httpd::normalise::{self, STACK_MIN};
+use crate::httpd::normalise::STACK_MIN;
 use crate::httpd::numbers;
 use crate::report::Severity;
 use crate::units::Bytes;
@@ -63,7 +63,7 @@ pub(super) fn sl_002(view: &View<'_>, out: &mut Found<'_>) {
             format!(
                 "set {} to at least 1, or leave it out for {}",
                 view.name("ServerLimit"),
-                view.built().server_limit
+                view.default_of("ServerLimit")
             ),
         );
     }
@@ -102,8 +102,9 @@ fn shown<'a>(view: &View<'a>, directive: &str) -> &'a str {
 }
 
 impl View<'_> {
-    fn built(&self) -> normalise::Compiled {
-        normalise::compiled(self.mpm)
+    /// Returns the number that counts for a directive of the MPM where no line sets it.
+    fn default_of(&self, directive: &str) -> i64 {
+        directives::default_number(directive, self.mpm).try_into().unwrap_or(i64::MAX)
     }
 }
 
@@ -184,7 +185,7 @@ pub(super) fn sl_007(view: &View<'_>, out: &mut Found<'_>) {
     let sizes = view.normal.sizes;
     let possible = sizes.server_limit.saturating_mul(sizes.threads);
     let given = view.text("ServerLimit").is_some() && view.text("MaxRequestWorkers").is_none();
-    if given && possible > view.built().max_request_workers.into() {
+    if given && possible > view.default_of("MaxRequestWorkers") {
         out.on(view, "ServerLimit").value(sizes.server_limit).effective(sizes.workers).say(
             format!(
                 "ServerLimit {} x ThreadsPerChild {} allows {possible} workers, but MaxRequestWorkers is left out and \
@@ -387,9 +388,9 @@ pub(super) fn mrw_006(view: &View<'_>, out: &mut Found<'_>) {
         return;
     }
     let used = view.values_before.iter().find(|value| value.directive == "ServerLimit");
-    let slots = used.map_or(view.built().server_limit, |value| numbers::atoi(&value.used).value);
+    let slots = used.map_or(view.default_of("ServerLimit"), |value| numbers::atoi(&value.used).value.into());
     let sizes = view.normal.sizes;
-    let bound = i64::from(slots).saturating_mul(sizes.threads);
+    let bound = slots.saturating_mul(sizes.threads);
     if sizes.workers > bound {
         out.on(view, "MaxRequestWorkers")
             .value(sizes.workers)
@@ -453,8 +454,8 @@ pub(super) fn spare_raised(view: &View<'_>, out: &mut Found<'_>) {
     let (min, max) = spare(view);
     let sizes = view.normal.sizes;
     let written = view.text(max);
-    let asked = written.map_or(view.built().max_spare, |text| numbers::atoi(text).value);
-    if i64::from(asked) == sizes.max_spare {
+    let asked = written.map_or(view.default_of(max), |text| numbers::atoi(text).value.into());
+    if asked == sizes.max_spare {
         return;
     }
     let least = if view.mpm.threaded() {

@@ -10,7 +10,7 @@ use super::known::{Names, is_own};
 use super::object::Object;
 
 use crate::httpd::Mpm;
-use crate::httpd::directives::{self, Directive, Group};
+use crate::httpd::directives::{self, Directive, Group, is_evasive};
 use crate::tree::Files;
 
 /// Names of the modules of httpd 2.4's own source tree whose identifier is `NAME_module` and whose source file is
@@ -229,34 +229,10 @@ impl Modules {
 
     /// Tells whether the loaded modules know a directive of the table.
     pub(super) fn knows(&self, row: &Directive) -> bool {
-        match row.group {
-            Group::Mpm => row.mpms.iter().any(|mpm| self.has(mpm.module())),
-            Group::KeepAlive => true,
-            Group::Evasive => self.evasive().is_some_and(|identifier| dialect_has(identifier, row.name)),
-            Group::Watched => match row.name {
-                "RequestReadTimeout" => self.has("reqtimeout_module"),
-                name if name.starts_with("H2") => self.has("http2_module"),
-                _ => true,
-            },
+        match row.module {
+            Some(module) => self.identifiers().any(module),
+            None => row.group != Group::Mpm || row.mpms.iter().any(|mpm| self.has(mpm.module())),
         }
-    }
-}
-
-/// Tells whether a module identifier is one of mod_evasive's: `evasive20_module`, `evasive24_module`,
-/// `evasive_module`.
-pub(super) fn is_evasive(identifier: &str) -> bool {
-    identifier.starts_with("evasive") && identifier.ends_with("_module")
-}
-
-/// Tells whether the mod_evasive of this identifier knows a directive. The identifier without a number is the
-/// 2.x line; what cannot be told from the identifier counts as known.
-pub(in crate::httpd) fn dialect_has(identifier: &str, directive: &str) -> bool {
-    let second = identifier == "evasive_module";
-    match directive {
-        "DOSEnabled" | "DOSHTTPStatus" | "DOSWhitelistUri" | "DOSBlocklistUri" => second,
-        "DOSHTTPResponseCode" => !second,
-        "DOSBlockingHttpResponse" => identifier == "evasive24_module",
-        _ => true,
     }
 }
 

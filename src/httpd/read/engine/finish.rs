@@ -2,7 +2,6 @@
 
 use super::commands::{invalid_command, takes};
 use super::{Guard, Reader, Step};
-use crate::httpd::Version;
 use crate::httpd::directives::{DIRECTIVES, Group, Parser};
 use crate::httpd::read::lines::Place;
 use crate::httpd::read::words::lossy;
@@ -69,13 +68,8 @@ impl Reader<'_> {
     /// Returns what httpd has against a kept line when it walks the tree, apart from its value.
     fn refusal(&self, line: &Line, one_mpm: bool) -> Option<String> {
         let row = DIRECTIVES.iter().find(|row| row.name == line.directive)?;
-        let (name, version) = (row.name, self.start.version);
-        let too_old = match name {
-            "ListenCoresBucketsRatio" => version < Version::v24(17),
-            "ListenTCPDeferAccept" => version < Version::v24(66),
-            _ => false,
-        };
-        if too_old || (!self.modules.knows(row) && (row.group != Group::Mpm || one_mpm)) {
+        let version = self.start.version;
+        if row.is_newer_than(version) || (!self.modules.knows(row) && (row.group != Group::Mpm || one_mpm)) {
             return Some(invalid_command(&line.written));
         }
         match line.scope {
@@ -93,7 +87,7 @@ impl Reader<'_> {
             Parser::Iterate => {
                 first.is_empty().then(|| format!("{} needs at least one argument", line.written))
             }
-            _ if name == "DOSHTTPStatus" => {
+            _ if row.more_words => {
                 first.is_empty().then(|| format!("{} needs at least one argument", line.written))
             }
             _ => (words.len() != 1 || first.is_empty()).then(|| takes(&line.written, &(1..=1))),
