@@ -66,6 +66,12 @@ pub fn has(text: &[u8], name: &str) -> bool {
     !ranges(text, name).is_empty()
 }
 
+/// Returns the first word of each line in the first block of `name`.
+pub fn first_words<'a>(text: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let block = block(text, name).unwrap_or_default();
+    logical_lines(block).map(move |line| first_word(&block[line]))
+}
+
 /// Returns where the first block of `name` starts.
 pub fn start(text: &[u8], name: &str) -> Option<usize> {
     Some(ranges(text, name).first()?.start)

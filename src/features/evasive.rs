@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::blocks::argument;
+use super::blocks::{self, argument};
 use crate::httpd::directives::{self, Group};
 use crate::params::Evasive;
 use crate::tree::Files;
@@ -116,9 +116,24 @@ pub fn body(evasive: &Evasive, build: &Build) -> String {
     text
 }
 
-/// Tells whether a directive is one of mod_evasive's that a parameter can set.
-pub fn ours(word: &[u8]) -> bool {
-    directives::find(word).is_some_and(|row| row.group == Group::Evasive && !row.key.is_empty())
+/// Returns the parameter that a directive belongs to.
+fn key_of(word: &[u8]) -> Option<&'static str> {
+    directives::find(word).filter(|row| row.group == Group::Evasive && !row.key.is_empty()).map(|row| row.key)
+}
+
+/// Tells whether a line of this directive makes room for `wanted`: it sets what one of those sets, under whatever name.
+pub fn makes_room(word: &[u8], wanted: &[(&'static str, String)]) -> bool {
+    key_of(word).is_some_and(|key| wanted.iter().any(|(name, _)| key_of(name.as_bytes()) == Some(key)))
+}
+
+/// Tells whether a line of this directive made room for the block in `text`.
+pub fn made_room(word: &[u8], text: &[u8]) -> bool {
+    key_of(word).is_some_and(|key| blocks::first_words(text, BLOCK).any(|set| key_of(set) == Some(key)))
+}
+
+/// Tells whether the block in `text` sets something that is not asked for any more.
+pub fn lets_go(text: &[u8], wanted: &[(&'static str, String)]) -> bool {
+    blocks::first_words(text, BLOCK).any(|word| key_of(word).is_some() && !makes_room(word, wanted))
 }
 
 /// Tells whether lines inside this section are, or with another build were, mod_evasive's settings: a guard that

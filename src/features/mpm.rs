@@ -9,6 +9,29 @@ use crate::httpd::directives::{self, Group};
 /// The name of this feature's block.
 pub const BLOCK: &str = "mpm";
 
+/// Directives that are each for themselves: one that is not asked for stays as it stands.
+const EACH_FOR_ITSELF: [&str; 5] =
+    ["MaxConnectionsPerChild", "ThreadStackSize", "MaxMemFree", "ListenBacklog", "GracefulShutdownTimeout"];
+
+/// Tells whether a directive is one of the sizes. They are one set, because httpd makes them fit each other: where one
+/// is asked for, one that is left out is not written, and httpd's default counts.
+pub fn is_size(directive: &str) -> bool {
+    !EACH_FOR_ITSELF.contains(&directive)
+        && directives::named(directive).is_some_and(|row| row.group == Group::Mpm)
+}
+
+/// Tells whether a line of this directive makes room for `settings`: it is a size, or it is asked for.
+pub fn makes_room(word: &[u8], settings: &[(&'static str, i64)]) -> bool {
+    directives::find(word).is_some_and(|row| {
+        row.group == Group::Mpm && (is_size(row.name) || settings.iter().any(|(name, _)| *name == row.name))
+    })
+}
+
+/// Tells whether the block in `text` sets something that stood for itself before and is not asked for any more.
+pub fn lets_go(text: &[u8], settings: &[(&'static str, i64)]) -> bool {
+    blocks::first_words(text, BLOCK).any(|word| ours(word) && !makes_room(word, settings))
+}
+
 /// Returns the lines that set `settings` (canonical names) under `mpm`, guarded so that they mean nothing under
 /// another one. Directives that the MPM does not know are left out; a rule has refused them before.
 pub fn body(mpm: Mpm, settings: &[(&'static str, i64)]) -> String {

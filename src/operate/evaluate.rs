@@ -11,6 +11,7 @@ use crate::distro::{self, Instances, ModuleSwitch, Site};
 use crate::facts::version::httpd_version;
 use crate::facts::{Known, Machine, Measured, Running, access, gather, process};
 use crate::features::evasive::{Build, Generation};
+use crate::features::mpm;
 use crate::httpd::directives;
 use crate::httpd::effective::{self, Value};
 use crate::httpd::envvars;
@@ -454,10 +455,11 @@ fn start(files: &dyn Files, site: &Site, version: Version) -> (Start, Vec<(PathB
     (start, constructs)
 }
 
-/// Returns the MPM's directives that the rules judge: the wanted ones, else those in force.
+/// Returns the MPM's directives that the rules judge: those in force; where sizes are wanted, these and no others.
 fn written(settings: Option<&[(&'static str, i64)]>, values: &[Value]) -> Written {
     let Some(settings) = settings else { return in_force(values) };
-    let mut written = Written::new();
+    let mut written = in_force(values);
+    written.retain(|name, _| !mpm::is_size(name));
     written.extend(settings.iter().map(|(name, value)| (*name, value.to_string())));
     written
 }

@@ -64,42 +64,52 @@ pub enum ActivationMode {
     Defer,
 }
 
-/// The MPM's directives by httpd's name in snake_case, whole numbers. With this group given, a directive left out
-/// is not written and httpd's own default counts.
+/// The MPM's directives by httpd's name in snake_case, whole numbers. The sizes are one set: with this group given, one
+/// that is left out is not written and httpd's own default counts. Any other directive that is left out stays as it
+/// stands; one that is taken out of the task again gives back what stood before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Processes started at first. `StartServers`.
+    /// Processes started at first. `StartServers`. A size: left out, httpd's default counts.
     pub start_servers: Option<i64>,
-    /// Most processes that can ever exist until the next stop and start. `ServerLimit`: 1 to 20000, prefork 200000.
+    /// Most processes that can ever exist until the next stop and start. `ServerLimit`: 1 to 20000, prefork 200000. A
+    /// size: left out, httpd's default counts.
     pub server_limit: Option<i64>,
     /// Most threads a process can ever have until the next stop and start. `ThreadLimit`: 1 to 20000 (worker) or
-    /// 100000 (event).
+    /// 100000 (event). A size: left out, httpd's default counts.
     pub thread_limit: Option<i64>,
-    /// Worker threads a process. `ThreadsPerChild`: 1 to ThreadLimit.
+    /// Worker threads a process. `ThreadsPerChild`: 1 to ThreadLimit. A size: left out, httpd's default counts.
     pub threads_per_child: Option<i64>,
-    /// Requests served at once. `MaxRequestWorkers`: a multiple of ThreadsPerChild, at most ServerLimit times it.
+    /// Requests served at once. `MaxRequestWorkers`: a multiple of ThreadsPerChild, at most ServerLimit times it. A
+    /// size: left out, httpd's default counts.
     pub max_request_workers: Option<i64>,
-    /// Connections a process serves before it is replaced; 0 is no limit. `MaxConnectionsPerChild`.
+    /// Connections a process serves before it is replaced; 0 is no limit. `MaxConnectionsPerChild`. Left out, it
+    /// stays as it stands.
     pub max_connections_per_child: Option<i64>,
-    /// Fewest idle threads over all processes. `MinSpareThreads`.
+    /// Fewest idle threads over all processes. `MinSpareThreads`. A size: left out, httpd's default counts.
     pub min_spare_threads: Option<i64>,
-    /// Most idle threads over all processes. `MaxSpareThreads`: at least MinSpareThreads + ThreadsPerChild + 1.
+    /// Most idle threads over all processes. `MaxSpareThreads`: at least MinSpareThreads + ThreadsPerChild + 1. A
+    /// size: left out, httpd's default counts.
     pub max_spare_threads: Option<i64>,
-    /// Fewest idle processes, prefork. `MinSpareServers`.
+    /// Fewest idle processes, prefork. `MinSpareServers`. A size: left out, httpd's default counts.
     pub min_spare_servers: Option<i64>,
-    /// Most idle processes, prefork. `MaxSpareServers`: more than MinSpareServers.
+    /// Most idle processes, prefork. `MaxSpareServers`: more than MinSpareServers. A size: left out, httpd's default
+    /// counts.
     pub max_spare_servers: Option<i64>,
-    /// Connections held for each idle worker, event. `AsyncRequestWorkerFactor`: a whole number from 1.
+    /// Connections held for each idle worker, event. `AsyncRequestWorkerFactor`: a whole number from 1. A size: left
+    /// out, httpd's default counts.
     pub async_request_worker_factor: Option<i64>,
-    /// Bytes of stack a thread gets; 0 is the system's default. `ThreadStackSize`.
+    /// Bytes of stack a thread gets; 0 is the system's default. `ThreadStackSize`. Left out, it stays as it stands.
     pub thread_stack_size: Option<i64>,
-    /// KiB that an allocator keeps before giving memory back; 0 is no limit. `MaxMemFree`.
+    /// KiB that an allocator keeps before giving memory back; 0 is no limit. `MaxMemFree`. Left out, it stays as it
+    /// stands.
     pub max_mem_free: Option<i64>,
-    /// Connections that wait to be accepted, for each listening socket. `ListenBacklog`.
+    /// Connections that wait to be accepted, for each listening socket. `ListenBacklog`. Left out, it stays as it
+    /// stands.
     pub listen_backlog: Option<i64>,
-    /// Seconds that a graceful stop waits for requests; 0 waits for ever. `GracefulShutdownTimeout`.
+    /// Seconds that a graceful stop waits for requests; 0 waits for ever. `GracefulShutdownTimeout`. Left out, it
+    /// stays as it stands.
     pub graceful_shutdown_timeout: Option<i64>,
 }
 
@@ -153,47 +163,55 @@ pub struct Memory {
     pub reserve: Option<String>,
 }
 
-/// Persistent connections of the main server.
+/// Persistent connections of the main server. A key that is left out stays as it stands; one that is taken out of the
+/// task again gives back what stood before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KeepAlive {
-    /// Whether a connection may carry more than one request. `KeepAlive`.
+    /// Whether a connection may carry more than one request. `KeepAlive`. Left out, it stays as it stands.
     pub enabled: Option<bool>,
-    /// How long an idle connection waits for the next request: `5`, `5s`, `500ms`. `KeepAliveTimeout`.
+    /// How long an idle connection waits for the next request: `5`, `5s`, `500ms`. `KeepAliveTimeout`. Left out, it
+    /// stays as it stands.
     pub timeout: Option<String>,
-    /// Requests a connection may carry; 0 is no limit. `MaxKeepAliveRequests`.
+    /// Requests a connection may carry; 0 is no limit. `MaxKeepAliveRequests`. Left out, it stays as it stands.
     pub max_requests: Option<i64>,
 }
 
-/// mod_evasive's settings, in the dialect of the build found on the host.
+/// mod_evasive's settings, in the dialect of the build found on the host. A key that is left out stays as it stands; one
+/// that is taken out of the task again gives back what stood before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Evasive {
-    /// Whether mod_evasive protects this server.
+    /// Whether mod_evasive protects this server. Left out, it stays as it stands.
     pub enabled: Option<bool>,
-    /// Requests for one page within `page_interval` before a client is blocked. `DOSPageCount`.
+    /// Requests for one page within `page_interval` before a client is blocked. `DOSPageCount`. Left out, it stays as
+    /// it stands.
     pub page_count: Option<i64>,
-    /// Requests for the whole site within `site_interval` before a client is blocked. `DOSSiteCount`.
+    /// Requests for the whole site within `site_interval` before a client is blocked. `DOSSiteCount`. Left out, it
+    /// stays as it stands.
     pub site_count: Option<i64>,
-    /// Idle seconds after which the page counter starts again. `DOSPageInterval`.
+    /// Idle seconds after which the page counter starts again. `DOSPageInterval`. Left out, it stays as it stands.
     pub page_interval: Option<i64>,
-    /// Idle seconds after which the site counter starts again. `DOSSiteInterval`.
+    /// Idle seconds after which the site counter starts again. `DOSSiteInterval`. Left out, it stays as it stands.
     pub site_interval: Option<i64>,
-    /// Seconds for which a client stays blocked; each request starts them again. `DOSBlockingPeriod`.
+    /// Seconds for which a client stays blocked; each request starts them again. `DOSBlockingPeriod`. Left out, it
+    /// stays as it stands.
     pub blocking_period: Option<i64>,
-    /// Size of the hash table. `DOSHashTableSize`.
+    /// Size of the hash table. `DOSHashTableSize`. Left out, it stays as it stands.
     pub hash_table_size: Option<i64>,
-    /// HTTP status of a blocked request, where the build has a directive for it.
+    /// HTTP status of a blocked request, where the build has a directive for it. Left out, it stays as it stands.
     pub http_status: Option<i64>,
-    /// Addresses never blocked. `DOSWhitelist`.
+    /// Addresses never blocked. `DOSWhitelist`. Left out, it stays as it stands.
     pub whitelist: Option<Vec<String>>,
-    /// Address that is mailed when a client is first blocked. `DOSEmailNotify`.
+    /// Address that is mailed when a client is first blocked. `DOSEmailNotify`. Left out, it stays as it stands.
     pub email_notify: Option<String>,
-    /// Command run when a client is first blocked, with exactly one `%s` for its address. `DOSSystemCommand`.
+    /// Command run when a client is first blocked, with exactly one `%s` for its address. `DOSSystemCommand`. Left
+    /// out, it stays as it stands.
     pub system_command: Option<String>,
-    /// Directory of the lock files; writable by the web server's user alone. `DOSLogDir`.
+    /// Directory of the lock files; writable by the web server's user alone. `DOSLogDir`. Left out, it stays as it
+    /// stands.
     pub log_dir: Option<String>,
 }
 

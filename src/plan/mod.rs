@@ -232,16 +232,21 @@ impl<'a> Work<'a> {
                 if own != drop_in {
                     self.take_block_out(&drop_in, mpm::BLOCK)?;
                     self.drop_empty_drop_in()?;
-                    // Where the MPMs share a file, another one's numbers stand again before these are written.
-                    if mpm::written_for(&self.text(&own)?).is_some_and(|other| other != mpm) {
+                    // What stood before stands again before these are written: another MPM's numbers, where the
+                    // MPMs share a file, and lines that made room for what is not asked for any more.
+                    let text = self.text(&own)?;
+                    if mpm::written_for(&text)
+                        .is_some_and(|other| other != mpm || mpm::lets_go(&text, settings))
+                    {
                         self.take_mpm_block_out(&own)?;
                         self.switch_mpm_line_of(&own)?;
                     }
                 }
                 let body = mpm::body(mpm, settings);
                 self.edit(&own, |text| {
+                    let makes_room = |word: &[u8]| mpm::makes_room(word, settings);
                     let rest =
-                        blocks::take_over(text, mpm::BLOCK, mpm::ours, |section| mpm::inside(mpm, section));
+                        blocks::take_over(text, mpm::BLOCK, makes_room, |section| mpm::inside(mpm, section));
                     let with = blocks::put(&rest, mpm::BLOCK, Some(&body));
                     // A guard above the line that loads its module is false.
                     let loaded = lines::load_lines(&with)
@@ -266,7 +271,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Adds httpd's default for each number that is left out and that the distribution's own file sets: a drop-in
+    /// Adds httpd's default for each size that is left out and that the distribution's own file sets: a drop-in
     /// comes after that file, so only a line of its own makes the default count.
     fn with_defaults(
         &self,
@@ -280,6 +285,9 @@ impl<'a> Work<'a> {
         for row in directives::group(Group::Mpm).filter(|row| row.mpms.contains(&mpm)) {
             if let Some((name, value)) = settings.iter().find(|(name, _)| *name == row.name) {
                 all.push((*name, *value));
+                continue;
+            }
+            if !mpm::is_size(row.name) {
                 continue;
             }
             let is_row = |word: &[u8]| directives::find(word).is_some_and(|found| found.name == row.name);
@@ -304,10 +312,11 @@ impl<'a> Work<'a> {
     /// Writes the keep-alive block of the drop-in.
     fn keepalive(&mut self, wanted: &crate::params::KeepAlive) -> Result<(), Unreadable> {
         let lines = keepalive::wanted(wanted);
-        if lines.is_empty() {
-            return Ok(());
-        }
         let drop_in = self.ground.site.drop_in();
+        if lines.is_empty() {
+            self.take_block_out(&drop_in, keepalive::BLOCK)?;
+            return self.drop_empty_drop_in();
+        }
         for (directive, value) in lines {
             let key = directives::named(directive).map_or("", |row| row.key);
             self.wishes.push(Wish {
@@ -363,9 +372,16 @@ impl<'a> Work<'a> {
                 file: file.clone(),
             });
         }
+        if evasive::lets_go(&self.text(&file)?, &lines) {
+            self.take_block_out(&file, evasive::BLOCK)?;
+            if file == site.drop_in() && lines.is_empty() {
+                self.drop_empty_drop_in()?;
+            }
+        }
         if !lines.is_empty() {
             self.edit(&file, |text| {
-                let rest = blocks::take_over(text, evasive::BLOCK, evasive::ours, evasive::inside);
+                let makes_room = |word: &[u8]| evasive::makes_room(word, &lines);
+                let rest = blocks::take_over(text, evasive::BLOCK, makes_room, evasive::inside);
                 blocks::put(&rest, evasive::BLOCK, Some(&evasive::body(wanted, build)))
             })?;
         }
@@ -458,7 +474,8 @@ impl<'a> Work<'a> {
             && let Some(Original { was: Node::File(was), .. }) = self.originals()?.get(path)
             && !blocks::has(was, block)
         {
-            rest = blocks::give_back(was, &rest, |line, _| evasive::ours(blocks::first_word(line)));
+            let made_room = |line: &[u8], _: &[&[u8]]| evasive::made_room(blocks::first_word(line), &text);
+            rest = blocks::give_back(was, &rest, made_room);
         }
         self.draft.put(path, Node::File(rest.into()));
         Ok(())

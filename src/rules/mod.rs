@@ -28,6 +28,7 @@ use crate::capacity::{self, MemoryNeed, Server};
 use crate::distro::Layout;
 use crate::facts::{Known, Machine, Running};
 use crate::features::evasive::Build;
+use crate::features::{keepalive as kept_connections, mpm};
 use crate::httpd::directives::{Directive, Group, named as row};
 use crate::httpd::effective::Value;
 use crate::httpd::envvars::Construct;
@@ -36,7 +37,7 @@ use crate::httpd::normalise::{Correction, Normal, Written};
 use crate::httpd::read::{Configuration, Line, Note, NoteKind, Scope};
 use crate::httpd::{Mpm, Version};
 use crate::params::bounds::{MOST_IN_ONE_PLACE, and_more, cut};
-use crate::params::{Params, nearest};
+use crate::params::{Params, Settings, nearest};
 use crate::report::{Bound, Finding, Need, ParameterError, Severity};
 use crate::tree::Change;
 
@@ -202,6 +203,25 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Tells whether the task decides a directive's value: one that is left out of a group that is managed stays as it
+    /// stands, the sizes apart.
+    fn decides(&self, row: &Directive) -> bool {
+        self.manages(row.group)
+            && match row.group {
+                Group::Mpm => {
+                    let asks =
+                        |settings: &Settings| settings.given().iter().any(|(name, _)| *name == row.name);
+                    mpm::is_size(row.name) || self.params.settings.as_ref().is_some_and(asks)
+                }
+                Group::KeepAlive => {
+                    let asks =
+                        |wanted| kept_connections::wanted(wanted).iter().any(|(name, _)| *name == row.name);
+                    self.params.keepalive.as_ref().is_some_and(asks)
+                }
+                Group::Evasive | Group::Watched => true,
+            }
+    }
+
     /// Tells whether remarks that only matter to whoever chose the value are worth saying.
     fn remarks(&self, group: Group) -> bool {
         self.audit || self.manages(group)
@@ -302,9 +322,9 @@ struct Found<'f> {
 }
 
 impl Found<'_> {
-    /// Begins a finding about a directive. Where the task does not manage its group, it is at most a warning.
+    /// Begins a finding about a directive. Where the task does not decide its value, it is at most a warning.
     fn on(&mut self, view: &View<'_>, directive: &'static str) -> Draft<'_> {
-        let managed = view.audit || row(directive).is_some_and(|row| view.manages(row.group));
+        let managed = view.audit || row(directive).is_some_and(|row| view.decides(row));
         self.about(view.path(directive)).at_most(if managed { Severity::Error } else { Severity::Warning })
     }
 

@@ -21,7 +21,7 @@ fn each_number<'a>(view: &View<'a>, mut each: impl FnMut(&Number<'a>)) {
         }
         if row.group == Group::Mpm {
             if let Some(text) = view.text(row.name) {
-                let line = if view.manages(row.group) { None } else { view.line(row.name) };
+                let line = if view.decides(row) { None } else { view.line(row.name) };
                 each(&Number { row, text, line });
             }
         } else if let Some(line) = view.line(row.name)

@@ -145,7 +145,8 @@ const WRITES: &[&str] = &[
 #[test]
 fn a_block_left_under_the_old_guard_by_an_upgrade_is_taken_over() {
     let mut tried = Tried::new(&hosts().remove(3));
-    let old = "<IfModule mod_evasive20.c>\n    # mine\n    DOSPageCount 7\n    DOSLogDir /var/log/evasive\n</IfModule>\n";
+    let old =
+        "<IfModule mod_evasive20.c>\n    # mine\n    DOSPageCount 7\n    DOSBlockingPeriod 20\n</IfModule>\n";
     tried.files = tried.files.file(EVASIVE, old);
     // Untouched it protects nothing, which is said.
     let report = tried.asks(&json!({"evasive": {"enabled": true, "page_count": 9}})).report;
@@ -156,7 +157,13 @@ fn a_block_left_under_the_old_guard_by_an_upgrade_is_taken_over() {
     assert_eq!(report.effective["DOSPageCount"].value, "9");
     assert_eq!(report.effective["DOSEnabled"].value, "true");
     let text = tried.text(EVASIVE);
-    assert!(text.starts_with("<IfModule mod_evasive20.c>\n    # mine\n</IfModule>\n"), "{text}");
+    // What was not asked for stays, and is still worth saying.
+    let left = "<IfModule mod_evasive20.c>\n    # mine\n    DOSBlockingPeriod 20\n</IfModule>\n";
+    assert!(text.starts_with(left), "{text}");
+    assert!(report.findings.iter().any(|finding| finding.rule == "EV-024"), "{:?}", report.findings);
+    let all = json!({"evasive": {"enabled": true, "page_count": 9, "blocking_period": 20}});
+    let report = tried.does(&all);
+    assert!(tried.text(EVASIVE).starts_with("<IfModule mod_evasive20.c>\n    # mine\n</IfModule>\n"));
     assert!(!report.findings.iter().any(|finding| finding.rule == "EV-024"), "{:?}", report.findings);
 }
 

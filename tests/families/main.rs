@@ -7,6 +7,7 @@
 mod by_hand;
 mod debian;
 mod history;
+mod left_out;
 mod lines;
 mod redhat;
 mod refused;

@@ -174,7 +174,11 @@ fn a_file_as_administrators_leave_it_keeps_every_other_byte() {
          LoadModule mpm_event_module modules/mod_mpm_event.so\n\t#LoadModule"
     ));
     assert!(
-        text.contains("<IfModule mpm_event_module>\n  Mutex default\n</IfModule>\n# by hand \u{e9}\n# BEGIN")
+        text.contains(
+            "<IfModule mpm_event_module>\n  MaxRequestsPerChild 1000\n  Mutex default\n</IfModule>\n\
+             ListenBacklog 511\n# by hand \u{e9}\n# BEGIN"
+        ),
+        "{text}"
     );
     tried.does(&json!({"state": "absent"}));
     assert_eq!(tried.text(SWITCH), before);
