@@ -94,71 +94,89 @@ options:
     suboptions:
       start_servers:
         description:
-          - Processes started at first. C(StartServers).
+          - 'Processes started at first. C(StartServers). A size: left out, httpd''s default counts.'
         type: int
       server_limit:
         description:
           - >-
             Most processes that can ever exist until the next stop and start. C(ServerLimit): 1 to 20000,
-            prefork 200000.
+            prefork 200000. A size: left out, httpd's default counts.
         type: int
       thread_limit:
         description:
           - >-
             Most threads a process can ever have until the next stop and start. C(ThreadLimit): 1 to 20000
-            (worker) or 100000 (event).
+            (worker) or 100000 (event). A size: left out, httpd's default counts.
         type: int
       threads_per_child:
         description:
-          - 'Worker threads a process. C(ThreadsPerChild): 1 to ThreadLimit.'
+          - >-
+            Worker threads a process. C(ThreadsPerChild): 1 to ThreadLimit. A size: left out, httpd's default
+            counts.
         type: int
       max_request_workers:
         description:
           - >-
             Requests served at once. C(MaxRequestWorkers): a multiple of ThreadsPerChild, at most ServerLimit
-            times it.
+            times it. A size: left out, httpd's default counts.
         type: int
       max_connections_per_child:
         description:
-          - Connections a process serves before it is replaced; 0 is no limit. C(MaxConnectionsPerChild).
+          - >-
+            Connections a process serves before it is replaced; 0 is no limit. C(MaxConnectionsPerChild). Left
+            out, it stays as it stands.
         type: int
       min_spare_threads:
         description:
-          - Fewest idle threads over all processes. C(MinSpareThreads).
+          - >-
+            Fewest idle threads over all processes. C(MinSpareThreads). A size: left out, httpd's default
+            counts.
         type: int
       max_spare_threads:
         description:
           - >-
             Most idle threads over all processes. C(MaxSpareThreads): at least MinSpareThreads +
-            ThreadsPerChild + 1.
+            ThreadsPerChild + 1. A size: left out, httpd's default counts.
         type: int
       min_spare_servers:
         description:
-          - Fewest idle processes, prefork. C(MinSpareServers).
+          - 'Fewest idle processes, prefork. C(MinSpareServers). A size: left out, httpd''s default counts.'
         type: int
       max_spare_servers:
         description:
-          - 'Most idle processes, prefork. C(MaxSpareServers): more than MinSpareServers.'
+          - >-
+            Most idle processes, prefork. C(MaxSpareServers): more than MinSpareServers. A size: left out,
+            httpd's default counts.
         type: int
       async_request_worker_factor:
         description:
-          - 'Connections held for each idle worker, event. C(AsyncRequestWorkerFactor): a whole number from 1.'
+          - >-
+            Connections held for each idle worker, event. C(AsyncRequestWorkerFactor): a whole number from 1.
+            A size: left out, httpd's default counts.
         type: int
       thread_stack_size:
         description:
-          - Bytes of stack a thread gets; 0 is the system's default. C(ThreadStackSize).
+          - >-
+            Bytes of stack a thread gets; 0 is the system's default. C(ThreadStackSize). Left out, it stays as
+            it stands.
         type: int
       max_mem_free:
         description:
-          - KiB that an allocator keeps before giving memory back; 0 is no limit. C(MaxMemFree).
+          - >-
+            KiB that an allocator keeps before giving memory back; 0 is no limit. C(MaxMemFree). Left out, it
+            stays as it stands.
         type: int
       listen_backlog:
         description:
-          - Connections that wait to be accepted, for each listening socket. C(ListenBacklog).
+          - >-
+            Connections that wait to be accepted, for each listening socket. C(ListenBacklog). Left out, it
+            stays as it stands.
         type: int
       graceful_shutdown_timeout:
         description:
-          - Seconds that a graceful stop waits for requests; 0 waits for ever. C(GracefulShutdownTimeout).
+          - >-
+            Seconds that a graceful stop waits for requests; 0 waits for ever. C(GracefulShutdownTimeout).
+            Left out, it stays as it stands.
         type: int
   capacity:
     description:
@@ -198,17 +216,21 @@ options:
     suboptions:
       enabled:
         description:
-          - Whether a connection may carry more than one request. C(KeepAlive).
+          - >-
+            Whether a connection may carry more than one request. C(KeepAlive). Left out, it stays as it
+            stands.
         type: bool
       timeout:
         description:
           - >-
             How long an idle connection waits for the next request: C(5), C(5s), C(500ms).
-            C(KeepAliveTimeout).
+            C(KeepAliveTimeout). Left out, it stays as it stands.
         type: str
       max_requests:
         description:
-          - Requests a connection may carry; 0 is no limit. C(MaxKeepAliveRequests).
+          - >-
+            Requests a connection may carry; 0 is no limit. C(MaxKeepAliveRequests). Left out, it stays as it
+            stands.
         type: int
   evasive:
     description:
@@ -217,54 +239,70 @@ options:
     suboptions:
       enabled:
         description:
-          - Whether mod_evasive protects this server.
+          - Whether mod_evasive protects this server. Left out, it stays as it stands.
         type: bool
       page_count:
         description:
-          - Requests for one page within C(page_interval) before a client is blocked. C(DOSPageCount).
+          - >-
+            Requests for one page within C(page_interval) before a client is blocked. C(DOSPageCount). Left
+            out, it stays as it stands.
         type: int
       site_count:
         description:
-          - Requests for the whole site within C(site_interval) before a client is blocked. C(DOSSiteCount).
+          - >-
+            Requests for the whole site within C(site_interval) before a client is blocked. C(DOSSiteCount).
+            Left out, it stays as it stands.
         type: int
       page_interval:
         description:
-          - Idle seconds after which the page counter starts again. C(DOSPageInterval).
+          - >-
+            Idle seconds after which the page counter starts again. C(DOSPageInterval). Left out, it stays as
+            it stands.
         type: int
       site_interval:
         description:
-          - Idle seconds after which the site counter starts again. C(DOSSiteInterval).
+          - >-
+            Idle seconds after which the site counter starts again. C(DOSSiteInterval). Left out, it stays as
+            it stands.
         type: int
       blocking_period:
         description:
-          - Seconds for which a client stays blocked; each request starts them again. C(DOSBlockingPeriod).
+          - >-
+            Seconds for which a client stays blocked; each request starts them again. C(DOSBlockingPeriod).
+            Left out, it stays as it stands.
         type: int
       hash_table_size:
         description:
-          - Size of the hash table. C(DOSHashTableSize).
+          - Size of the hash table. C(DOSHashTableSize). Left out, it stays as it stands.
         type: int
       http_status:
         description:
-          - HTTP status of a blocked request, where the build has a directive for it.
+          - >-
+            HTTP status of a blocked request, where the build has a directive for it. Left out, it stays as it
+            stands.
         type: int
       whitelist:
         description:
-          - Addresses never blocked. C(DOSWhitelist).
+          - Addresses never blocked. C(DOSWhitelist). Left out, it stays as it stands.
         type: list
         elements: str
       email_notify:
         description:
-          - Address that is mailed when a client is first blocked. C(DOSEmailNotify).
+          - >-
+            Address that is mailed when a client is first blocked. C(DOSEmailNotify). Left out, it stays as it
+            stands.
         type: str
       system_command:
         description:
           - >-
             Command run when a client is first blocked, with exactly one C(%s) for its address.
-            C(DOSSystemCommand).
+            C(DOSSystemCommand). Left out, it stays as it stands.
         type: str
       log_dir:
         description:
-          - Directory of the lock files; writable by the web server's user alone. C(DOSLogDir).
+          - >-
+            Directory of the lock files; writable by the web server's user alone. C(DOSLogDir). Left out, it
+            stays as it stands.
         type: str
   mod_php:
     description:
