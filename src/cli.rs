@@ -1,5 +1,6 @@
 //! Front 2: the same operations for a person.
 
+mod fleet;
 mod text;
 
 use std::ffi::{OsStr, OsString};
@@ -50,6 +51,7 @@ const COMMANDS: &[Command] = &[
         about: "sizes for a load and why, without a host",
         run: size,
     },
+    Command { name: "fleet", usage: fleet::USAGE, about: fleet::ABOUT, run: fleet::run },
     Command {
         name: "rollback",
         usage: "[ID] [--root DIR]",
@@ -70,7 +72,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "schema",
-        usage: "params|result|info|facts",
+        usage: "params|result|info|info-result|facts|host-facts|fleet",
         about: "the JSON Schema of what goes in and what comes out",
         run: schema,
     },
@@ -82,9 +84,6 @@ impl Command {
         format!("usage: apache-tuning {} {} [--json]\n\n{}\n", self.name, self.usage, self.about)
     }
 }
-
-/// Subcommands that a later version brings, so that a call is told so.
-const LATER: &[&str] = &["fleet"];
 
 /// What a command printed and how it ends.
 struct Outcome {
@@ -113,7 +112,6 @@ pub fn is_command(word: &OsStr) -> bool {
     }
     word.starts_with('-')
         || word == "help"
-        || LATER.contains(&word)
         || COMMANDS.iter().any(|command| command.name == word)
         || (!word.contains(['/', '.']) && !Path::new(word).exists())
 }
@@ -148,9 +146,6 @@ fn dispatch(parser: &mut lexopt::Parser) -> Result<Outcome, Failure> {
             let word = word.to_string_lossy().into_owned();
             if word == "help" {
                 return done(help());
-            }
-            if LATER.contains(&word.as_str()) {
-                return Err(Failure::Failed(format!("`{word}` is not supported yet; nothing was done")));
             }
             let command = COMMANDS.iter().find(|command| command.name == word).ok_or_else(|| {
                 let names = COMMANDS.iter().map(|command| command.name);
@@ -520,6 +515,8 @@ fn schema(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
         Some("info") => include_str!("../schema/info.json"),
         Some("info-result") => include_str!("../schema/info-result.json"),
         Some("facts") => include_str!("../schema/facts.json"),
+        Some("host-facts") => include_str!("../schema/host-facts.json"),
+        Some("fleet") => include_str!("../schema/fleet.json"),
         Some(other) => return Err(Failure::Usage(format!("there is no schema `{other}`"))),
         None => return Err(Failure::Usage("say which schema".to_owned())),
     };

@@ -28,6 +28,7 @@ pub mod units;
 pub mod clock;
 pub mod distro;
 pub mod facts;
+pub mod fleet;
 pub mod httpd;
 pub mod modules;
 pub mod state_dir;

@@ -28,6 +28,20 @@ pub fn all() -> Vec<(&'static str, Value)> {
             "facts",
             schema::<crate::params::Facts>("facts", "Facts of a host, in place of those read from it."),
         ),
+        (
+            "host-facts",
+            schema::<crate::fleet::record::HostFacts>(
+                "host-facts",
+                "The inputs of a plan, as webfleet.apache.tuning_info returns them under ansible_facts.apache_tuning.",
+            ),
+        ),
+        (
+            "fleet",
+            schema::<crate::fleet::lines::Line>(
+                "fleet",
+                "One line of what `apache-tuning fleet --json` prints.",
+            ),
+        ),
     ]
 }
 
