@@ -12,8 +12,12 @@ use test_hosts::folders;
 use crate::steps::{cargo, run as go};
 
 /// What the fuzzer needs of this machine.
-const NEEDS: &[Need] =
-    &[Need { package: "g++", purpose: "builds the fuzzer's engine", met: || apt::there("/usr/bin/g++") }];
+pub(crate) const NEEDS: &[Need] = &[Need {
+    package: "g++",
+    purpose: "builds the fuzzer's engine",
+    programs: &["g++"],
+    met: || apt::there("/usr/bin/g++"),
+}];
 
 /// Seconds that it runs unless told otherwise.
 pub(crate) const SECONDS: u32 = 60;

@@ -10,10 +10,13 @@ mod demo;
 mod differential;
 mod dist;
 mod fixture;
+mod fresh;
 mod fuzz;
 mod generate;
 mod host;
 mod measure;
+#[cfg(test)]
+mod programs;
 mod steps;
 mod test;
 
@@ -37,6 +40,7 @@ const COMMANDS: &[Subcommand] = &[
     Subcommand { name: "collection", help: collection::HELP, run: collection::run },
     Subcommand { name: "bench", help: bench::HELP, run: bench::run },
     Subcommand { name: "host", help: host::HELP, run: host::run },
+    Subcommand { name: "fresh", help: fresh::HELP, run: fresh::run },
     Subcommand { name: "fuzz", help: fuzz::HELP, run: fuzz::run },
     Subcommand { name: "fixture", help: fixture::HELP, run: fixture::run },
     Subcommand { name: "differential", help: differential::HELP, run: differential::run },

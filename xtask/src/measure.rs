@@ -12,9 +12,19 @@ use crate::dist::LINKING;
 use crate::steps::{cargo, run as go};
 
 /// What measuring needs of this machine besides the hosts.
-const NEEDS: &[Need] = &[
-    Need { package: "valgrind", purpose: "counts instructions", met: || apt::there("/usr/bin/valgrind.bin") },
-    Need { package: "strace", purpose: "counts processes", met: || apt::there("/usr/bin/strace") },
+pub(crate) const NEEDS: &[Need] = &[
+    Need {
+        package: "valgrind",
+        purpose: "counts instructions",
+        programs: &["valgrind"],
+        met: || apt::there("/usr/bin/valgrind.bin"),
+    },
+    Need {
+        package: "strace",
+        purpose: "counts processes",
+        programs: &["strace"],
+        met: || apt::there("/usr/bin/strace"),
+    },
 ];
 
 /// The target of the binaries that are shipped.

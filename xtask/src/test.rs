@@ -17,16 +17,23 @@ pub(crate) const HELP: &str =
     "install what the tests need, then check and test everything [--long: more cases, a minute of fuzzing]";
 
 /// What the tests need of this machine besides the hosts.
-const TEST_NEEDS: &[Need] = &[
-    Need { package: "python3-venv", purpose: "runs Ansible", met: ansible::can_be_made },
+pub(crate) const TEST_NEEDS: &[Need] = &[
+    Need {
+        package: "python3-venv",
+        purpose: "runs Ansible",
+        programs: &["python3"],
+        met: ansible::can_be_made,
+    },
     Need {
         package: "strace",
         purpose: "stops the program at each system call",
+        programs: &["strace"],
         met: || apt::there("/usr/bin/strace"),
     },
     Need {
         package: "shellcheck",
-        purpose: "reads the collection's shell scripts",
+        purpose: "reads the shell scripts",
+        programs: &["shellcheck"],
         met: || apt::there("/usr/bin/shellcheck"),
     },
 ];

@@ -12,21 +12,30 @@ pub struct Need {
     pub package: &'static str,
     /// What it is for, as a fragment.
     pub purpose: &'static str,
+    /// The programs of it that are started by name; a test holds that no others are, but those of every Debian.
+    pub programs: &'static [&'static str],
     /// Tells whether what it brings is there, from the package or otherwise.
     pub met: fn() -> bool,
 }
 
 /// What building and entering hosts needs of this machine.
 pub const HOST_NEEDS: &[Need] = &[
-    Need { package: "debootstrap", purpose: "builds the test hosts", met: || there("/usr/sbin/debootstrap") },
+    Need {
+        package: "debootstrap",
+        purpose: "builds the test hosts",
+        programs: &["debootstrap"],
+        met: || there("/usr/sbin/debootstrap"),
+    },
     Need {
         package: "debian-archive-keyring",
         purpose: "checks what debootstrap fetches",
+        programs: &[],
         met: || there("/usr/share/keyrings/debian-archive-keyring.gpg"),
     },
     Need {
         package: "openssh-client",
         purpose: "takes Ansible to the test hosts",
+        programs: &["ssh", "ssh-keygen"],
         met: || there("/usr/bin/ssh"),
     },
 ];

@@ -143,6 +143,14 @@ pub fn forget(release: Release) -> Result<()> {
     folders::remove_tree(&home.join(release.suite()))
 }
 
+/// Makes a Debian of that release at `root` with the packages without which there is none; `log` is what debootstrap says.
+///
+/// # Errors
+/// Without root rights, or when debootstrap fails; the path of its log is in the message.
+pub fn bootstrap(release: Release, root: &Path, log: &Path) -> Result<()> {
+    step(log, "bootstrap", root, release, &apt::mirrors()?, &[])
+}
+
 fn is_current(kept: &Path, release: Release) -> bool {
     fs::read_to_string(kept.join("recipe")).is_ok_and(|recipe| recipe == release.recipe())
 }
