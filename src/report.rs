@@ -1,5 +1,7 @@
 //! What is answered: the result as Ansible gets it, and as every front prints it.
 
+pub(crate) mod crowds;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -47,9 +49,11 @@ pub struct Finding {
     pub waived: bool,
 }
 
-/// Puts errors first and infos last, each in the order in which they were found.
-pub fn worst_first(findings: &mut [Finding]) {
+/// Puts errors first and infos last, each in the order in which they were found; of very many alike the first stand
+/// for all.
+pub fn worst_first(findings: &mut Vec<Finding>) {
     findings.sort_by_key(|finding| finding.severity);
+    crowds::findings(findings);
 }
 
 /// What kind of thing changes. JSON: `"file"`, `"link"`, `"marker"` (a2enmod's record of who switched a module).

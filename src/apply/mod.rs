@@ -17,7 +17,6 @@ mod history;
 mod journal;
 mod lock;
 mod order;
-mod process;
 mod recover;
 mod run;
 mod server;

@@ -8,7 +8,6 @@ pub mod moved;
 pub mod normalise;
 pub mod numbers;
 pub mod read;
-pub mod start;
 
 use std::fmt;
 

@@ -23,7 +23,7 @@ use crate::params::{Facts, ModPhp, Params, State};
 use crate::plan::sysconfig::Launch;
 use crate::plan::{self, Ground, Plan, Unreadable, Wish, finding};
 use crate::report::{
-    Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity, worst_first,
+    Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity, crowds, worst_first,
 };
 use crate::rules;
 use crate::tree::{Change, Draft, Files, Kind, Node, Snapshot, resolve};
@@ -179,6 +179,9 @@ pub fn evaluate(
     let Plan { changes, wishes, findings } = planned.map_err(|Unreadable { path, error }| {
         stopped("SYS-002", "host", &format!("{}: {error}", path.display()))
     })?;
+    if let Some(message) = plan::size::too_large(&changes) {
+        return Err(stopped("SYS-004", "host", &message));
+    }
     // What stands in the plan's way is told by itself: the host as it then stays says nothing about the wish.
     let blocked = findings.iter().any(|finding| finding.severity == Severity::Error);
     told.extend(findings);
@@ -248,6 +251,8 @@ pub fn evaluate(
     };
     let findings = together(rules::check(&context), told, params);
 
+    let mut overridden = overridden;
+    crowds::overridden(&mut overridden);
     let mut report = Report {
         changed: !changes.is_empty(),
         warnings: texts(&findings),

@@ -4,6 +4,7 @@
 mod farm;
 pub mod lines;
 pub mod originals;
+pub mod size;
 pub mod sysconfig;
 
 use std::cell::OnceCell;

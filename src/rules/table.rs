@@ -1582,4 +1582,12 @@ pub static RULES: &[Rule] = &[
         "a control panel generates Apache's configuration and would overwrite what is changed",
         "cPanel, Plesk, DirectAdmin, CyberPanel",
     ),
+    planned(
+        "SYS-004",
+        Error,
+        ALL,
+        "host",
+        "a change is so large that its journal could not be read back to undo it",
+        "the largest file that is read: 16 MiB",
+    ),
 ];

@@ -1,3 +1,0 @@
-//! How httpd is started: read, never assumed.
-
-pub mod command_line;
