@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::operate::{self, Mode};
 use crate::params::{self, Asked, Refused};
+use crate::registry::FEATURES;
 use crate::report::Report;
 
 /// Runs the module on the parameters in a file, or on descriptor 0 for `-`. Returns the result's JSON and whether it
@@ -47,7 +48,7 @@ pub(crate) fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
 
 /// Does what the parameters ask for.
 fn answer(input: &[u8]) -> (String, bool) {
-    match params::parse(input) {
+    match params::parse(input, FEATURES) {
         Err(refused) => (json(&structural(refused)), true),
         Ok((Asked::Tuning(params), context)) => {
             let mode = Mode { check: context.check_mode, diff: context.diff };

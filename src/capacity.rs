@@ -22,10 +22,11 @@ use serde::Serialize;
 pub use text::{capacity_text, choices_text, refusal_text, text};
 
 use crate::facts::{Known, Machine, Measured};
+use crate::httpd::core_directives;
 use crate::httpd::normalise::{self, Normal, Sizes, Written};
 use crate::httpd::read::{Configuration, Scope};
-use crate::httpd::{Mpm, Version, directives};
-use crate::params::{self, Settings};
+use crate::httpd::{Mpm, Version};
+use crate::params;
 use crate::report::{Bound, CapacityReport, ParameterError};
 use crate::rules::scoreboard;
 use crate::units::Bytes;
@@ -240,23 +241,10 @@ impl Proposal {
         self.settings.iter().map(|choice| (choice.directive, choice.value.to_string())).collect()
     }
 
-    /// Returns the numbers as the `settings` parameter.
-    pub fn settings(&self) -> Settings {
-        let value = |directive| self.value(directive).and_then(|value| i64::try_from(value).ok());
-        Settings {
-            start_servers: value("StartServers"),
-            server_limit: value("ServerLimit"),
-            thread_limit: value("ThreadLimit"),
-            threads_per_child: value("ThreadsPerChild"),
-            max_request_workers: value("MaxRequestWorkers"),
-            min_spare_threads: value("MinSpareThreads"),
-            max_spare_threads: value("MaxSpareThreads"),
-            min_spare_servers: value("MinSpareServers"),
-            max_spare_servers: value("MaxSpareServers"),
-            async_request_worker_factor: value("AsyncRequestWorkerFactor"),
-            listen_backlog: value("ListenBacklog"),
-            ..Settings::default()
-        }
+    /// Returns the numbers by the directive's canonical name.
+    pub fn numbers(&self) -> Vec<(&'static str, i64)> {
+        let number = |choice: &Choice| Some((choice.directive, i64::try_from(choice.value).ok()?));
+        self.settings.iter().filter_map(number).collect()
     }
 }
 
@@ -313,7 +301,7 @@ impl Draft {
     }
 
     fn thread_limit(&self) -> u64 {
-        let usual = directives::default_number("ThreadLimit", Mpm::Event);
+        let usual = core_directives::default_number("ThreadLimit", Mpm::Event);
         if self.threads > usual { self.threads } else { usual }
     }
 }
@@ -417,7 +405,8 @@ impl<'a> Ask<'a> {
         let needed = enough(processes)?;
         let leaning = processes.saturating_mul(threads) < connections;
         // httpd's default costs nothing where it is more than needed.
-        let factor = needed.max(directives::default_number("AsyncRequestWorkerFactor", Mpm::Event).min(most));
+        let factor =
+            needed.max(core_directives::default_number("AsyncRequestWorkerFactor", Mpm::Event).min(most));
         Some(Draft { processes, threads, factor, connections, leaning })
     }
 
@@ -596,7 +585,7 @@ impl<'a> Ask<'a> {
     }
 
     fn backlog(&self) -> (u64, String) {
-        let usual = directives::default_number("ListenBacklog", Mpm::Event);
+        let usual = core_directives::default_number("ListenBacklog", Mpm::Event);
         match &self.host.somaxconn {
             None => (usual, "httpd's default: net.core.somaxconn, which caps it, is not known".to_owned()),
             Some(known) => {
@@ -831,7 +820,7 @@ struct Choices(Vec<Choice>);
 
 impl Choices {
     fn add(&mut self, directive: &'static str, value: u64, why: String) {
-        let setting = directives::find(directive.as_bytes()).map_or("", |row| row.key);
+        let setting = core_directives::find(directive.as_bytes()).map_or("", |row| row.key);
         self.0.push(Choice { directive, setting, value, why });
     }
 }

@@ -18,6 +18,7 @@ use crate::facts::{Known, Machine};
 use crate::httpd::{Mpm, Version};
 use crate::operate::{self, Mode};
 use crate::params::{self, Asked, Context, Params};
+use crate::registry::FEATURES;
 use crate::report::Report;
 use crate::units::Bytes;
 use crate::{ansible, apply, plan, rules};
@@ -248,7 +249,7 @@ impl Desired {
 
 /// Types and checks the parameters.
 fn typed(content: &[u8]) -> Result<(Params, Context), Box<Report>> {
-    match params::parse(content) {
+    match params::parse(content, FEATURES) {
         Ok((Asked::Tuning(params), flags)) => Ok((*params, flags)),
         Ok((Asked::Info(_), _)) => Err(Box::new(Report {
             failed: true,
@@ -304,7 +305,7 @@ fn info(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
             other => return Err(other.unexpected().into()),
         }
     }
-    let params = match params::parse(wanted.to_string().as_bytes()) {
+    let params = match params::parse(wanted.to_string().as_bytes(), FEATURES) {
         Ok((Asked::Info(params), _)) => params,
         Ok(_) => return Err(Failure::Failed("these are not parameters of info".to_owned())),
         Err(refused) => return Err(Failure::Failed(ansible::structural(refused).msg)),

@@ -88,13 +88,11 @@ pub struct Layout {
     pub drop_in: &'static str,
     /// How the drop-in comes to be read.
     pub drop_in_by: DropIn,
-    /// Where mod_evasive's settings are written.
-    pub evasive_file: &'static str,
-    /// The file whose `LoadModule` line loads mod_evasive; where a start script loads modules, the file with the
-    /// program's settings stands for it.
-    pub evasive_load: &'static str,
-    /// What to install for mod_evasive.
-    pub evasive_package: &'static str,
+    /// Where the settings of a module that is packaged by itself are written, `{module}` standing for its name.
+    pub module_conf: &'static str,
+    /// The files whose `LoadModule` lines load modules, the usual one for such a module first; `*` stands for any name.
+    /// Where a start script loads modules, the file with its variables.
+    pub module_load: &'static [&'static str],
     /// What to install for the server itself.
     pub package: &'static str,
     /// The file of variables that the start script reads, or empty.
@@ -130,9 +128,8 @@ pub const LAYOUTS: &[Layout] = &[
         mpm_file: "mods-available/mpm_{mpm}.conf",
         drop_in: "conf-available/zz-apache-tuning.conf",
         drop_in_by: DropIn::Linked,
-        evasive_file: "mods-available/evasive.conf",
-        evasive_load: "mods-available/evasive.load",
-        evasive_package: "libapache2-mod-evasive",
+        module_conf: "mods-available/{module}.conf",
+        module_load: &["mods-available/{module}.load"],
         package: "apache2",
         envvars: "envvars",
         instances: Instances::Directory("/etc/apache2-"),
@@ -180,9 +177,8 @@ pub const LAYOUTS: &[Layout] = &[
         // conf.d is read last and in the order of names, so only a later name there could win.
         drop_in: "conf.d/zz-apache-tuning.conf",
         drop_in_by: DropIn::Included,
-        evasive_file: "conf.d/mod_evasive.conf",
-        evasive_load: "conf.d/mod_evasive.conf",
-        evasive_package: "mod_evasive",
+        module_conf: "conf.d/mod_{module}.conf",
+        module_load: &["conf.d/mod_{module}.conf", "conf.modules.d/*.conf"],
         package: "httpd",
         envvars: "",
         instances: Instances::File("conf/{name}.conf"),
@@ -215,9 +211,8 @@ pub const LAYOUTS: &[Layout] = &[
         mpm_file: "server-tuning.conf",
         drop_in: "conf.d/zz-apache-tuning.conf",
         drop_in_by: DropIn::Included,
-        evasive_file: "conf.d/mod_evasive.conf",
-        evasive_load: "/etc/sysconfig/apache2",
-        evasive_package: "apache2-mod_evasive",
+        module_conf: "conf.d/mod_{module}.conf",
+        module_load: &["/etc/sysconfig/apache2"],
         package: "apache2",
         envvars: "",
         instances: Instances::Beside("/etc/apache2@"),
@@ -247,9 +242,8 @@ pub const LAYOUTS: &[Layout] = &[
         mpm_file: "conf/extra/httpd-mpm.conf",
         drop_in: "conf/extra/zz-apache-tuning.conf",
         drop_in_by: DropIn::Line("Include conf/extra/zz-apache-tuning.conf\n"),
-        evasive_file: "conf/extra/zz-apache-tuning.conf",
-        evasive_load: "conf/httpd.conf",
-        evasive_package: "mod_evasive",
+        module_conf: "conf/extra/zz-apache-tuning.conf",
+        module_load: &["conf/httpd.conf"],
         package: "apache",
         envvars: "",
         instances: Instances::None,
@@ -274,9 +268,8 @@ pub const LAYOUTS: &[Layout] = &[
         // default.conf and mpm.conf are read in the order of names: an earlier one would lose against them.
         drop_in: "conf.d/zz-apache-tuning.conf",
         drop_in_by: DropIn::Included,
-        evasive_file: "conf.d/zz-apache-tuning.conf",
-        evasive_load: "httpd.conf",
-        evasive_package: "mod_evasive",
+        module_conf: "conf.d/zz-apache-tuning.conf",
+        module_load: &["httpd.conf", "conf.d/*.conf"],
         package: "apache2",
         envvars: "",
         instances: Instances::None,
@@ -301,9 +294,8 @@ pub const LAYOUTS: &[Layout] = &[
         mpm_file: "Includes/zz-apache-tuning.conf",
         drop_in: "Includes/zz-apache-tuning.conf",
         drop_in_by: DropIn::Included,
-        evasive_file: "Includes/zz-apache-tuning.conf",
-        evasive_load: "httpd.conf",
-        evasive_package: "ap24-mod_evasive",
+        module_conf: "Includes/zz-apache-tuning.conf",
+        module_load: &["httpd.conf"],
         package: "apache24",
         envvars: "",
         instances: Instances::None,
@@ -327,9 +319,8 @@ pub const LAYOUTS: &[Layout] = &[
         mpm_file: "modules.d/00_mpm.conf",
         drop_in: "modules.d/zz-apache-tuning.conf",
         drop_in_by: DropIn::Included,
-        evasive_file: "modules.d/10_mod_evasive.conf",
-        evasive_load: "modules.d/10_mod_evasive.conf",
-        evasive_package: "www-apache/mod_evasive",
+        module_conf: "modules.d/10_mod_{module}.conf",
+        module_load: &["modules.d/10_mod_{module}.conf"],
         package: "www-servers/apache",
         envvars: "",
         instances: Instances::None,
@@ -478,6 +469,11 @@ impl Site {
     /// Returns the file that holds the numbers of an MPM.
     pub fn mpm_file(&self, mpm: Mpm) -> PathBuf {
         self.path(&self.layout.mpm_file.replace("{mpm}", mpm.name()))
+    }
+
+    /// Returns the file that holds the settings of a module that is packaged by itself.
+    pub fn module_conf(&self, module: &str) -> PathBuf {
+        self.path(&self.layout.module_conf.replace("{module}", module))
     }
 
     /// Returns the own drop-in.

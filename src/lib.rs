@@ -19,6 +19,7 @@
 pub mod ansible;
 pub mod cli;
 
+pub mod parameters;
 pub mod params;
 pub mod report;
 #[cfg(feature = "schema")]
@@ -28,6 +29,7 @@ pub mod units;
 pub mod clock;
 pub mod distro;
 pub mod facts;
+pub mod feature;
 pub mod fleet;
 pub mod httpd;
 pub mod modules;
@@ -39,6 +41,7 @@ pub mod capacity;
 pub mod features;
 pub mod operate;
 pub mod plan;
+pub mod registry;
 pub mod rules;
 
 pub mod apply;

@@ -2,16 +2,13 @@
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
-use schemars::{JsonSchema, Schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 /// The published schemas: file name under `schema/` and content.
 pub fn all() -> Vec<(&'static str, Value)> {
     vec![
-        (
-            "params",
-            schema::<crate::params::Params>("tuning", "Parameters of the module webfleet.apache.tuning."),
-        ),
+        ("params", parameters()),
         (
             "info",
             schema::<crate::params::InfoParams>(
@@ -47,10 +44,41 @@ pub fn all() -> Vec<(&'static str, Value)> {
 
 /// Returns the schema of one type, without references and in the plainest words JSON Schema has.
 fn schema<T: JsonSchema>(title: &str, description: &str) -> Value {
+    finished(generator().into_root_schema_for::<T>(), title, description)
+}
+
+fn generator() -> SchemaGenerator {
     let mut settings = SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
     settings.transforms.push(Box::new(Plain));
-    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    settings.into_generator()
+}
+
+/// The parameters that say what the MPM is wanted like.
+const MPM_KEYS: [&str; 6] = ["state", "transaction", "mpm", "settings", "capacity", "memory"];
+
+/// Returns the schema of the parameters of `tuning`, with the groups of all features.
+fn parameters() -> Value {
+    let mut schema =
+        schema::<crate::params::Params>("tuning", "Parameters of the module webfleet.apache.tuning.");
+    let groups = crate::registry::FEATURES.iter().map(|feature| {
+        let mut group = finished((feature.schema)(generator()), "", feature.doc);
+        if let Some(group) = group.as_object_mut() {
+            group.remove("$schema");
+            group.remove("title");
+        }
+        (feature.name.to_owned(), group)
+    });
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        // Behind what is said of the MPM, before how the task is done.
+        let (mpm, task): (Vec<_>, Vec<_>) =
+            std::mem::take(properties).into_iter().partition(|(key, _)| MPM_KEYS.contains(&key.as_str()));
+        properties.extend(mpm.into_iter().chain(groups).chain(task));
+    }
+    schema
+}
+
+fn finished(mut schema: Schema, title: &str, description: &str) -> Value {
     schema.insert("title".to_owned(), json!(title));
     schema.insert("description".to_owned(), json!(description));
     schema.to_value()

@@ -1,17 +1,20 @@
 //! Parameters as Ansible hands them: brought to their type, all structural errors at once, in Ansible's words.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use apache_tuning::features::evasive::Evasive;
+use apache_tuning::features::keepalive::KeepAlive;
 use apache_tuning::params::{self, Asked, Params};
+use apache_tuning::registry::FEATURES;
 
 fn taken(json: &str) -> Params {
-    match params::parse(json.as_bytes()) {
+    match params::parse(json.as_bytes(), FEATURES) {
         Ok((Asked::Tuning(params), _)) => *params,
         other => panic!("{json}: {other:?}"),
     }
 }
 
 fn errors(json: &[u8]) -> Vec<(String, String)> {
-    match params::parse(json) {
+    match params::parse(json, FEATURES) {
         Err(refused) => refused.errors.into_iter().map(|error| (error.path, error.message)).collect(),
         Ok(taken) => panic!("{}: taken as {taken:?}", String::from_utf8_lossy(json)),
     }
@@ -36,11 +39,27 @@ fn values_are_brought_to_their_type_as_ansible_does_it() {
         ("\"F\"", false),
     ] {
         let params = taken(&format!(r#"{{"keepalive": {{"enabled": {value}}}}}"#));
-        assert_eq!(params.keepalive.unwrap().enabled, Some(want), "{value}");
+        assert_eq!(params.groups.get::<KeepAlive>().unwrap().enabled, Some(want), "{value}");
     }
-    assert_eq!(taken(r#"{"keepalive": {"timeout": 5}}"#).keepalive.unwrap().timeout.unwrap(), "5");
     assert_eq!(
-        taken(r#"{"evasive": {"whitelist": "127.0.0.1, ::1"}}"#).evasive.unwrap().whitelist.unwrap().len(),
+        taken(r#"{"keepalive": {"timeout": 5}}"#)
+            .groups
+            .get::<KeepAlive>()
+            .unwrap()
+            .timeout
+            .as_deref()
+            .unwrap(),
+        "5"
+    );
+    assert_eq!(
+        taken(r#"{"evasive": {"whitelist": "127.0.0.1, ::1"}}"#)
+            .groups
+            .get::<Evasive>()
+            .unwrap()
+            .whitelist
+            .as_ref()
+            .unwrap()
+            .len(),
         2
     );
     let settings = taken(r#"{"settings": "server_limit=17, thread_limit=64"}"#).settings.unwrap();
@@ -54,16 +73,14 @@ fn null_is_not_given() {
     let nulls = taken(
         r#"{"mpm": null, "settings": null, "state": null, "keep": null, "keepalive": {"timeout": null}}"#,
     );
-    let mut plain = taken("{}");
-    plain.keepalive = Some(params::KeepAlive::default());
-    assert_eq!(nulls, plain);
+    assert_eq!(nulls, taken(r#"{"keepalive": {}}"#));
 }
 
 #[test]
 fn ansibles_own_keys_are_not_parameters() {
     let json = r#"{"_ansible_check_mode": true, "_ansible_diff": true, "_ansible_invented_later": {"a": [1]},
         "_ansible_tmpdir": null, "mpm": "event"}"#;
-    let (_, context) = params::parse(json.as_bytes()).unwrap();
+    let (_, context) = params::parse(json.as_bytes(), FEATURES).unwrap();
     assert!(context.check_mode && context.diff && !context.invocation);
 }
 
@@ -76,7 +93,7 @@ fn the_module_name_chooses_the_module() {
         ("", false),
     ] {
         let json = format!(r#"{{"_ansible_module_name": "{name}"}}"#);
-        let (asked, _) = params::parse(json.as_bytes()).unwrap();
+        let (asked, _) = params::parse(json.as_bytes(), FEATURES).unwrap();
         assert_eq!(matches!(asked, Asked::Info(_)), info, "{name}");
     }
 }
@@ -114,7 +131,7 @@ fn each_structural_error_is_told_with_its_path() {
         (
             r#"{"evasive": {"pagecount": 1}}"#,
             "evasive.pagecount",
-            "Supported parameters include: enabled, page_count",
+            "Supported parameters include: enabled, hash_table_size",
         ),
         (
             r#"{"zzzzzzzz": 1}"#,
@@ -213,7 +230,7 @@ fn all_errors_are_told_at_once() {
 #[test]
 fn unknown_keys_are_accepted_where_ansible_says_so() {
     let json = r#"{"_ansible_ignore_unknown_opts": true, "invented": 1, "mpm": "event"}"#;
-    assert!(params::parse(json.as_bytes()).is_ok());
+    assert!(params::parse(json.as_bytes(), FEATURES).is_ok());
 }
 
 /// `waive` and `apache-tuning rules` know only what stands in the table, so every finding must.
@@ -260,7 +277,8 @@ fn a_check_mode_that_is_not_understood_is_refused_and_never_taken_for_no() {
             ("0", false),
             ("\"no\"", false),
         ] {
-            let (_, context) = params::parse(format!(r#"{{"{key}": {value}}}"#).as_bytes()).unwrap();
+            let (_, context) =
+                params::parse(format!(r#"{{"{key}": {value}}}"#).as_bytes(), FEATURES).unwrap();
             let flag = if key == "_ansible_diff" { context.diff } else { context.check_mode };
             assert_eq!(flag, want, "{key} {value}");
         }
@@ -332,7 +350,7 @@ fn the_known_names_are_listed_once() {
 fn parameters_that_are_too_large_are_refused_and_never_cut() {
     let mut json = br#"{"mpm": "event"}"#.to_vec();
     json.resize(16 << 20, b' ');
-    assert!(params::parse(&json).is_ok());
+    assert!(params::parse(&json, FEATURES).is_ok());
     json.push(b' ');
     assert!(errors(&json)[0].1.contains("larger than 16 MiB"));
 }

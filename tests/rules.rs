@@ -777,7 +777,7 @@ fn nothing_is_refused_for_memory_while_the_need_of_a_worker_is_unknown() {
 /// Whatever httpd refuses or corrects, a rule says so; so no set of numbers gets past the table.
 mod nothing_gets_past {
     use super::*;
-    use apache_tuning::httpd::directives::{self, Group};
+    use apache_tuning::httpd::core_directives;
     use proptest::prelude::*;
 
     fn number() -> impl Strategy<Value = i64> {
@@ -794,7 +794,7 @@ mod nothing_gets_past {
         fn what_httpd_would_change_is_always_told(
             mpm in prop::sample::select(Mpm::ALL.to_vec()),
             values in prop::collection::btree_map(prop::sample::select(
-                directives::group(Group::Mpm).map(|row| (row.name, row.key)).collect::<Vec<_>>()), number(), 0..6),
+                core_directives::mpm_rows().map(|row| (row.name, row.key)).collect::<Vec<_>>()), number(), 0..6),
         ) {
             let settings: serde_json::Map<_, _> =
                 values.iter().map(|((_, key), value)| ((*key).to_owned(), json!(value))).collect();

@@ -10,7 +10,7 @@ use apache_tuning::facts::Running;
 use apache_tuning::facts::disk::Disk;
 use apache_tuning::facts::process;
 use apache_tuning::httpd::Mpm;
-use apache_tuning::httpd::directives::{DIRECTIVES, Group};
+use apache_tuning::httpd::core_directives;
 use apache_tuning::httpd::normalise::Written;
 use serde_json::{Value, json};
 use test_hosts::Host;
@@ -67,7 +67,7 @@ impl Web {
     pub fn numbers(&self) -> Result<Written> {
         let answer = self.ask(&json!({"_ansible_module_name": "webfleet.apache.tuning_info"}))?;
         let effective = answer["effective"].as_object().context("no effective settings")?;
-        let of_mpm = DIRECTIVES.iter().filter(|row| row.group == Group::Mpm);
+        let of_mpm = core_directives::mpm_rows();
         Ok(of_mpm
             .filter_map(|row| Some((row.name, effective.get(row.name)?["used"].as_str()?.to_owned())))
             .collect())

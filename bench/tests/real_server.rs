@@ -89,6 +89,7 @@ fn descriptors(mpm: Mpm, lines: &str) -> (usize, u64) {
         built_in: Vec::new(),
         defines: Vec::new(),
         environment: std::collections::BTreeMap::new(),
+        table: &apache_tuning::registry::TABLE,
     };
     let counted = capacity::Server::of(mpm, Version::NEWEST_KNOWN, &read(&files, &start)).extra_files;
     let is_server =

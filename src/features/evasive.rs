@@ -1,16 +1,141 @@
 //! mod_evasive: three programs with one name. The `LoadModule` line found on the host and the program it loads
 //! decide symbol, guard and dialect.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::blocks::{self, argument};
-use crate::httpd::directives::{self, Group};
-use crate::params::Evasive;
+use crate::distro::Layout;
+use crate::feature::{self, Feature, Host, Module, Place, Want, Writes};
+use crate::httpd::Mpm;
+use crate::httpd::directives::{Directive, Group, Loaded, Parser, is_evasive};
+use crate::plan::{finding, switch};
+use crate::report::Severity;
 use crate::tree::Files;
 
-/// The name of this feature's block.
-pub const BLOCK: &str = "evasive";
+/// The name of this feature's parameters and block.
+pub const NAME: &str = "evasive";
+
+/// The group of its directives.
+pub const GROUP: Group = Group(NAME);
+
+/// Tells whether it is the 2.x line's, whose identifier has no number.
+fn is_second(identifier: &str) -> bool {
+    identifier == "evasive_module"
+}
+
+fn is_first(identifier: &str) -> bool {
+    is_evasive(identifier) && !is_second(identifier)
+}
+
+const fn directive(name: &'static str, parser: Parser) -> Directive {
+    Directive::new(name, GROUP, parser).in_vhosts().module(is_evasive).process_wide(is_first)
+}
+
+const fn number(name: &'static str, default: fn(Mpm, &dyn Loaded) -> &'static str) -> Directive {
+    directive(name, Parser::Strtol0).default(default).positive()
+}
+
+const fn status(name: &'static str, module: fn(&str) -> bool) -> Directive {
+    directive(name, Parser::Strtol0).default(|_, _| "403").module(module)
+}
+
+crate::parameters! {
+    // Defaults: the heads of `mod_evasive20.c` and of `mod_evasive.c` of the 2.x line.
+    /// mod_evasive's settings, in the dialect of the build found on the host. A key that is left out stays as it stands; one
+    /// that is taken out of the task again gives back what stood before.
+    pub struct Evasive {
+        /// Whether mod_evasive protects this server. Left out, it stays as it stands.
+        enabled: bool => [
+            directive("DOSEnabled", Parser::Text).default(|_, _| "false").module(is_second)
+        ];
+        /// Size of the hash table. `DOSHashTableSize`. Left out, it stays as it stands.
+        hash_table_size: i64 => [
+            number("DOSHashTableSize", |_, loaded| if loaded.any_module(&is_second) { "3079" } else { "3097" })
+        ];
+        /// Requests for one page within `page_interval` before a client is blocked. `DOSPageCount`. Left out, it stays as
+        /// it stands.
+        page_count: i64 => [
+            number("DOSPageCount", |_, _| "2")
+        ];
+        /// Requests for the whole site within `site_interval` before a client is blocked. `DOSSiteCount`. Left out, it
+        /// stays as it stands.
+        site_count: i64 => [
+            number("DOSSiteCount", |_, _| "50")
+        ];
+        /// Idle seconds after which the page counter starts again. `DOSPageInterval`. Left out, it stays as it stands.
+        page_interval: i64 => [
+            number("DOSPageInterval", |_, _| "1")
+        ];
+        /// Idle seconds after which the site counter starts again. `DOSSiteInterval`. Left out, it stays as it stands.
+        site_interval: i64 => [
+            number("DOSSiteInterval", |_, _| "1")
+        ];
+        /// Seconds for which a client stays blocked; each request starts them again. `DOSBlockingPeriod`. Left out, it
+        /// stays as it stands.
+        blocking_period: i64 => [
+            number("DOSBlockingPeriod", |_, _| "10")
+        ];
+        /// HTTP status of a blocked request, where the build has a directive for it. Left out, it stays as it stands.
+        http_status: i64 => [
+            status("DOSHTTPResponseCode", is_first),
+            status("DOSHTTPStatus", is_second).more_words(),
+            status("DOSBlockingHttpResponse", |identifier| identifier == "evasive24_module")
+        ];
+        /// Address that is mailed when a client is first blocked. `DOSEmailNotify`. Left out, it stays as it stands.
+        email_notify: String => [
+            directive("DOSEmailNotify", Parser::Text)
+        ];
+        /// Command run when a client is first blocked, with exactly one `%s` for its address. `DOSSystemCommand`. Left
+        /// out, it stays as it stands.
+        system_command: String => [
+            directive("DOSSystemCommand", Parser::Text)
+        ];
+        /// Directory of the lock files; writable by the web server's user alone. `DOSLogDir`. Left out, it stays as it
+        /// stands.
+        log_dir: String => [
+            directive("DOSLogDir", Parser::Text).default(|_, _| "/tmp")
+        ];
+        /// Addresses never blocked. `DOSWhitelist`. Left out, it stays as it stands.
+        whitelist: Vec<String> => [
+            directive("DOSWhitelist", Parser::Iterate)
+        ];
+    }
+}
+
+/// The directives of all builds that no parameter sets.
+const WATCHED: &[Directive] = &[
+    directive("DOSWhitelistUri", Parser::Iterate).module(is_second),
+    directive("DOSBlocklistUri", Parser::Iterate).module(is_second),
+];
+
+/// mod_evasive, whatever its generation.
+static MODULE: Module = Module { package, ..Module::stock("evasive", is_evasive) };
+
+fn package(layout: &Layout) -> &'static str {
+    match layout.name {
+        "debian" => "libapache2-mod-evasive",
+        "suse" => "apache2-mod_evasive",
+        "freebsd" => "ap24-mod_evasive",
+        "gentoo" => "www-apache/mod_evasive",
+        _ => "mod_evasive",
+    }
+}
+
+/// The feature.
+pub static EVASIVE: Feature = Feature {
+    name: NAME,
+    doc: "mod_evasive, in the dialect of the build found on the host. Left out, what stands stays.",
+    fields: Evasive::FIELDS,
+    directives: Evasive::DIRECTIVES,
+    watched: WATCHED,
+    module: Some(&MODULE),
+    writes: Writes::ModuleFile,
+    parse: feature::parse::<Evasive>,
+    #[cfg(feature = "schema")]
+    schema: schemars::SchemaGenerator::into_root_schema_for::<Evasive>,
+    look: |place| installed(place).map(|build| Box::new(build) as Box<dyn std::any::Any>),
+    want,
+    takes_over: inside,
+};
 
 /// Which of the incompatible programs a build is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,64 +201,59 @@ pub fn build(files: &dyn Files, load: &[u8], server_root: &Path) -> Option<Build
     Some(Build { symbol, program, generation, status_directive })
 }
 
-/// Returns the directives that are asked for, in table order, with their values; `DOSWhitelist` once an address.
-pub fn wanted(evasive: &Evasive, build: &Build) -> Vec<(&'static str, String)> {
-    let mut lines = Vec::new();
-    if build.generation == Generation::Two
-        && let Some(enabled) = evasive.enabled
-    {
-        lines.push(("DOSEnabled", enabled.to_string()));
+/// Returns the build that is installed here, loaded or not.
+fn installed(place: &Place<'_>) -> Option<Build> {
+    let found = switch::loadable(place, &MODULE)?;
+    let line = format!("LoadModule {} {}", found.identifier, found.program);
+    build(place.files, line.as_bytes(), &place.site.server_root)
+}
+
+fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) {
+    let Some(evasive) = (group as &dyn std::any::Any).downcast_ref::<Evasive>() else { return };
+    let layout = host.place.site.layout;
+    let Some(build) = host.looks.get::<Build>() else {
+        if evasive.enabled != Some(false) {
+            let package = package(layout);
+            want.findings.push(finding(
+                "EV-026",
+                Severity::Error,
+                ("evasive", "present"),
+                format!(
+                    "mod_evasive is not installed: no file {} loads it",
+                    switch::usual_file(host.place.site, &MODULE).display()
+                ),
+                format!("install the package {package} first"),
+            ));
+        }
+        return;
+    };
+    if let (Some(status), None) = (evasive.http_status, build.status_directive) {
+        want.findings.push(finding(
+            "EV-005",
+            Severity::Error,
+            ("evasive.http_status", &status.to_string()),
+            format!(
+                "this build of mod_evasive ({}) has no directive for the status: it always answers 403",
+                build.symbol
+            ),
+            "leave evasive.http_status out".to_owned(),
+        ));
     }
-    let numbers = [
-        ("DOSHashTableSize", evasive.hash_table_size),
-        ("DOSPageCount", evasive.page_count),
-        ("DOSSiteCount", evasive.site_count),
-        ("DOSPageInterval", evasive.page_interval),
-        ("DOSSiteInterval", evasive.site_interval),
-        ("DOSBlockingPeriod", evasive.blocking_period),
-    ];
-    lines.extend(numbers.into_iter().filter_map(|(name, value)| Some((name, value?.to_string()))));
-    if let (Some(directive), Some(status)) = (build.status_directive, evasive.http_status) {
-        lines.push((directive, status.to_string()));
-    }
-    let texts = [
-        ("DOSEmailNotify", &evasive.email_notify),
-        ("DOSSystemCommand", &evasive.system_command),
-        ("DOSLogDir", &evasive.log_dir),
-    ];
-    lines.extend(texts.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
-    lines.extend(evasive.whitelist.iter().flatten().map(|address| ("DOSWhitelist", address.clone())));
-    lines
-}
-
-/// Returns the lines that set them, under a guard that this build matches.
-pub fn body(evasive: &Evasive, build: &Build) -> String {
-    let mut text = format!("<IfModule {}>\n", build.symbol);
-    for (name, value) in wanted(evasive, build) {
-        let _ = writeln!(text, "    {name:<24} {}", argument(&value));
-    }
-    text.push_str("</IfModule>\n");
-    text
-}
-
-/// Returns the parameter that a directive belongs to.
-fn key_of(word: &[u8]) -> Option<&'static str> {
-    directives::find(word).filter(|row| row.group == Group::Evasive && !row.key.is_empty()).map(|row| row.key)
-}
-
-/// Tells whether a line of this directive makes room for `wanted`: it sets what one of those sets, under whatever name.
-pub fn makes_room(word: &[u8], wanted: &[(&'static str, String)]) -> bool {
-    key_of(word).is_some_and(|key| wanted.iter().any(|(name, _)| key_of(name.as_bytes()) == Some(key)))
-}
-
-/// Tells whether a line of this directive made room for the block in `text`.
-pub fn made_room(word: &[u8], text: &[u8]) -> bool {
-    key_of(word).is_some_and(|key| blocks::first_words(text, BLOCK).any(|set| key_of(set) == Some(key)))
-}
-
-/// Tells whether the block in `text` sets something that is not asked for any more.
-pub fn lets_go(text: &[u8], wanted: &[(&'static str, String)]) -> bool {
-    blocks::first_words(text, BLOCK).any(|word| key_of(word).is_some() && !makes_room(word, wanted))
+    let spoken = |row: &Directive| match row.key {
+        "enabled" => build.generation == Generation::Two,
+        "http_status" => build.status_directive == Some(row.name),
+        _ => true,
+    };
+    want.given_in(&EVASIVE, group, spoken);
+    want.guard = Some(build.symbol.clone());
+    want.module = evasive.enabled;
+    want.idle = Some(finding(
+        "EV-027",
+        Severity::Warning,
+        ("evasive", "values"),
+        "mod_evasive is not enabled, so these values protect nothing yet".to_owned(),
+        "set evasive.enabled: true".to_owned(),
+    ));
 }
 
 /// Tells whether lines inside this section are, or with another build were, mod_evasive's settings: a guard that

@@ -1,31 +1,50 @@
 //! Persistent connections of the main server.
 
-use std::fmt::Write as _;
+use crate::feature::{self, Feature, Host, Want, Writes};
+use crate::httpd::directives::{Directive, Group, Parser};
 
-use super::blocks::argument;
-use crate::params::KeepAlive;
+/// The name of this feature's parameters and block.
+pub const NAME: &str = "keepalive";
 
-/// The name of this feature's block.
-pub const BLOCK: &str = "keepalive";
+/// The group of its directives.
+pub const GROUP: Group = Group(NAME);
 
-/// Returns the directives that are asked for, by canonical name, with their value as httpd shall read it.
-pub fn wanted(keepalive: &KeepAlive) -> Vec<(&'static str, String)> {
-    let flag = |on: bool| if on { "On" } else { "Off" }.to_owned();
-    [
-        ("KeepAlive", keepalive.enabled.map(flag)),
-        ("KeepAliveTimeout", keepalive.timeout.clone()),
-        ("MaxKeepAliveRequests", keepalive.max_requests.map(|value| value.to_string())),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect()
+const fn directive(name: &'static str, parser: Parser) -> Directive {
+    Directive::new(name, GROUP, parser).in_vhosts()
 }
 
-/// Returns the lines that set them.
-pub fn body(keepalive: &KeepAlive) -> String {
-    let mut text = String::new();
-    for (name, value) in wanted(keepalive) {
-        let _ = writeln!(text, "{name:<24} {}", argument(&value));
+crate::parameters! {
+    // Defaults: `include/httpd.h`.
+    /// Persistent connections of the main server. A key that is left out stays as it stands; one that is taken out of the
+    /// task again gives back what stood before.
+    pub struct KeepAlive {
+        /// Whether a connection may carry more than one request. `KeepAlive`. Left out, it stays as it stands.
+        enabled: bool => [directive("KeepAlive", Parser::Flag).default(|_, _| "On")];
+        /// How long an idle connection waits for the next request: `5`, `5s`, `500ms`. `KeepAliveTimeout`. Left out, it
+        /// stays as it stands.
+        timeout: String => [directive("KeepAliveTimeout", Parser::Duration).default(|_, _| "5")];
+        /// Requests a connection may carry; 0 is no limit. `MaxKeepAliveRequests`. Left out, it stays as it stands.
+        max_requests: i64 => [directive("MaxKeepAliveRequests", Parser::Atoi).default(|_, _| "100")];
     }
-    text
+}
+
+/// The feature.
+pub static KEEPALIVE: Feature = Feature {
+    name: NAME,
+    doc: "Persistent connections of the main server. Left out, what stands stays.",
+    fields: KeepAlive::FIELDS,
+    directives: KeepAlive::DIRECTIVES,
+    watched: &[],
+    module: None,
+    writes: Writes::DropIn,
+    parse: feature::parse::<KeepAlive>,
+    #[cfg(feature = "schema")]
+    schema: schemars::SchemaGenerator::into_root_schema_for::<KeepAlive>,
+    look: |_| None,
+    want,
+    takes_over: |_| false,
+};
+
+fn want(group: &dyn crate::parameters::Group, _: &Host<'_>, want: &mut Want) {
+    want.given(&KEEPALIVE, group);
 }

@@ -4,27 +4,22 @@ use std::fmt::Write as _;
 
 use super::blocks;
 use crate::httpd::Mpm;
-use crate::httpd::directives::{self, Group};
+use crate::httpd::core_directives;
 
 /// The name of this feature's block.
 pub const BLOCK: &str = "mpm";
 
-/// Directives that are each for themselves: one that is not asked for stays as it stands.
-const EACH_FOR_ITSELF: [&str; 5] =
-    ["MaxConnectionsPerChild", "ThreadStackSize", "MaxMemFree", "ListenBacklog", "GracefulShutdownTimeout"];
-
 /// Tells whether a directive is one of the sizes. They are one set, because httpd makes them fit each other: where one
 /// is asked for, one that is left out is not written, and httpd's default counts.
 pub fn is_size(directive: &str) -> bool {
-    !EACH_FOR_ITSELF.contains(&directive)
-        && directives::named(directive).is_some_and(|row| row.group == Group::Mpm)
+    core_directives::find(directive.as_bytes()).is_some_and(|row| row.one_set)
 }
 
 /// Tells whether a line of this directive makes room for `settings`: it is a size, or it is asked for.
 pub fn makes_room(word: &[u8], settings: &[(&'static str, i64)]) -> bool {
-    directives::find(word).is_some_and(|row| {
-        row.group == Group::Mpm && (is_size(row.name) || settings.iter().any(|(name, _)| *name == row.name))
-    })
+    core_directives::mpm_rows()
+        .find(|row| row.is(word))
+        .is_some_and(|row| row.one_set || settings.iter().any(|(name, _)| *name == row.name))
 }
 
 /// Tells whether the block in `text` sets something that stood for itself before and is not asked for any more.
@@ -37,7 +32,7 @@ pub fn lets_go(text: &[u8], settings: &[(&'static str, i64)]) -> bool {
 pub fn body(mpm: Mpm, settings: &[(&'static str, i64)]) -> String {
     let mut text = format!("<IfModule {}>\n", mpm.module());
     for (name, value) in settings {
-        if directives::find(name.as_bytes()).is_some_and(|row| row.mpms.contains(&mpm)) {
+        if core_directives::find(name.as_bytes()).is_some_and(|row| row.mpms.contains(&mpm)) {
             let _ = writeln!(text, "    {name:<24} {value}");
         }
     }
@@ -47,7 +42,7 @@ pub fn body(mpm: Mpm, settings: &[(&'static str, i64)]) -> String {
 
 /// Tells whether a directive is one of the MPM's numbers, in any case and under its older name.
 pub fn ours(word: &[u8]) -> bool {
-    directives::find(word).is_some_and(|row| row.group == Group::Mpm)
+    core_directives::mpm_rows().any(|row| row.is(word))
 }
 
 /// Tells whether lines inside this section are read under `mpm`.
@@ -82,7 +77,7 @@ pub fn give_back(
     (stock, shared): (&[(&str, &str)], bool),
 ) -> Vec<u8> {
     let in_section = |section: &[u8]| inside(mpm, section);
-    let name = |line: &[u8]| directives::find(blocks::first_word(line)).map(|row| row.name);
+    let name = |line: &[u8]| core_directives::find(blocks::first_word(line)).map(|row| row.name);
     let set: Vec<_> = blocks::managed(rest, BLOCK, ours, in_section)
         .into_iter()
         .map(|(line, _)| name(&rest[line]))

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::inventory::PREFIX;
 use crate::params::{self, Asked, Params};
+use crate::registry::FEATURES;
 
 /// Variables of the playbooks that are no parameters of the module.
 const PLAYBOOK_VARIABLES: &[&str] = &[
@@ -109,7 +110,7 @@ impl DesiredStates {
 
 /// Reads parameters as the module does.
 fn read_desired(text: &str) -> Desired {
-    match params::parse(text.as_bytes()) {
+    match params::parse(text.as_bytes(), FEATURES) {
         Ok((Asked::Tuning(params), _)) => Desired::Params(params),
         Ok((Asked::Info(_), _)) => Desired::Invalid("these are parameters of tuning_info".to_owned()),
         Err(refused) => {
@@ -149,7 +150,7 @@ mod tests {
         assert_eq!(states.of_host(&vars(&[("apache_tuning_soak", 3.into())])), plain);
         let Some(Desired::Params(params)) = states.get(event) else { panic!() };
         assert_eq!(params.mpm.unwrap().name(), "event");
-        assert!(params.keepalive.is_some());
+        assert!(params.groups.has("keepalive"));
     }
 
     #[test]

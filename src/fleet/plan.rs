@@ -211,7 +211,8 @@ fn missing(facts: &HostFacts, record: &Record, params: &Params) -> Option<String
     {
         names.push("php".to_owned());
     }
-    if params.state == State::Present && params.evasive.is_some() && facts.modules.is_none() {
+    let switches_modules = params.groups.iter().any(|(feature, _)| feature.module.is_some());
+    if params.state == State::Present && switches_modules && facts.modules.is_none() {
         names.push("modules".to_owned());
     }
     if params.capacity.is_some() {

@@ -342,14 +342,16 @@ fn load_lines(
     if let Some(program) = evasive_program(facts) {
         files = files.file(format!("{}/{programs}/mod_evasive.so", layout.server_root), program);
     }
-    let own_evasive_file = layout.evasive_file != layout.drop_in;
+    let evasive_file = layout.module_conf.replace("{module}", "evasive");
+    let evasive_load = layout.module_load.first().map(|pattern| pattern.replace("{module}", "evasive"));
+    let own_evasive_file = evasive_file != layout.drop_in;
     if let Some(load) = &evasive {
-        if layout.evasive_load == layout.evasive_file {
-            files = files.file(format!("{dir}/{}", layout.evasive_file), format!("{load}{}", lines.evasive));
+        if evasive_load.as_ref() == Some(&evasive_file) {
+            files = files.file(format!("{dir}/{evasive_file}"), format!("{load}{}", lines.evasive));
         } else {
             modules.push_str(load);
             if own_evasive_file {
-                files = files.file(format!("{dir}/{}", layout.evasive_file), &lines.evasive);
+                files = files.file(format!("{dir}/{evasive_file}"), &lines.evasive);
             }
         }
     }
@@ -418,7 +420,7 @@ fn variables(
     if let Some(program) = evasive_program(facts) {
         files = files
             .file("/usr/lib64/apache2/mod_evasive24.so", program)
-            .file(format!("{dir}/{}", layout.evasive_file), &lines.evasive);
+            .file(format!("{dir}/{}", layout.module_conf.replace("{module}", "evasive")), &lines.evasive);
     }
     let main = format!(
         "Include {dir}/{}\n<IfDefine !SYSCONFIG>\n  Include {dir}/sysconfig.d/loadmodule.conf\n</IfDefine>\n\

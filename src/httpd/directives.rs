@@ -1,10 +1,7 @@
-//! The directives this tool manages or watches: one row each, from which reading, effective values, defaults,
-//! corrections and the need of a restart follow.
-//!
-//! Source: the command tables of httpd 2.4 (`server/core.c`, `include/ap_listen.h`, `server/mpm/*/*.c`) and of
-//! mod_evasive 1.10.1 and 2.4.0.
+//! What is known of a directive: one row, from which reading, effective values, defaults, corrections and the need of
+//! a restart follow. The rows themselves stand in [`super::core_directives`] and with the features that set them.
 
-use super::{Mpm, Version};
+use super::{Mpm, Version, hash};
 
 /// How httpd turns the text of a value into a number or a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +16,7 @@ pub enum Parser {
     Duration,
     /// `On` or `Off`, further words ignored.
     Flag,
-    /// `strtol` base 0, as mod_evasive reads its numbers.
+    /// `strtol` base 0: octal and hexadecimal too.
     Strtol0,
     /// A list of words, repeatable.
     Iterate,
@@ -29,17 +26,15 @@ pub enum Parser {
     Text,
 }
 
-/// Which group of parameters a directive belongs to.
+/// Which group of parameters a directive belongs to: the group's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Group {
-    /// `settings`: the multi-processing module's own numbers.
-    Mpm,
-    /// `keepalive`.
-    KeepAlive,
-    /// `evasive`: mod_evasive, every generation.
-    Evasive,
-    /// Watched because rules need it, never written: `Timeout`, `RequestReadTimeout`, HTTP/2's numbers.
-    Watched,
+pub struct Group(pub &'static str);
+
+impl Group {
+    /// The multi-processing module's own numbers.
+    pub const MPM: Self = Self("settings");
+    /// Watched because rules need it, never written: HTTP/2's numbers, the sizes of sockets.
+    pub const WATCHED: Self = Self("");
 }
 
 /// What brings a changed value into a running server.
@@ -76,7 +71,7 @@ pub struct Directive {
     pub name: &'static str,
     /// Older spelling that writes the same variable.
     pub alias: Option<&'static str>,
-    /// The parameter's key, in `settings`, `keepalive` or `evasive`; empty where it cannot be set.
+    /// The parameter's key in its group; empty where it cannot be set.
     pub key: &'static str,
     /// The group it belongs to.
     pub group: Group,
@@ -98,13 +93,13 @@ pub struct Directive {
     pub default: fn(Mpm, &dyn Loaded) -> &'static str,
     /// Whether the default counts too where the number is not above zero.
     pub positive: bool,
+    /// Whether it is worked out from a load.
+    pub sized: bool,
+    /// Whether it is one of the sizes that are one set: where one is asked for, one that is left out is not written.
+    pub one_set: bool,
     /// What brings a changed value into a running server.
     pub takes: Takes,
 }
-
-const E: &[Mpm] = &[Mpm::Event];
-const EW: &[Mpm] = &[Mpm::Event, Mpm::Worker];
-const P: &[Mpm] = &[Mpm::Prefork];
 
 impl Directive {
     /// Returns the row of a directive that only the main server may have, under any MPM.
@@ -123,6 +118,8 @@ impl Directive {
             process_wide: |_| false,
             default: |_, _| "",
             positive: false,
+            sized: false,
+            one_set: false,
             takes: Takes::Reload,
         }
     }
@@ -187,10 +184,31 @@ impl Directive {
         Self { positive: true, ..self }
     }
 
+    /// Says that it is one of the sizes that are one set, each worked out from a load.
+    #[must_use]
+    pub const fn size(self) -> Self {
+        Self { one_set: true, sized: true, ..self }
+    }
+
+    /// Says that it is worked out from a load, and each for itself.
+    #[must_use]
+    pub const fn sized(self) -> Self {
+        Self { sized: true, ..self }
+    }
+
     /// Says what brings a changed value into a running server.
     #[must_use]
     pub const fn takes(self, takes: Takes) -> Self {
         Self { takes, ..self }
+    }
+
+    /// Returns a word of a parameter as httpd reads it: booleans are `On` and `Off` where it takes those.
+    pub fn spelled<'w>(&self, word: &'w str) -> &'w str {
+        match (self.parser, word) {
+            (Parser::Flag, "true") => "On",
+            (Parser::Flag, "false") => "Off",
+            _ => word,
+        }
     }
 
     /// Tells whether a name is the directive's or its older alias, in any case, as httpd compares names.
@@ -210,142 +228,101 @@ impl Directive {
     }
 }
 
-const fn mpm(
-    name: &'static str,
-    key: &'static str,
-    default: fn(Mpm, &dyn Loaded) -> &'static str,
-) -> Directive {
-    Directive::new(name, Group::Mpm, Parser::Atoi).key(key).default(default)
-}
-
-const fn keepalive(name: &'static str, key: &'static str, parser: Parser) -> Directive {
-    Directive::new(name, Group::KeepAlive, parser).key(key).in_vhosts()
-}
-
-const fn evasive(name: &'static str, key: &'static str, parser: Parser) -> Directive {
-    Directive::new(name, Group::Evasive, parser)
-        .key(key)
-        .in_vhosts()
-        .module(is_evasive)
-        .process_wide(|identifier| is_evasive(identifier) && !is_second(identifier))
-}
-
-const fn evasive_number(
-    name: &'static str,
-    key: &'static str,
-    default: fn(Mpm, &dyn Loaded) -> &'static str,
-) -> Directive {
-    evasive(name, key, Parser::Strtol0).default(default).positive()
-}
-
 /// Tells whether a module identifier is one of mod_evasive's: `evasive20_module`, `evasive24_module`,
 /// `evasive_module`.
 pub fn is_evasive(identifier: &str) -> bool {
     identifier.starts_with("evasive") && identifier.ends_with("_module")
 }
 
-/// Tells whether it is the 2.x line's, whose identifier has no number.
-fn is_second(identifier: &str) -> bool {
-    identifier == "evasive_module"
+/// How many slots a table has: a few times the names that matter, so that most others meet an empty one.
+const SLOTS: usize = 1024;
+
+/// Every directive that is managed or watched, found by its name.
+pub struct Table {
+    rows: &'static [&'static Directive],
+    /// The names that matter, by the upper bits of their hash, else in the next slot that was free: with the hash, one
+    /// more than the index of the row, which may have two names.
+    slots: [(u64, u16); SLOTS],
 }
 
-const fn watched(name: &'static str) -> Directive {
-    Directive::new(name, Group::Watched, Parser::Atoi)
+impl Table {
+    /// Makes a table; done when the program is built.
+    pub const fn new(rows: &'static [&'static Directive]) -> Self {
+        const fn add(slots: &mut [(u64, u16); SLOTS], name: &str, index: usize) {
+            assert!(index < SLOTS / 4, "the table is too full to be searched quickly");
+            let hash = hash::of(name.as_bytes());
+            let mut slot = first_slot(hash);
+            while slots[slot].1 != 0 {
+                slot = (slot + 1) % SLOTS;
+            }
+            #[allow(clippy::cast_possible_truncation)]
+            let number = index as u16 + 1;
+            slots[slot] = (hash, number);
+        }
+        let mut slots = [(0, 0); SLOTS];
+        let mut index = 0;
+        while index < rows.len() {
+            add(&mut slots, rows[index].name, index);
+            if let Some(alias) = rows[index].alias {
+                add(&mut slots, alias, index);
+            }
+            index += 1;
+        }
+        Self { rows, slots }
+    }
+
+    /// Returns the rows in the order in which files and results show them.
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = &'static Directive> + '_ {
+        self.rows.iter().copied()
+    }
+
+    /// Returns the row of a directive by its name or its older alias, in any case, as httpd compares names.
+    pub fn find(&self, name: &[u8]) -> Option<&'static Directive> {
+        self.find_hashed(name, hash::of(name))
+    }
+
+    /// Returns what [`Self::find`] does, the hash of the name being given.
+    pub fn find_hashed(&self, name: &[u8], hash: u64) -> Option<&'static Directive> {
+        let mut slot = first_slot(hash);
+        loop {
+            let (known, number) = self.slots[slot];
+            let index = usize::from(number).checked_sub(1)?;
+            if known == hash {
+                return self.rows.get(index).copied().filter(|row| row.is(name));
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+    }
+
+    /// Returns the row of a directive by its canonical name.
+    pub fn named(&self, name: &str) -> Option<&'static Directive> {
+        self.find(name.as_bytes()).filter(|row| row.name == name)
+    }
 }
 
-const fn http2(name: &'static str) -> Directive {
-    Directive::new(name, Group::Watched, Parser::Raw)
-        .in_vhosts()
-        .module(|identifier| identifier == "http2_module")
+const fn first_slot(hash: u64) -> usize {
+    (hash >> 54) as usize % SLOTS
 }
 
-/// Every directive managed or watched, in the order in which files and results show them.
-pub const DIRECTIVES: &[Directive] = &[
-    // The MPM's. Defaults: `*_pre_config` of the MPMs and the `DEFAULT_*` constants beside them.
-    mpm("StartServers", "start_servers", |mpm, _| if mpm.threaded() { "3" } else { "5" }),
-    mpm("ServerLimit", "server_limit", |mpm, _| if mpm.threaded() { "16" } else { "256" })
-        .takes(Takes::Restart),
-    mpm("ThreadLimit", "thread_limit", |_, _| "64").mpms(EW).takes(Takes::Restart),
-    mpm("ThreadsPerChild", "threads_per_child", |_, _| "25").mpms(EW),
-    mpm("MaxRequestWorkers", "max_request_workers", |mpm, _| if mpm.threaded() { "400" } else { "256" })
-        .alias("MaxClients"),
-    mpm("MinSpareThreads", "min_spare_threads", |_, _| "75").mpms(EW),
-    mpm("MaxSpareThreads", "max_spare_threads", |_, _| "250").mpms(EW),
-    mpm("MinSpareServers", "min_spare_servers", |_, _| "5").mpms(P),
-    mpm("MaxSpareServers", "max_spare_servers", |_, _| "10").mpms(P),
-    Directive::new("AsyncRequestWorkerFactor", Group::Mpm, Parser::Strtod)
-        .key("async_request_worker_factor")
-        .default(|_, _| "2")
-        .mpms(E),
-    mpm("MaxConnectionsPerChild", "max_connections_per_child", |_, _| "0").alias("MaxRequestsPerChild"),
-    Directive::new("ThreadStackSize", Group::Mpm, Parser::Strtol)
-        .key("thread_stack_size")
-        .default(|_, _| "0"),
-    Directive::new("MaxMemFree", Group::Mpm, Parser::Strtol).key("max_mem_free").default(|_, _| "2048"),
-    mpm("ListenBacklog", "listen_backlog", |_, _| "511").takes(Takes::Socket),
-    mpm("GracefulShutdownTimeout", "graceful_shutdown_timeout", |_, _| "0"),
-    // Defaults: `include/httpd.h`.
-    keepalive("KeepAlive", "enabled", Parser::Flag).default(|_, _| "On"),
-    keepalive("KeepAliveTimeout", "timeout", Parser::Duration).default(|_, _| "5"),
-    keepalive("MaxKeepAliveRequests", "max_requests", Parser::Atoi).default(|_, _| "100"),
-    // Defaults: the heads of `mod_evasive20.c` and `mod_evasive.c` of the 2.x line.
-    evasive("DOSEnabled", "enabled", Parser::Text).default(|_, _| "false").module(is_second),
-    evasive_number("DOSHashTableSize", "hash_table_size", |_, loaded| {
-        if loaded.any_module(&is_second) { "3079" } else { "3097" }
-    }),
-    evasive_number("DOSPageCount", "page_count", |_, _| "2"),
-    evasive_number("DOSSiteCount", "site_count", |_, _| "50"),
-    evasive_number("DOSPageInterval", "page_interval", |_, _| "1"),
-    evasive_number("DOSSiteInterval", "site_interval", |_, _| "1"),
-    evasive_number("DOSBlockingPeriod", "blocking_period", |_, _| "10"),
-    evasive("DOSHTTPResponseCode", "http_status", Parser::Strtol0)
-        .default(|_, _| "403")
-        .module(|identifier| is_evasive(identifier) && !is_second(identifier)),
-    evasive("DOSHTTPStatus", "http_status", Parser::Strtol0)
-        .default(|_, _| "403")
-        .module(is_second)
-        .more_words(),
-    evasive("DOSBlockingHttpResponse", "http_status", Parser::Strtol0)
-        .default(|_, _| "403")
-        .module(|identifier| identifier == "evasive24_module"),
-    evasive("DOSEmailNotify", "email_notify", Parser::Text),
-    evasive("DOSSystemCommand", "system_command", Parser::Text),
-    evasive("DOSLogDir", "log_dir", Parser::Text).default(|_, _| "/tmp"),
-    evasive("DOSWhitelist", "whitelist", Parser::Iterate),
-    evasive("DOSWhitelistUri", "", Parser::Iterate).module(is_second),
-    evasive("DOSBlocklistUri", "", Parser::Iterate).module(is_second),
-    watched("Timeout").in_vhosts(),
-    Directive::new("RequestReadTimeout", Group::Watched, Parser::Raw)
-        .in_vhosts()
-        .module(|identifier| identifier == "reqtimeout_module"),
-    watched("SendBufferSize").takes(Takes::Socket),
-    watched("ReceiveBufferSize").takes(Takes::Socket),
-    watched("ListenCoresBucketsRatio").since(17).takes(Takes::Restart),
-    watched("ListenTCPDeferAccept").since(66),
-    Directive::new("ScoreBoardFile", Group::Watched, Parser::Text).takes(Takes::Restart),
-    http2("H2MinWorkers"),
-    http2("H2MaxWorkers"),
-    http2("H2MaxSessionStreams"),
-    http2("H2WindowSize"),
-    http2("H2StreamMaxMemSize"),
-];
-
-/// Returns the row of a directive by its name or its older alias, in any case, as httpd compares names.
-pub fn find(name: &[u8]) -> Option<&'static Directive> {
-    DIRECTIVES.iter().find(|row| row.is(name))
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Table")
+    }
 }
 
-/// Returns the row of a directive by its canonical name.
-pub fn named(name: &str) -> Option<&'static Directive> {
-    DIRECTIVES.iter().find(|row| row.name == name)
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
 }
 
-/// Returns the rows of one group, in table order.
-pub fn group(group: Group) -> impl Iterator<Item = &'static Directive> {
-    DIRECTIVES.iter().filter(move |row| row.group == group)
-}
+impl Eq for Table {}
 
-/// Returns the number that counts for a directive where no line sets it and nothing but the MPM matters.
-pub fn default_number(name: &str, mpm: Mpm) -> u64 {
-    named(name).and_then(|row| (row.default)(mpm, &NoModules).parse().ok()).unwrap_or_default()
+/// A table of nothing.
+static EMPTY: Table = Table::new(&[]);
+
+impl Default for &'static Table {
+    fn default() -> Self {
+        &EMPTY
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::directives::{DIRECTIVES, Directive, Group, Loaded as _, Parser, named};
+use super::directives::{Directive, Group, Loaded as _, Parser};
 use super::normalise::{Written, normalise_with_buckets};
 use super::numbers::{self, Unit, atoi};
 use super::read::{Configuration, Line, Scope};
@@ -39,7 +39,7 @@ pub fn buckets(configuration: &Configuration, cpus: Option<u64>) -> u32 {
 pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version, cpus: Option<u64>) -> Vec<Value> {
     let mut written = Written::new();
     written.extend(
-        rows(configuration, mpm).filter(|row| row.group == Group::Mpm).filter_map(|row| {
+        rows(configuration, mpm).filter(|row| row.group == Group::MPM).filter_map(|row| {
             Some((row.name, value_of(row, configuration.deciding(row.name, Scope::Main)?)))
         }),
     );
@@ -54,7 +54,7 @@ pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version, cpus
                 None => default(),
             };
             let used = match row.group {
-                Group::Mpm => normal.used.get(row.name).cloned().unwrap_or_else(|| value.clone()),
+                Group::MPM => normal.used.get(row.name).cloned().unwrap_or_else(|| value.clone()),
                 _ => used(row, &value, default),
             };
             let set_at = line.map(|line| (configuration.path(line.file).to_owned(), line.line));
@@ -63,7 +63,7 @@ pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version, cpus
         .collect()
 }
 
-/// The lines of keep-alive or mod_evasive that a virtual host has of its own.
+/// The lines of features that a virtual host has of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnLines<'a> {
     /// Index in [`Configuration::vhosts`].
@@ -72,13 +72,13 @@ pub struct OwnLines<'a> {
     pub lines: Vec<&'a Line>,
 }
 
-/// Returns the virtual hosts that set keep-alive or mod_evasive values of their own, in reading order.
+/// Returns the virtual hosts that set values of features of their own, in reading order.
 pub fn own_lines(configuration: &Configuration) -> Vec<OwnLines<'_>> {
     let mut found: Vec<OwnLines<'_>> = Vec::new();
-    let row_of = |line: &Line| DIRECTIVES.iter().find(|row| row.name == line.directive);
+    let row_of = |line: &Line| configuration.table.named(line.directive);
     for line in &configuration.lines {
         let Scope::Vhost(vhost) = line.scope else { continue };
-        if !row_of(line).is_some_and(|row| matches!(row.group, Group::KeepAlive | Group::Evasive)) {
+        if !row_of(line).is_some_and(|row| !matches!(row.group, Group::MPM | Group::WATCHED)) {
             continue;
         }
         // Virtual hosts do not nest, so that the lines of one stand together.
@@ -95,8 +95,8 @@ pub fn own_lines(configuration: &Configuration) -> Vec<OwnLines<'_>> {
 
 /// Returns the rows of the managed directives that this MPM and the loaded modules know.
 fn rows(configuration: &Configuration, mpm: Mpm) -> impl Iterator<Item = &'static Directive> {
-    DIRECTIVES.iter().filter(move |row| {
-        row.group != Group::Watched
+    configuration.table.rows().filter(move |row| {
+        row.group != Group::WATCHED
             && row.mpms.contains(&mpm)
             && row.module.is_none_or(|module| configuration.any_module(&module))
     })
@@ -104,7 +104,7 @@ fn rows(configuration: &Configuration, mpm: Mpm) -> impl Iterator<Item = &'stati
 
 /// Tells whether a line decides for the whole process wherever it stands.
 pub fn counts_everywhere(configuration: &Configuration, line: &Line) -> bool {
-    named(line.directive).is_some_and(|row| row.counts_everywhere(configuration))
+    configuration.table.named(line.directive).is_some_and(|row| row.counts_everywhere(configuration))
 }
 
 /// Returns the line that decides a directive for the main server. Where a module keeps one value for the whole process,
@@ -173,6 +173,7 @@ mod tests {
             built_in: vec![("core_module".to_owned(), "core.c".to_owned())],
             defines: Vec::new(),
             environment: std::collections::BTreeMap::new(),
+            table: &crate::registry::TABLE,
         };
         read(&files, &start)
     }

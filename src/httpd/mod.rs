@@ -1,9 +1,11 @@
 //! httpd's world: its language, its directives, its arithmetic, its binary.
 
 pub mod binary;
+pub mod core_directives;
 pub mod directives;
 pub mod effective;
 pub mod envvars;
+mod hash;
 pub mod moved;
 pub mod normalise;
 pub mod numbers;

@@ -4,7 +4,8 @@
 //! Compared is what httpd uses, never what is written: a line that goes and a default that is the same move nothing,
 //! and neither do `60` and `1min`.
 
-use super::directives::{DIRECTIVES, Group, Takes, named};
+use super::core_directives;
+use super::directives::{Group, Takes};
 use super::effective::{self, Value};
 use super::numbers::atoi;
 use super::read::{Configuration, Scope};
@@ -40,8 +41,7 @@ pub fn moved_until_restart(before: InForce<'_>, after: InForce<'_>) -> Vec<Moved
         let (before, after) = (before.used(directive), after.used(directive));
         (before != after).then_some(Moved { directive, before, after })
     };
-    DIRECTIVES
-        .iter()
+    core_directives::rows()
         .filter(|row| row.takes > Takes::Reload)
         .map(|row| row.name)
         .filter_map(differs)
@@ -54,7 +54,7 @@ impl InForce<'_> {
         if let Some(value) = self.values.iter().find(|value| value.directive == directive) {
             return value.used.clone();
         }
-        if named(directive).is_some_and(|row| row.group == Group::Mpm) {
+        if core_directives::find(directive.as_bytes()).is_some_and(|row| row.group == Group::MPM) {
             return String::new();
         }
         let line = self.configuration.deciding(directive, Scope::Main);
@@ -77,13 +77,13 @@ impl InForce<'_> {
 mod tests {
     use super::*;
     use crate::httpd::read::Line;
-    use crate::httpd::{Mpm, Version, directives};
+    use crate::httpd::{Mpm, Version};
 
     fn configuration(lines: &[&str]) -> Configuration {
-        let mut configuration = Configuration::default();
+        let mut configuration = Configuration { table: &crate::registry::TABLE, ..Configuration::default() };
         configuration.lines.extend(lines.iter().filter_map(|text| {
             let (written, word) = text.split_once(' ')?;
-            let directive = directives::find(written.as_bytes())?.name;
+            let directive = core_directives::find(written.as_bytes())?.name;
             let words = vec![word.to_owned()];
             Some(Line { directive, written: written.to_owned(), words, file: 0, line: 1, scope: Scope::Main })
         }));

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::directives::{self, NoModules, Parser};
+use super::core_directives;
+use super::directives::{Directive, Group, NoModules, Parser};
 use super::numbers::{self, Atoi};
 use super::{Mpm, Version};
 
@@ -215,9 +216,9 @@ impl Run<'_> {
     /// What happens while the lines are read: unknown names and bad values are refused, numbers are cut.
     fn read_all(&mut self) {
         let mut values = Vec::with_capacity(24);
-        for row in directives::DIRECTIVES {
+        for row in core_directives::rows() {
             let Some(text) = self.written.get(row.name) else {
-                if row.group == directives::Group::Mpm && row.mpms.contains(&self.mpm) {
+                if row.group == Group::MPM && row.mpms.contains(&self.mpm) {
                     let default = (row.default)(self.mpm, &NoModules).to_owned();
                     if row.parser == Parser::Strtod {
                         default.parse().map(|factor| self.normal.sizes.factor = factor).unwrap_or_default();
@@ -253,7 +254,7 @@ impl Run<'_> {
     }
 
     /// Refuses a name that this MPM or version does not know.
-    fn known(&self, row: &directives::Directive) -> Result<(), String> {
+    fn known(&self, row: &Directive) -> Result<(), String> {
         if !row.mpms.contains(&self.mpm) {
             Err(format!("{} is not a directive of the {} MPM", row.name, self.mpm))
         } else if row.is_newer_than(self.version) {
@@ -521,7 +522,7 @@ mod tests {
                     "MRW" => "MaxRequestWorkers",
                     "SS" => "StartServers",
                     "ARWF" => "AsyncRequestWorkerFactor",
-                    _ => directives::find(key.as_bytes()).unwrap().name,
+                    _ => core_directives::find(key.as_bytes()).unwrap().name,
                 };
                 (name, value.to_owned())
             })
@@ -746,7 +747,7 @@ mod tests {
     fn nothing_known_is_left_without_a_value() {
         for mpm in Mpm::ALL {
             let normal = newest(mpm, "");
-            for row in directives::group(directives::Group::Mpm) {
+            for row in core_directives::mpm_rows() {
                 assert_eq!(
                     normal.used.contains_key(row.name),
                     row.mpms.contains(&mpm),

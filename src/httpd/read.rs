@@ -15,7 +15,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::directives::{Loaded, is_evasive};
+use super::directives::{Loaded, Table, is_evasive};
 use super::{Mpm, Version};
 use crate::tree::Files;
 
@@ -38,6 +38,8 @@ pub struct Start {
     pub then: Vec<PathBuf>,
     /// The environment that the start script gives httpd, for `${VAR}`.
     pub environment: BTreeMap<String, String>,
+    /// The directives that are looked for.
+    pub table: &'static Table,
 }
 
 /// Index of a file in [`Configuration::files`].
@@ -65,7 +67,7 @@ pub enum Scope {
     Section,
 }
 
-/// One directive line of interest: a row of [`super::directives::DIRECTIVES`] that httpd really executes.
+/// One directive line of interest: a row of the table that httpd really executes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// The directive, as spelled in the table (`MaxClients` gives `MaxRequestWorkers`).
@@ -175,6 +177,8 @@ pub struct ReadError {
 /// What httpd makes of its configuration files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Configuration {
+    /// The directives that were looked for.
+    pub table: &'static Table,
     /// Every file read, in reading order; a file included twice stands here twice.
     pub files: Vec<ReadFile>,
     /// Modules in load order, those built in first.

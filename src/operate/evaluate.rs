@@ -10,9 +10,11 @@ use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::distro::{self, Instances, ModuleSwitch, Site};
 use crate::facts::version::httpd_version;
 use crate::facts::{Known, Machine, Measured, Running, access, gather, process};
-use crate::features::evasive::{Build, Generation};
+use crate::feature::{Looks, Place};
+use crate::features::evasive::{Build, Evasive, Generation};
 use crate::features::mpm;
-use crate::httpd::directives;
+use crate::httpd::core_directives;
+use crate::httpd::directives::{Group, Parser};
 use crate::httpd::effective::{self, Value};
 use crate::httpd::envvars;
 use crate::httpd::moved::{InForce, Moved, moved_until_restart};
@@ -22,6 +24,7 @@ use crate::httpd::{Mpm, Version};
 use crate::params::{Facts, ModPhp, Params, State};
 use crate::plan::sysconfig::Launch;
 use crate::plan::{self, Ground, Plan, Unreadable, Wish, finding};
+use crate::registry::{FEATURES, TABLE};
 use crate::report::{
     Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity, crowds, worst_first,
 };
@@ -168,9 +171,17 @@ pub fn evaluate(
             (None, Vec::new())
         }
     };
-    let evasive = plan::evasive_build(files, &host.site, &host.configuration);
-    let ground =
-        Ground { files, site: &host.site, version, configuration: &host.configuration, mpm, evasive };
+    let place = Place { files, site: &host.site, configuration: &host.configuration };
+    let looks = Looks::new(FEATURES, &place);
+    let ground = Ground {
+        files,
+        site: &host.site,
+        version,
+        configuration: &host.configuration,
+        mpm,
+        looks: &looks,
+        features: FEATURES,
+    };
     let planned = match params.state {
         State::Present => plan::present(&ground, params, settings.as_deref()),
         State::Absent => plan::absent(&ground),
@@ -220,7 +231,7 @@ pub fn evaluate(
     let in_force = normalise_with_buckets(after_mpm, version, &in_force(&values), buckets);
     let written = written(settings.as_deref(), &values);
     let normal = normalise_with_buckets(after_mpm, version, &written, buckets);
-    let build = ground.evasive.as_ref().map(|(_, build)| build);
+    let build = looks.get::<Build>();
     let context = rules::Context {
         params,
         mpm: after_mpm,
@@ -321,13 +332,13 @@ fn wanted(
     host: &Host,
     memory: &MemoryNeed,
 ) -> Result<(Option<Numbers>, Vec<capacity::Choice>), Box<Finding>> {
-    let given = params.settings.as_ref().map(crate::params::Settings::given);
+    let given = params.settings.as_ref().map(crate::params::Settings::numbers);
     let Some(load) = &params.capacity else { return Ok((given, Vec::new())) };
     let demand = Demand { connections: load.connections, active: load.active };
     let server = Server::of(mpm, host.version(), &host.configuration);
     match capacity::size(demand, server, &host.machine, memory) {
         Ok(proposal) => {
-            let mut settings = proposal.settings().given();
+            let mut settings = proposal.numbers();
             settings.extend(given.into_iter().flatten());
             Ok((Some(settings), proposal.settings))
         }
@@ -357,7 +368,7 @@ fn measured(files: &dyn Files, params: &Params, host: &Host) -> Option<Measured>
 
 /// Looks at the directory that `DOSLogDir` will name.
 fn log_dir(files: &dyn Files, params: &Params, site: &Site) -> Option<rules::LogDir> {
-    let wanted = params.evasive.as_ref()?.log_dir.as_deref()?;
+    let wanted = params.groups.get::<Evasive>()?.log_dir.as_deref()?;
     let path = site.server_root.join(wanted);
     if matches!(files.kind(&path), Ok(Kind::Absent)) {
         return Some(rules::LogDir { exists: false, web_user_writes: false, world_writes: false });
@@ -378,7 +389,7 @@ fn mpm_available(files: &dyn Files, site: &Site, mpm: Mpm) -> Option<bool> {
 
 /// Tells whether the program that mod_evasive mails with is there.
 fn mail_program(files: &dyn Files, params: &Params, build: Option<&Build>) -> Option<bool> {
-    params.evasive.as_ref()?.email_notify.as_ref()?;
+    params.groups.get::<Evasive>()?.email_notify.as_ref()?;
     let program = match build?.generation {
         Generation::One => "/usr/bin/mail",
         Generation::Two => "/bin/mail",
@@ -456,6 +467,7 @@ fn start(files: &dyn Files, site: &Site, version: Version) -> (Start, Vec<(PathB
         defines: launch.defines,
         then: launch.then,
         environment,
+        table: &TABLE,
     };
     (start, constructs)
 }
@@ -473,7 +485,7 @@ fn written(settings: Option<&[(&'static str, i64)]>, values: &[Value]) -> Writte
 pub(super) fn in_force(values: &[Value]) -> Written {
     let is_set = |value: &&Value| {
         value.set_at.is_some()
-            && directives::named(value.directive).is_some_and(|row| row.group == directives::Group::Mpm)
+            && core_directives::find(value.directive.as_bytes()).is_some_and(|row| row.group == Group::MPM)
     };
     let mut written = Written::new();
     written.extend(values.iter().filter(is_set).map(|value| (value.directive, value.value.clone())));
@@ -505,7 +517,7 @@ fn overridden(
 ) -> (Vec<Overridden>, Vec<Finding>) {
     let mut list = Vec::new();
     let mut findings = Vec::new();
-    for wish in wishes.iter().filter(|wish| wish.directive != "DOSWhitelist") {
+    for wish in wishes.iter().filter(|wish| !is_list(wish.directive)) {
         let Some(value) = values.iter().find(|value| value.directive == wish.directive) else { continue };
         if same(&value.value, &wish.value) {
             continue;
@@ -560,7 +572,7 @@ fn overridden(
             continue;
         }
         let value = line.words.first().map_or("", String::as_str);
-        if wish.directive == "DOSWhitelist" || same(value, &wish.value) {
+        if is_list(wish.directive) || same(value, &wish.value) {
             continue;
         }
         let host = after.vhosts.get(index as usize);
@@ -591,6 +603,11 @@ fn overridden(
         });
     }
     (list, findings)
+}
+
+/// Tells whether each line of a directive adds to those before it.
+fn is_list(directive: &str) -> bool {
+    TABLE.named(directive).is_some_and(|row| row.parser == Parser::Iterate)
 }
 
 /// Tells whether two texts of a value mean the same to httpd: flags in any case, `5` and `5s`.

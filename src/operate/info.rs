@@ -9,12 +9,14 @@ use super::{not_taken_up, pending};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::facts::disk::{Disk, under};
 use crate::facts::{Measured, gather, process, status};
+use crate::feature::{Looks, Place};
 use crate::httpd::Mpm;
 use crate::httpd::effective::{self, Value};
 use crate::httpd::normalise::normalise_with_buckets;
 use crate::httpd::read::Scope;
 use crate::params::{InfoParams, Params};
 use crate::plan;
+use crate::registry::FEATURES;
 use crate::report::{InfoLimit, InfoMemory, InfoReport, Need, Overridden, Recommendation, Severity};
 use crate::rules;
 use crate::tree::{Files, resolve};
@@ -98,7 +100,8 @@ fn judge(
     let written = in_force(values);
     let buckets = effective::buckets(&host.configuration, host.cpus());
     let normal = normalise_with_buckets(mpm, host.version(), &written, buckets);
-    let evasive = plan::evasive_build(files, &host.site, &host.configuration);
+    let place = Place { files, site: &host.site, configuration: &host.configuration };
+    let looks = Looks::new(FEATURES, &place);
     let asked = Params::of_facts(params.facts.clone());
     let memory = memory_need(measured);
     let context = rules::Context {
@@ -114,7 +117,7 @@ fn judge(
             ..rules::Host::default()
         },
         memory: &memory,
-        evasive: evasive.as_ref().map(|(_, build)| build),
+        evasive: looks.get(),
         written: &written,
         normal: &normal,
         before: &host.configuration,
@@ -242,7 +245,7 @@ fn limits(host: &Host) -> BTreeMap<String, InfoLimit> {
 /// Finds lines in the files that this tool writes which another line wins over.
 fn overridden(files: &dyn Files, host: &Host) -> Vec<Overridden> {
     let Some(mpm) = host.mpm() else { return Vec::new() };
-    let own = plan::own_files(&host.site, mpm);
+    let own = plan::own_files(&host.site, mpm, FEATURES);
     let configuration = &host.configuration;
     let in_own = |file| resolve(files, configuration.path(file)).is_ok_and(|real| own.contains(&real));
     let mut list = Vec::new();

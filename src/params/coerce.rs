@@ -1,58 +1,31 @@
 //! Brings values to their type as Ansible's own modules do: Jinja hands strings where numbers are meant.
 //!
-//! The table [`TUNING`] says which type each key has; a test holds it equal to the published schema.
+//! [`tuning`] says which type each key has; a test holds it equal to the published schema.
 
 use serde_json::{Map, Number, Value};
 
+use super::Settings;
 use super::bounds::{self, MOST_IN_ONE_PLACE, and_more};
 use super::json::join;
+use crate::feature::Feature;
+pub use crate::parameters::{Field, Kind};
+use crate::parameters::{Typed, field};
 use crate::report::ParameterError;
 
-/// The type that a key's value is brought to.
-#[derive(Debug, Clone, Copy)]
-pub enum Kind {
-    /// `true`, `"yes"`, `"on"`, `1` …
-    Bool,
-    /// A whole number or its decimal text.
-    Int,
-    /// Text; numbers and booleans become text as Python writes them.
-    Str,
-    /// A list of text; text is split at commas.
-    List,
-    /// An object with these keys; text is read as JSON or as `k=v, k2=v2`.
-    Dict(&'static [Field]),
+/// Returns the keys of `tuning`, with the groups of these features.
+pub fn tuning(features: &[&Feature]) -> Vec<Field> {
+    let group = |feature: &&Feature| field(feature.name, Kind::Dict(feature.fields));
+    TUNING.iter().copied().chain(features.iter().map(group)).collect()
 }
 
-/// One key of an object.
-#[derive(Debug)]
-pub struct Field {
-    /// Its name.
-    pub key: &'static str,
-    /// Its type.
-    pub kind: Kind,
-}
-
-const fn field(key: &'static str, kind: Kind) -> Field {
-    Field { key, kind }
-}
-
-/// The keys of `tuning`.
-pub const TUNING: &[Field] = &[
+/// The keys of `tuning` that belong to no feature's group.
+const TUNING: &[Field] = &[
     field("state", Kind::Str),
     field("transaction", Kind::Str),
     field("mpm", Kind::Str),
-    field("settings", Kind::Dict(SETTINGS)),
+    field("settings", <Settings as Typed>::KIND),
     field("capacity", Kind::Dict(&[field("connections", Kind::Int), field("active", Kind::Int)])),
     field("memory", Kind::Dict(&[field("per_worker", Kind::Str), field("reserve", Kind::Str)])),
-    field(
-        "keepalive",
-        Kind::Dict(&[
-            field("enabled", Kind::Bool),
-            field("timeout", Kind::Str),
-            field("max_requests", Kind::Int),
-        ]),
-    ),
-    field("evasive", Kind::Dict(EVASIVE)),
     field("mod_php", Kind::Str),
     field("placement", Kind::Str),
     field("activation", Kind::Str),
@@ -72,39 +45,6 @@ pub const TUNING: &[Field] = &[
 /// The keys of `tuning_info`.
 pub const INFO: &[Field] =
     &[field("facts", Kind::Dict(FACTS)), field("root", Kind::Str), field("status_url", Kind::Str)];
-
-const SETTINGS: &[Field] = &[
-    field("start_servers", Kind::Int),
-    field("server_limit", Kind::Int),
-    field("thread_limit", Kind::Int),
-    field("threads_per_child", Kind::Int),
-    field("max_request_workers", Kind::Int),
-    field("max_connections_per_child", Kind::Int),
-    field("min_spare_threads", Kind::Int),
-    field("max_spare_threads", Kind::Int),
-    field("min_spare_servers", Kind::Int),
-    field("max_spare_servers", Kind::Int),
-    field("async_request_worker_factor", Kind::Int),
-    field("thread_stack_size", Kind::Int),
-    field("max_mem_free", Kind::Int),
-    field("listen_backlog", Kind::Int),
-    field("graceful_shutdown_timeout", Kind::Int),
-];
-
-const EVASIVE: &[Field] = &[
-    field("enabled", Kind::Bool),
-    field("page_count", Kind::Int),
-    field("site_count", Kind::Int),
-    field("page_interval", Kind::Int),
-    field("site_interval", Kind::Int),
-    field("blocking_period", Kind::Int),
-    field("hash_table_size", Kind::Int),
-    field("http_status", Kind::Int),
-    field("whitelist", Kind::List),
-    field("email_notify", Kind::Str),
-    field("system_command", Kind::Str),
-    field("log_dir", Kind::Str),
-];
 
 const FACTS: &[Field] = &[
     field("memory_mb", Kind::Int),
@@ -213,6 +153,18 @@ fn one(value: Value, kind: Kind, path: &str, errors: &mut Vec<ParameterError>) -
             }
             if wrong > MOST_IN_ONE_PLACE {
                 errors.push(and_more(path, wrong - MOST_IN_ONE_PLACE, "elements that are not text"));
+            }
+            Ok(Value::Array(typed))
+        }
+        Kind::Dicts(fields) => {
+            let items = match value {
+                Value::Array(items) => items,
+                Value::Object(_) => vec![value],
+                _ => return Err(fail("list", &value, "is not a list")),
+            };
+            let mut typed = Vec::with_capacity(items.len());
+            for (index, item) in items.into_iter().enumerate() {
+                typed.push(one(item, Kind::Dict(fields), &format!("{path}[{index}]"), errors)?);
             }
             Ok(Value::Array(typed))
         }

@@ -11,7 +11,9 @@ pub(crate) use validate::nearest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::feature::{Feature, Groups};
 use crate::httpd::Mpm;
+pub use crate::httpd::core_directives::Settings;
 use crate::report::ParameterError;
 
 /// What shall be. JSON: `"present"`, `"absent"`, `"rolled_back"`.
@@ -64,81 +66,6 @@ pub enum ActivationMode {
     Defer,
 }
 
-/// The MPM's directives by httpd's name in snake_case, whole numbers. The sizes are one set: with this group given, one
-/// that is left out is not written and httpd's own default counts. Any other directive that is left out stays as it
-/// stands; one that is taken out of the task again gives back what stood before.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Processes started at first. `StartServers`. A size: left out, httpd's default counts.
-    pub start_servers: Option<i64>,
-    /// Most processes that can ever exist until the next stop and start. `ServerLimit`: 1 to 20000, prefork 200000. A
-    /// size: left out, httpd's default counts.
-    pub server_limit: Option<i64>,
-    /// Most threads a process can ever have until the next stop and start. `ThreadLimit`: 1 to 20000 (worker) or
-    /// 100000 (event). A size: left out, httpd's default counts.
-    pub thread_limit: Option<i64>,
-    /// Worker threads a process. `ThreadsPerChild`: 1 to ThreadLimit. A size: left out, httpd's default counts.
-    pub threads_per_child: Option<i64>,
-    /// Requests served at once. `MaxRequestWorkers`: a multiple of ThreadsPerChild, at most ServerLimit times it. A
-    /// size: left out, httpd's default counts.
-    pub max_request_workers: Option<i64>,
-    /// Connections a process serves before it is replaced; 0 is no limit. `MaxConnectionsPerChild`. Left out, it
-    /// stays as it stands.
-    pub max_connections_per_child: Option<i64>,
-    /// Fewest idle threads over all processes. `MinSpareThreads`. A size: left out, httpd's default counts.
-    pub min_spare_threads: Option<i64>,
-    /// Most idle threads over all processes. `MaxSpareThreads`: at least MinSpareThreads + ThreadsPerChild + 1. A
-    /// size: left out, httpd's default counts.
-    pub max_spare_threads: Option<i64>,
-    /// Fewest idle processes, prefork. `MinSpareServers`. A size: left out, httpd's default counts.
-    pub min_spare_servers: Option<i64>,
-    /// Most idle processes, prefork. `MaxSpareServers`: more than MinSpareServers. A size: left out, httpd's default
-    /// counts.
-    pub max_spare_servers: Option<i64>,
-    /// Connections held for each idle worker, event. `AsyncRequestWorkerFactor`: a whole number from 1. A size: left
-    /// out, httpd's default counts.
-    pub async_request_worker_factor: Option<i64>,
-    /// Bytes of stack a thread gets; 0 is the system's default. `ThreadStackSize`. Left out, it stays as it stands.
-    pub thread_stack_size: Option<i64>,
-    /// KiB that an allocator keeps before giving memory back; 0 is no limit. `MaxMemFree`. Left out, it stays as it
-    /// stands.
-    pub max_mem_free: Option<i64>,
-    /// Connections that wait to be accepted, for each listening socket. `ListenBacklog`. Left out, it stays as it
-    /// stands.
-    pub listen_backlog: Option<i64>,
-    /// Seconds that a graceful stop waits for requests; 0 waits for ever. `GracefulShutdownTimeout`. Left out, it
-    /// stays as it stands.
-    pub graceful_shutdown_timeout: Option<i64>,
-}
-
-impl Settings {
-    /// Returns the given values by the directive's canonical name, in the order of the directive table.
-    pub fn given(&self) -> Vec<(&'static str, i64)> {
-        [
-            ("StartServers", self.start_servers),
-            ("ServerLimit", self.server_limit),
-            ("ThreadLimit", self.thread_limit),
-            ("ThreadsPerChild", self.threads_per_child),
-            ("MaxRequestWorkers", self.max_request_workers),
-            ("MinSpareThreads", self.min_spare_threads),
-            ("MaxSpareThreads", self.max_spare_threads),
-            ("MinSpareServers", self.min_spare_servers),
-            ("MaxSpareServers", self.max_spare_servers),
-            ("AsyncRequestWorkerFactor", self.async_request_worker_factor),
-            ("MaxConnectionsPerChild", self.max_connections_per_child),
-            ("ThreadStackSize", self.thread_stack_size),
-            ("MaxMemFree", self.max_mem_free),
-            ("ListenBacklog", self.listen_backlog),
-            ("GracefulShutdownTimeout", self.graceful_shutdown_timeout),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| value.map(|value| (name, value)))
-        .collect()
-    }
-}
-
 /// A load to size for, instead of numbers. Excludes the sizes in `settings`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -161,58 +88,6 @@ pub struct Memory {
     pub per_worker: Option<String>,
     /// What everything else on the host needs (`512M`).
     pub reserve: Option<String>,
-}
-
-/// Persistent connections of the main server. A key that is left out stays as it stands; one that is taken out of the
-/// task again gives back what stood before.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct KeepAlive {
-    /// Whether a connection may carry more than one request. `KeepAlive`. Left out, it stays as it stands.
-    pub enabled: Option<bool>,
-    /// How long an idle connection waits for the next request: `5`, `5s`, `500ms`. `KeepAliveTimeout`. Left out, it
-    /// stays as it stands.
-    pub timeout: Option<String>,
-    /// Requests a connection may carry; 0 is no limit. `MaxKeepAliveRequests`. Left out, it stays as it stands.
-    pub max_requests: Option<i64>,
-}
-
-/// mod_evasive's settings, in the dialect of the build found on the host. A key that is left out stays as it stands; one
-/// that is taken out of the task again gives back what stood before.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Evasive {
-    /// Whether mod_evasive protects this server. Left out, it stays as it stands.
-    pub enabled: Option<bool>,
-    /// Requests for one page within `page_interval` before a client is blocked. `DOSPageCount`. Left out, it stays as
-    /// it stands.
-    pub page_count: Option<i64>,
-    /// Requests for the whole site within `site_interval` before a client is blocked. `DOSSiteCount`. Left out, it
-    /// stays as it stands.
-    pub site_count: Option<i64>,
-    /// Idle seconds after which the page counter starts again. `DOSPageInterval`. Left out, it stays as it stands.
-    pub page_interval: Option<i64>,
-    /// Idle seconds after which the site counter starts again. `DOSSiteInterval`. Left out, it stays as it stands.
-    pub site_interval: Option<i64>,
-    /// Seconds for which a client stays blocked; each request starts them again. `DOSBlockingPeriod`. Left out, it
-    /// stays as it stands.
-    pub blocking_period: Option<i64>,
-    /// Size of the hash table. `DOSHashTableSize`. Left out, it stays as it stands.
-    pub hash_table_size: Option<i64>,
-    /// HTTP status of a blocked request, where the build has a directive for it. Left out, it stays as it stands.
-    pub http_status: Option<i64>,
-    /// Addresses never blocked. `DOSWhitelist`. Left out, it stays as it stands.
-    pub whitelist: Option<Vec<String>>,
-    /// Address that is mailed when a client is first blocked. `DOSEmailNotify`. Left out, it stays as it stands.
-    pub email_notify: Option<String>,
-    /// Command run when a client is first blocked, with exactly one `%s` for its address. `DOSSystemCommand`. Left
-    /// out, it stays as it stands.
-    pub system_command: Option<String>,
-    /// Directory of the lock files; writable by the web server's user alone. `DOSLogDir`. Left out, it stays as it
-    /// stands.
-    pub log_dir: Option<String>,
 }
 
 /// A question asked of the server after activation.
@@ -296,10 +171,10 @@ pub struct Params {
     /// Memory to count with. Where the need of a worker is neither given nor measured, nothing is refused for
     /// memory, and the largest need that still fits is told.
     pub memory: Option<Memory>,
-    /// Persistent connections of the main server. Left out, what stands stays.
-    pub keepalive: Option<KeepAlive>,
-    /// mod_evasive, in the dialect of the build found on the host. Left out, what stands stays.
-    pub evasive: Option<Evasive>,
+    /// The groups of the features.
+    #[serde(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    pub groups: Groups,
     /// What to do when a thread-unsafe mod_php stands against a threaded MPM.
     #[serde(default)]
     pub mod_php: ModPhp,
@@ -337,6 +212,16 @@ pub struct Params {
 }
 
 impl Params {
+    /// Makes parameters of JSON that fits the schema, with the groups of these features.
+    ///
+    /// # Errors
+    /// Those of serde.
+    pub fn of_json(mut value: Value, features: &'static [&'static Feature]) -> serde_json::Result<Self> {
+        let groups = value.as_object_mut().map(|map| Groups::take(features, map)).transpose()?;
+        let params: Self = serde_json::from_value(value)?;
+        Ok(Self { groups: groups.unwrap_or_default(), ..params })
+    }
+
     /// Tells whether findings of a rule, by its id in any case, are kept in the result but do not fail the task.
     pub fn waives(&self, rule: &str) -> bool {
         self.waive.iter().any(|id| id.eq_ignore_ascii_case(rule))
@@ -351,8 +236,7 @@ impl Params {
             settings: None,
             capacity: None,
             memory: None,
-            keepalive: None,
-            evasive: None,
+            groups: Groups::default(),
             mod_php: ModPhp::Refuse,
             placement: Placement::Distribution,
             activation: ActivationMode::Auto,
@@ -417,11 +301,12 @@ pub struct Refused {
     pub errors: Vec<ParameterError>,
 }
 
-/// Reads the parameters of a task: one JSON object, parameters and `_ansible_*` keys side by side.
+/// Reads the parameters of a task: one JSON object, parameters and `_ansible_*` keys side by side. `features` are those
+/// whose groups are known.
 ///
 /// # Errors
 /// Every structural error at once, each with its path; of very many the first ones and their number.
-pub fn parse(input: &[u8]) -> Result<(Asked, Context), Refused> {
+pub fn parse(input: &[u8], features: &'static [&'static Feature]) -> Result<(Asked, Context), Refused> {
     let whole = |message: String| Refused {
         context: Context::default(),
         errors: vec![ParameterError { path: String::new(), message }],
@@ -458,8 +343,10 @@ pub fn parse(input: &[u8]) -> Result<(Asked, Context), Refused> {
         let typed = coerce::object(own, coerce::INFO, "", &mut errors);
         validate::info(typed, &context, &mut errors).map(|params| Asked::Info(Box::new(params)))
     } else {
-        let typed = coerce::object(own, coerce::TUNING, "", &mut errors);
-        validate::tuning(typed, &context, &mut errors).map(|params| Asked::Tuning(Box::new(params)))
+        let fields = coerce::tuning(features);
+        let typed = coerce::object(own, &fields, "", &mut errors);
+        validate::tuning(typed, (&context, features, &fields), &mut errors)
+            .map(|params| Asked::Tuning(Box::new(params)))
     };
     match asked {
         Some(asked) if errors.is_empty() => Ok((asked, context)),

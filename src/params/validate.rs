@@ -9,6 +9,8 @@ use super::bounds::{ENOUGH, LONGEST_TEXT, MOST_IN_ONE_PLACE, and_more, cut};
 use super::coerce::{self, Field, Kind};
 use super::json::join;
 use super::{Context, InfoParams, Params};
+use crate::feature::Feature;
+use crate::httpd::core_directives::mpm_rows;
 use crate::report::ParameterError;
 
 #[jsonschema::validator(path = "schema/params.json")]
@@ -20,15 +22,19 @@ struct InfoSchema;
 /// Checks the parameters of `tuning`.
 pub(super) fn tuning(
     typed: Map<String, Value>,
-    context: &Context,
+    (context, features, fields): (&Context, &'static [&'static Feature], &[Field]),
     errors: &mut Vec<ParameterError>,
 ) -> Option<Params> {
-    let value = known_only(typed, context, coerce::TUNING);
+    let value = known_only(typed, context, fields);
     for error in TuningSchema::iter_errors(&value).take(ENOUGH) {
-        explain(&error, context, coerce::TUNING, errors);
+        explain(&error, context, fields, errors);
     }
     together(&value, errors);
-    finish(value, errors)
+    texts_of_features(&value, features, errors);
+    if !errors.is_empty() {
+        return None;
+    }
+    Params::of_json(value, features).map_err(|error| errors.push(misfit(&error))).ok()
 }
 
 /// Checks the parameters of `tuning_info`.
@@ -50,14 +56,11 @@ fn finish<T: DeserializeOwned>(value: Value, errors: &mut Vec<ParameterError>) -
     if !errors.is_empty() {
         return None;
     }
-    serde_json::from_value(value)
-        .map_err(|error| {
-            errors.push(ParameterError {
-                path: String::new(),
-                message: format!("the parameters do not fit: {error}"),
-            });
-        })
-        .ok()
+    serde_json::from_value(value).map_err(|error| errors.push(misfit(&error))).ok()
+}
+
+fn misfit(error: &serde_json::Error) -> ParameterError {
+    ParameterError { path: String::new(), message: format!("the parameters do not fit: {error}") }
 }
 
 /// Drops unknown keys where Ansible says that they are to be accepted silently.
@@ -192,29 +195,15 @@ pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> 
 
 /// What holds between parameters, and what only words can say.
 fn together(value: &Value, errors: &mut Vec<ParameterError>) {
-    const SIZES: [&str; 11] = [
-        "start_servers",
-        "server_limit",
-        "thread_limit",
-        "threads_per_child",
-        "max_request_workers",
-        "min_spare_threads",
-        "max_spare_threads",
-        "min_spare_servers",
-        "max_spare_servers",
-        "async_request_worker_factor",
-        "listen_backlog",
-    ];
     let mut refuse = |path: &str, message: String| {
         if errors.len() < ENOUGH {
             errors.push(ParameterError { path: path.to_owned(), message });
         }
     };
     if value.get("capacity").is_some() {
-        let sizes: Vec<String> = SIZES
-            .iter()
-            .filter(|key| value.pointer(&format!("/settings/{key}")).is_some())
-            .map(|key| format!("settings.{key}"))
+        let sizes: Vec<String> = mpm_rows()
+            .filter(|row| row.sized && value.pointer(&format!("/settings/{}", row.key)).is_some())
+            .map(|row| format!("settings.{}", row.key))
             .collect();
         if !sizes.is_empty() {
             refuse(
@@ -280,16 +269,6 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
             );
         }
     }
-    for path in ["keepalive/timeout", "evasive/email_notify", "evasive/system_command", "evasive/log_dir"] {
-        if let Some(text) = value.pointer(&format!("/{path}")).and_then(Value::as_str) {
-            one_line(&path.replace('/', "."), text, &mut refuse);
-        }
-    }
-    for (index, text) in
-        value.pointer("/evasive/whitelist").and_then(Value::as_array).into_iter().flatten().enumerate()
-    {
-        one_line(&format!("evasive.whitelist[{index}]"), text.as_str().unwrap_or_default(), &mut refuse);
-    }
     for key in ["per_worker", "reserve"] {
         if let Some(text) = value.pointer(&format!("/memory/{key}")).and_then(Value::as_str)
             && crate::units::Bytes::parse(text).is_none_or(|bytes| bytes.0 == 0 && key == "per_worker")
@@ -314,6 +293,43 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
         .collect();
     errors.extend(crate::rules::unknown_waived(&waived));
     absolute_root(value, errors);
+}
+
+/// Texts of the features' groups become arguments of directives, each of which is one line.
+fn texts_of_features(value: &Value, features: &[&Feature], errors: &mut Vec<ParameterError>) {
+    for feature in features {
+        let Some(group) = value.get(feature.name) else { continue };
+        each_text(feature.name, group, feature.fields, &mut |path, text| {
+            one_line(path, text, &mut |path, message| {
+                if errors.len() < ENOUGH {
+                    errors.push(ParameterError { path: path.to_owned(), message });
+                }
+            });
+        });
+    }
+}
+
+/// Calls `each` for every text of an object, with its path, in the order of the keys.
+fn each_text(path: &str, object: &Value, fields: &[Field], each: &mut dyn FnMut(&str, &str)) {
+    for field in fields {
+        let Some(value) = object.get(field.key) else { continue };
+        let path = join(path, field.key);
+        match (field.kind, value) {
+            (Kind::Str, Value::String(text)) => each(&path, text),
+            (Kind::List, Value::Array(items)) => {
+                for (index, text) in items.iter().enumerate() {
+                    each(&format!("{path}[{index}]"), text.as_str().unwrap_or_default());
+                }
+            }
+            (Kind::Dict(fields), object) => each_text(&path, object, fields, each),
+            (Kind::Dicts(fields), Value::Array(items)) => {
+                for (index, object) in items.iter().enumerate() {
+                    each_text(&format!("{path}[{index}]"), object, fields, each);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Text becomes one argument of one directive: what httpd would read as more than that cannot be written at all.

@@ -98,29 +98,23 @@ impl Work<'_> {
         free
     }
 
-    /// Switches mod_evasive's module on or off, or says that values alone do nothing while it is off.
-    pub(super) fn switch_evasive_link(&mut self, enabled: Option<bool>) {
+    /// Switches a module on or off; tells whether it is on.
+    pub(super) fn switch_link(&mut self, name: &str, enabled: Option<bool>, setting: &str) -> bool {
         let farm = self.farm();
+        let off = matches!(farm.state(&self.draft, Switched::Module, name), Ok(Standing::Disabled));
         let result = match enabled {
-            Some(true) => farm.enable(&mut self.draft, Switched::Module, "evasive").map(|_| ()),
-            Some(false) => match farm.state(&self.draft, Switched::Module, "evasive") {
-                Ok(Standing::Disabled) => Ok(()),
-                _ => {
-                    farm.disable(&mut self.draft, Switched::Module, "evasive", Options::default()).map(|_| ())
-                }
-            },
-            None => {
-                if matches!(farm.state(&self.draft, Switched::Module, "evasive"), Ok(Standing::Disabled)) {
-                    self.idle_evasive();
-                }
-                Ok(())
+            Some(true) => farm.enable(&mut self.draft, Switched::Module, name).map(|_| ()),
+            Some(false) if !off => {
+                farm.disable(&mut self.draft, Switched::Module, name, Options::default()).map(|_| ())
             }
+            Some(false) | None => Ok(()),
         };
         if let Err(problems) = result {
             let told: Vec<Finding> =
-                problems.iter().map(|problem| refusal("evasive.enabled", "true", problem)).collect();
+                problems.iter().map(|problem| refusal(setting, "true", problem)).collect();
             self.findings.extend(told);
         }
+        !off
     }
 
     /// Enables the drop-in.

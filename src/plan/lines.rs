@@ -7,7 +7,9 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::switch::Loadable;
 use super::{Unreadable, Work, blocks, finding};
+use crate::feature::Module;
 use crate::httpd::Mpm;
 use crate::report::Severity;
 use crate::tree::resolve;
@@ -146,7 +148,7 @@ pub fn none(text: &[u8], kind: impl Fn(&str) -> bool) -> Vec<u8> {
 }
 
 /// Returns `text` with those modules of a kind loaded that `was` loads, and without lines of the kind that it has not.
-fn back_to(text: &[u8], was: &[u8], kind: impl Fn(&str) -> bool + Copy) -> Vec<u8> {
+pub(super) fn back_to(text: &[u8], was: &[u8], kind: impl Fn(&str) -> bool + Copy) -> Vec<u8> {
     let before: Vec<LoadLine> = load_lines(was).into_iter().filter(|line| kind(&line.symbol)).collect();
     let mut out = text.to_vec();
     for line in load_lines(text).into_iter().rev().filter(|line| kind(&line.symbol)) {
@@ -163,13 +165,6 @@ fn back_to(text: &[u8], was: &[u8], kind: impl Fn(&str) -> bool + Copy) -> Vec<u
 /// Tells whether a module identifier is that of an MPM.
 pub fn is_mpm(symbol: &str) -> bool {
     Mpm::of_module(symbol).is_some()
-}
-
-/// Tells whether a module identifier is that of some mod_evasive.
-pub fn is_evasive(symbol: &str) -> bool {
-    symbol.strip_prefix("evasive").is_some_and(|rest| {
-        rest.strip_suffix("_module").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-    })
 }
 
 /// Returns the program that the chosen line of an MPM loads; where the file has no line, one beside the other MPMs'
@@ -243,36 +238,34 @@ impl Work<'_> {
         self.edit(file, |text| only(text, mpm.module(), is_mpm, &program, &exists))
     }
 
-    /// Gives the MPM and the mod_evasive back that `file` loaded before this tool came, where its other lines are
-    /// somebody else's now.
+    /// Gives back which MPM, and which of the features' modules, `file` loaded before this tool came, where its other
+    /// lines are somebody else's now.
     pub(super) fn give_modules_back(&mut self, file: &Path, was: &[u8]) -> Result<(), Unreadable> {
-        self.edit(file, |text| back_to(&back_to(text, was, is_mpm), was, is_evasive))
+        let modules = self.ground.features.iter().filter_map(|feature| feature.module);
+        self.edit(file, |text| {
+            modules.fold(back_to(text, was, is_mpm), |text, module| back_to(&text, was, module.is))
+        })
     }
 
-    /// Switches mod_evasive's line on or off, or says that values alone do nothing while it is off.
-    pub(super) fn switch_evasive_line(
+    /// Switches a module's line on or off; tells whether it is on.
+    pub(super) fn switch_line(
         &mut self,
+        module: &Module,
+        found: &Loadable,
         enabled: Option<bool>,
-        file: &Path,
-        symbol: &str,
-        program: &str,
-    ) -> Result<(), Unreadable> {
+    ) -> Result<bool, Unreadable> {
         let server_root = &self.ground.site.server_root;
         let exists = |program: &str| self.ground.files.is_file(&server_root.join(program));
         match enabled {
             Some(true) => {
-                let text = self.text(file)?;
-                let after = only(&text, symbol, is_evasive, program, &exists);
-                self.edit(file, |_| after)
+                let text = self.text(&found.file)?;
+                let after = only(&text, &found.identifier, module.is, &found.program, &exists);
+                self.edit(&found.file, |_| after)?;
             }
-            Some(false) => self.edit(file, |text| none(text, is_evasive)),
-            None => {
-                if self.ground.configuration.evasive().is_none() {
-                    self.idle_evasive();
-                }
-                Ok(())
-            }
+            Some(false) => self.edit(&found.file, |text| none(text, module.is))?,
+            None => {}
         }
+        Ok(self.ground.configuration.modules.iter().any(|loaded| (module.is)(&loaded.identifier)))
     }
 }
 
@@ -280,6 +273,7 @@ impl Work<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::httpd::directives::is_evasive;
     use proptest::prelude::*;
 
     fn switched(text: &str, mpm: Mpm) -> String {
@@ -362,8 +356,6 @@ mod tests {
         assert_eq!(String::from_utf8(off.clone()).unwrap(), text.replace("LoadModule", "#LoadModule"));
         assert_eq!(none(&off, is_evasive), off);
         assert_eq!(only(&off, "evasive20_module", is_evasive, "m.so", &|_| true), text.as_bytes());
-        assert!(is_evasive("evasive_module") && is_evasive("evasive24_module"));
-        assert!(!is_evasive("evasivex_module") && !is_evasive("evasive20"));
     }
 
     fn any_line() -> impl Strategy<Value = String> {

@@ -5,22 +5,25 @@ mod farm;
 pub mod lines;
 pub mod originals;
 pub mod size;
+pub mod switch;
 pub mod sysconfig;
 
 use std::cell::OnceCell;
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use originals::{Original, Originals, fingerprint};
 
 use crate::distro::{DropIn, ModuleSwitch, Site};
-use crate::features::evasive::Build;
-use crate::features::{blocks, evasive, keepalive, mpm};
-use crate::httpd::directives::{self, Group};
+use crate::feature::{Feature, Host, Looks, Place, Want, Writes};
+use crate::features::{blocks, mpm};
+use crate::httpd::core_directives;
 use crate::httpd::normalise::{Written, normalise};
 use crate::httpd::read::Configuration;
 use crate::httpd::{Mpm, Version};
 use crate::modules::Farm;
+use crate::parameters::Group;
 use crate::params::{ModPhp, Params, Placement};
 use crate::report::{Action, ChangeEntry, ChangeKind, Finding, Severity};
 use crate::tree::{Change, Draft, Files, Node, Role, bytes};
@@ -68,8 +71,17 @@ pub struct Ground<'a> {
     pub configuration: &'a Configuration,
     /// The MPM that shall be the only one.
     pub mpm: Mpm,
-    /// The mod_evasive that is installed, and the file that loads it.
-    pub evasive: Option<(PathBuf, Build)>,
+    /// What the features have looked up.
+    pub looks: &'a Looks,
+    /// The features.
+    pub features: &'static [&'static Feature],
+}
+
+impl Ground<'_> {
+    /// Returns where features look.
+    fn place(&self) -> Place<'_> {
+        Place { files: self.files, site: self.site, configuration: self.configuration }
+    }
 }
 
 impl std::fmt::Debug for dyn Files + '_ {
@@ -95,13 +107,9 @@ pub fn present(
     if let Some(settings) = settings {
         work.settings(settings, params.placement)?;
     }
-    if let Some(wanted) = &params.keepalive {
-        work.draft.ask_for("keepalive");
-        work.keepalive(wanted)?;
-    }
-    if let Some(wanted) = &params.evasive {
-        work.draft.ask_for("evasive");
-        work.evasive(wanted)?;
+    for (feature, group) in params.groups.iter() {
+        work.draft.ask_for(feature.name);
+        work.feature(feature, group)?;
     }
     work.finish()
 }
@@ -121,9 +129,7 @@ pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
         work.take_mpm_block_out(&ground.site.mpm_file(mpm))?;
     }
     let switches = match ground.site.layout.modules {
-        ModuleSwitch::Lines { file } => {
-            vec![ground.site.path(file), ground.site.path(ground.site.layout.evasive_load)]
-        }
+        ModuleSwitch::Lines { .. } => remembered,
         ModuleSwitch::Sysconfig { file } => vec![sysconfig::path_of(ground.site, file)],
         ModuleSwitch::LinkFarm | ModuleSwitch::BuiltIn => Vec::new(),
     };
@@ -140,9 +146,9 @@ pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
             _ => work.give_variables_back(&file, &was)?,
         }
     }
-    work.take_block_out(&ground.site.path(ground.site.layout.evasive_file), evasive::BLOCK)?;
-    for block in [mpm::BLOCK, keepalive::BLOCK, evasive::BLOCK] {
-        work.take_block_out(&ground.site.drop_in(), block)?;
+    work.take_block_out(&ground.site.drop_in(), mpm::BLOCK)?;
+    for feature in ground.features {
+        work.take_blocks_out(feature)?;
     }
     work.drop_empty_drop_in()?;
     // What was left alone because somebody changed it is theirs from now on.
@@ -220,7 +226,7 @@ impl<'a> Work<'a> {
             Placement::DropIn => drop_in.clone(),
         };
         for (directive, value) in settings {
-            let key = directives::named(directive).map_or("", |row| row.key);
+            let key = core_directives::find(directive.as_bytes()).map_or("", |row| row.key);
             self.wishes.push(Wish {
                 directive,
                 parameter: format!("settings.{key}"),
@@ -283,15 +289,16 @@ impl<'a> Work<'a> {
         let text = self.text(own)?;
         let defaults = normalise(mpm, self.ground.version, &Written::new()).used;
         let mut all = Vec::new();
-        for row in directives::group(Group::Mpm).filter(|row| row.mpms.contains(&mpm)) {
+        for row in core_directives::mpm_rows().filter(|row| row.mpms.contains(&mpm)) {
             if let Some((name, value)) = settings.iter().find(|(name, _)| *name == row.name) {
                 all.push((*name, *value));
                 continue;
             }
-            if !mpm::is_size(row.name) {
+            if !row.one_set {
                 continue;
             }
-            let is_row = |word: &[u8]| directives::find(word).is_some_and(|found| found.name == row.name);
+            let is_row =
+                |word: &[u8]| core_directives::find(word).is_some_and(|found| found.name == row.name);
             let without = blocks::take_over(&text, mpm::BLOCK, is_row, |section| mpm::inside(mpm, section));
             if without != *text
                 && let Some(default) = defaults.get(row.name).and_then(|value| value.parse().ok())
@@ -310,104 +317,60 @@ impl<'a> Work<'a> {
         Ok(all)
     }
 
-    /// Writes the keep-alive block of the drop-in.
-    fn keepalive(&mut self, wanted: &crate::params::KeepAlive) -> Result<(), Unreadable> {
-        let lines = keepalive::wanted(wanted);
-        let drop_in = self.ground.site.drop_in();
-        if lines.is_empty() {
-            self.take_block_out(&drop_in, keepalive::BLOCK)?;
-            return self.drop_empty_drop_in();
-        }
-        for (directive, value) in lines {
-            let key = directives::named(directive).map_or("", |row| row.key);
-            self.wishes.push(Wish {
-                directive,
-                parameter: format!("keepalive.{key}"),
-                value,
-                file: drop_in.clone(),
-            });
-        }
-        self.edit(&drop_in, |text| blocks::put(text, keepalive::BLOCK, Some(&keepalive::body(wanted))))?;
-        self.enable_drop_in()
-    }
-
-    /// Writes mod_evasive's settings in the dialect of the build found, and switches the module.
-    fn evasive(&mut self, wanted: &crate::params::Evasive) -> Result<(), Unreadable> {
-        let site = self.ground.site;
+    /// Writes what a feature wants, and switches its module.
+    fn feature(&mut self, feature: &'static Feature, group: &dyn Group) -> Result<(), Unreadable> {
         let ground = self.ground;
-        let Some((load, build)) = &ground.evasive else {
-            if wanted.enabled != Some(false) {
-                self.findings.push(finding(
-                    "EV-026",
-                    Severity::Error,
-                    ("evasive", "present"),
-                    format!(
-                        "mod_evasive is not installed: no file {} loads it",
-                        site.path(site.layout.evasive_load).display()
-                    ),
-                    format!("install the package {} first", site.layout.evasive_package),
-                ));
-            }
-            return Ok(());
-        };
-        if wanted.http_status.is_some() && build.status_directive.is_none() {
-            self.findings.push(finding(
-                "EV-005",
-                Severity::Error,
-                ("evasive.http_status", &wanted.http_status.unwrap_or_default().to_string()),
-                format!(
-                    "this build of mod_evasive ({}) has no directive for the status: it always answers 403",
-                    build.symbol
-                ),
-                "leave evasive.http_status out".to_owned(),
-            ));
+        let mut want = Want::default();
+        let host =
+            Host { place: ground.place(), version: ground.version, mpm: ground.mpm, looks: ground.looks };
+        (feature.want)(group, &host, &mut want);
+        self.findings.append(&mut want.findings);
+        if want.gone {
+            self.take_blocks_out(feature)?;
+            self.drop_empty_drop_in()?;
+            return feature.module.map_or(Ok(()), |module| self.restore_module(module));
         }
-        let file = site.path(site.layout.evasive_file);
-        let lines = evasive::wanted(wanted, build);
-        for (directive, value) in &lines {
-            let key = directives::named(directive).map_or("", |row| row.key);
-            self.wishes.push(Wish {
-                directive,
-                parameter: format!("evasive.{key}"),
-                value: value.clone(),
-                file: file.clone(),
-            });
-        }
-        if evasive::lets_go(&self.text(&file)?, &lines) {
-            self.take_block_out(&file, evasive::BLOCK)?;
-            if file == site.drop_in() && lines.is_empty() {
+        let file = file_of(ground.site, feature);
+        self.wishes.extend(want.settings.iter().map(|setting| Wish {
+            directive: setting.directive,
+            parameter: setting.parameter.clone(),
+            value: setting.words.join(" "),
+            file: file.clone(),
+        }));
+        if feature.lets_go(&self.text(&file)?, &want.settings) {
+            // What stood before stands again before the rest is written.
+            self.take_block_out(&file, feature.name)?;
+            if file == ground.site.drop_in() && want.settings.is_empty() {
                 self.drop_empty_drop_in()?;
             }
         }
-        if !lines.is_empty() {
-            self.edit(&file, |text| {
-                let makes_room = |word: &[u8]| evasive::makes_room(word, &lines);
-                let rest = blocks::take_over(text, evasive::BLOCK, makes_room, evasive::inside);
-                blocks::put(&rest, evasive::BLOCK, Some(&evasive::body(wanted, build)))
+        if !want.settings.is_empty() {
+            let body = body(&want);
+            self.edit(&file, |text| match feature.writes {
+                Writes::DropIn => blocks::put(text, feature.name, Some(&body)),
+                Writes::ModuleFile => {
+                    let makes_room = |word: &[u8]| feature.makes_room(word, &want.settings);
+                    let rest = blocks::take_over(text, feature.name, makes_room, feature.takes_over);
+                    blocks::put(&rest, feature.name, Some(&body))
+                }
             })?;
         }
-        match site.layout.modules {
-            ModuleSwitch::LinkFarm => self.switch_evasive_link(wanted.enabled),
-            ModuleSwitch::Lines { .. } => {
-                self.switch_evasive_line(wanted.enabled, load, &build.symbol, &build.program)?;
-            }
-            ModuleSwitch::Sysconfig { .. } => {
-                self.switch_evasive_variable(wanted.enabled, load, &build.symbol)?;
-            }
-            ModuleSwitch::BuiltIn => self.refuse_option(wanted.enabled),
+        if let Some(module) = feature.module {
+            let setting = format!("{}.enabled", feature.name);
+            self.switch_module(module, want.module, want.idle, &setting)?;
         }
-        if file == site.drop_in() && !lines.is_empty() { self.enable_drop_in() } else { Ok(()) }
+        if file == ground.site.drop_in() && !want.settings.is_empty() {
+            self.enable_drop_in()
+        } else {
+            Ok(())
+        }
     }
 
-    /// Says that values are written for a module that is not loaded.
-    fn idle_evasive(&mut self) {
-        self.findings.push(finding(
-            "EV-027",
-            Severity::Warning,
-            ("evasive", "values"),
-            "mod_evasive is not enabled, so these values protect nothing yet".to_owned(),
-            "set evasive.enabled: true".to_owned(),
-        ));
+    /// Takes a feature's block out of all files that may hold it.
+    fn take_blocks_out(&mut self, feature: &Feature) -> Result<(), Unreadable> {
+        let (file, drop_in) = (file_of(self.ground.site, feature), self.ground.site.drop_in());
+        self.take_block_out(&file, feature.name)?;
+        if file == drop_in { Ok(()) } else { self.take_block_out(&drop_in, feature.name) }
     }
 
     /// Sees that httpd reads the drop-in.
@@ -464,18 +427,19 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Takes our block out of a file; mod_evasive's lines that made room for it go back to where they stood.
+    /// Takes our block out of a file; a module's lines that made room for it go back to where they stood.
     fn take_block_out(&mut self, path: &Path, block: &str) -> Result<(), Unreadable> {
         let Node::File(text) = self.node(path)? else { return Ok(()) };
         if !blocks::has(&text, block) {
             return Ok(());
         }
         let mut rest = blocks::put(&text, block, None);
-        if block == evasive::BLOCK
+        let feature = self.ground.features.iter().find(|feature| feature.name == block);
+        if let Some(feature) = feature.filter(|feature| feature.writes == Writes::ModuleFile)
             && let Some(Original { was: Node::File(was), .. }) = self.originals()?.get(path)
             && !blocks::has(was, block)
         {
-            let made_room = |line: &[u8], _: &[&[u8]]| evasive::made_room(blocks::first_word(line), &text);
+            let made_room = |line: &[u8], _: &[&[u8]]| feature.made_room(blocks::first_word(line), &text);
             rest = blocks::give_back(was, &rest, made_room);
         }
         self.draft.put(path, Node::File(rest.into()));
@@ -569,33 +533,28 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Returns the build of mod_evasive that a host has, and the file that loads it or would.
-pub fn evasive_build(
-    files: &dyn Files,
-    site: &Site,
-    configuration: &Configuration,
-) -> Option<(PathBuf, Build)> {
-    if let ModuleSwitch::Sysconfig { file } = site.layout.modules {
-        return sysconfig::evasive_build(files, site, file);
+/// Returns the file that the lines of a feature are written to.
+fn file_of(site: &Site, feature: &Feature) -> PathBuf {
+    match (feature.writes, feature.module) {
+        (Writes::ModuleFile, Some(module)) => site.module_conf(module.name),
+        _ => site.drop_in(),
     }
-    let usual = site.path(site.layout.evasive_load);
-    // An administrator may load it elsewhere.
-    let loaded = configuration
-        .modules
-        .iter()
-        .find(|module| lines::is_evasive(&module.identifier))
-        .and_then(|module| module.loaded_at)
-        .map(|(file, _)| configuration.path(file).to_owned());
-    std::iter::once(usual).chain(loaded).find_map(|file| {
-        let text = files.read(&file).ok()?;
-        let build = evasive::build(files, &text, &site.server_root).or_else(|| {
-            let lines = lines::load_lines(&text);
-            let line = lines.iter().find(|line| lines::is_evasive(&line.symbol))?;
-            let text = format!("LoadModule {} {}", line.symbol, line.program);
-            evasive::build(files, text.as_bytes(), &site.server_root)
-        })?;
-        Some((file, build))
-    })
+}
+
+/// Returns the lines that a feature wants.
+fn body(want: &Want) -> String {
+    let (mut text, indent) = match &want.guard {
+        Some(guard) => (format!("<IfModule {guard}>\n"), "    "),
+        None => (String::new(), ""),
+    };
+    for setting in &want.settings {
+        let words: Vec<String> = setting.words.iter().map(|word| blocks::argument(word)).collect();
+        let _ = writeln!(text, "{indent}{:<24} {}", setting.directive, words.join(" "));
+    }
+    if want.guard.is_some() {
+        text.push_str("</IfModule>\n");
+    }
+    text
 }
 
 /// Returns the program of an MPM on this host; `None` where the family has none to look for.
@@ -671,8 +630,9 @@ pub fn kind(change: &Change) -> ChangeKind {
 }
 
 /// Returns the paths of the files that hold our settings, for telling our lines from others'.
-pub fn own_files(site: &Site, mpm: Mpm) -> Vec<PathBuf> {
-    vec![site.mpm_file(mpm), site.drop_in(), site.path(site.layout.evasive_file)]
+pub fn own_files(site: &Site, mpm: Mpm, features: &[&Feature]) -> Vec<PathBuf> {
+    let of_features = features.iter().map(|feature| file_of(site, feature));
+    [site.mpm_file(mpm), site.drop_in()].into_iter().chain(of_features).collect()
 }
 
 /// Returns a link's text for the diff.

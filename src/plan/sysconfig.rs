@@ -11,9 +11,10 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::{Unreadable, Work, blocks, finding, lines};
+use super::switch::Loadable;
+use super::{Unreadable, Work, blocks, finding};
 use crate::distro::{ModuleSwitch, Site};
-use crate::features::evasive::{self, Build};
+use crate::feature::Module;
 use crate::httpd::Mpm;
 use crate::report::Severity;
 use crate::tree::{Files, bytes, resolve};
@@ -246,18 +247,42 @@ pub fn assign(text: &[u8], name: &str, value: &str) -> Vec<u8> {
     out
 }
 
-/// Returns the build of mod_evasive that SUSE's package leaves, loaded or not.
-pub(super) fn evasive_build(files: &dyn Files, site: &Site, file: &str) -> Option<(PathBuf, Build)> {
-    let program = ["/usr/lib64/apache2", "/usr/lib/apache2"].into_iter().find_map(|dir| {
+/// Returns how a module is loaded whose program is there, loaded or not.
+pub(super) fn loadable(files: &dyn Files, site: &Site, file: &str, module: &Module) -> Option<Loadable> {
+    let (identifier, program) = ["/usr/lib64/apache2", "/usr/lib/apache2"].into_iter().find_map(|dir| {
         let names = files.list(Path::new(dir)).unwrap_or_default();
-        let name =
-            names.iter().filter_map(|name| name.to_str()).find(|name| name.starts_with("mod_evasive"))?;
-        Some((name.strip_prefix("mod_")?.strip_suffix(".so")?.to_owned(), Path::new(dir).join(name)))
-    });
-    let (word, program) = program?;
-    let load = format!("LoadModule {word}_module {}", program.display());
-    let build = evasive::build(files, load.as_bytes(), &site.server_root)?;
-    Some((path_of(site, file), build))
+        names.iter().find_map(|name| {
+            let word = name.to_str()?.strip_prefix("mod_")?.strip_suffix(".so")?;
+            let identifier = format!("{word}_module");
+            (module.is)(&identifier).then(|| (identifier, Path::new(dir).join(name)))
+        })
+    })?;
+    let program = program.to_string_lossy().into_owned();
+    Some(Loadable { file: path_of(site, file), identifier, program })
+}
+
+/// Returns the identifier that a word of `APACHE_MODULES` means.
+fn identifier(word: &str) -> String {
+    format!("{}_module", word.strip_prefix("mod_").unwrap_or(word))
+}
+
+/// Returns `text` with those words of a kind of module that `was` has, all other words and lines as they are.
+pub(super) fn words_back_to(text: &[u8], was: &[u8], kind: impl Fn(&str) -> bool) -> Vec<u8> {
+    let of = |text: &[u8]| assignment(text, MODULES).map(|found| found.value);
+    let is_kind = |word: &&str| kind(&identifier(word));
+    let modules = of(was).unwrap_or_default();
+    let Some(now) = of(text) else { return text.to_vec() };
+    let had = |word: &str| modules.split_whitespace().any(|known| known == word);
+    let kept = now.split_whitespace().filter(|word| !is_kind(word) || had(word));
+    let gone = modules
+        .split_whitespace()
+        .filter(is_kind)
+        .filter(|word| !now.split_whitespace().any(|known| known == *word));
+    let words: Vec<&str> = kept.chain(gone).collect();
+    if now.split_whitespace().eq(words.iter().copied()) {
+        return text.to_vec();
+    }
+    assign(text, MODULES, &words.join(" "))
 }
 
 impl Work<'_> {
@@ -287,60 +312,40 @@ impl Work<'_> {
         self.edit(&own, |text| assign(text, MPM, mpm.name()))
     }
 
-    /// Switches mod_evasive's word in `APACHE_MODULES`, or says that values alone do nothing while it is off.
-    pub(super) fn switch_evasive_variable(
+    /// Switches a module's word in `APACHE_MODULES`; tells whether it is there.
+    pub(super) fn switch_word(
         &mut self,
+        found: &Loadable,
         enabled: Option<bool>,
-        file: &Path,
-        symbol: &str,
-    ) -> Result<(), Unreadable> {
-        let word = symbol.strip_suffix("_module").unwrap_or(symbol);
-        let is_it = |other: &str| other.strip_prefix("mod_").unwrap_or(other) == word;
+    ) -> Result<bool, Unreadable> {
+        let file = &found.file;
+        let is_it = |other: &str| identifier(other) == found.identifier;
         let text = self.text(file)?;
         let value = assignment(&text, MODULES).map_or_else(String::new, |found| found.value);
         let has = value.split_whitespace().any(is_it);
         match enabled {
             Some(true) if !has => {
+                let word = found.identifier.strip_suffix("_module").unwrap_or(&found.identifier);
                 let value = format!("{value} {word}");
-                self.edit(file, |text| assign(text, MODULES, value.trim_start()))
+                self.edit(file, |text| assign(text, MODULES, value.trim_start()))?;
             }
             Some(false) if has => {
                 let kept: Vec<&str> = value.split_whitespace().filter(|word| !is_it(word)).collect();
-                self.edit(file, |text| assign(text, MODULES, &kept.join(" ")))
+                self.edit(file, |text| assign(text, MODULES, &kept.join(" ")))?;
             }
-            None if !has => {
-                self.idle_evasive();
-                Ok(())
-            }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(has)
     }
 
-    /// Gives the MPM and mod_evasive's word in the variables back as they were in `was`, in a file that somebody else
+    /// Gives the MPM and the features' words in the variables back as they were in `was`, in a file that somebody else
     /// changed since: all other words and lines stay.
     pub(super) fn give_variables_back(&mut self, file: &Path, was: &[u8]) -> Result<(), Unreadable> {
-        let of = |text: &[u8], name: &str| assignment(text, name).map(|found| found.value);
-        let evasive = |word: &&str| word.strip_prefix("mod_").unwrap_or(word).starts_with("evasive");
-        let mpm = of(was, MPM);
-        let modules = of(was, MODULES).unwrap_or_default();
+        let mpm = assignment(was, MPM).map(|found| found.value);
+        let modules = self.ground.features.iter().filter_map(|feature| feature.module);
         self.edit(file, |text| {
-            let mut text = text.to_vec();
-            if let Some(mpm) = mpm {
-                text = assign(&text, MPM, &mpm);
-            }
-            if let Some(now) = of(&text, MODULES) {
-                let had = |word: &str| modules.split_whitespace().any(|known| known == word);
-                let kept = now.split_whitespace().filter(|word| !evasive(word) || had(word));
-                let gone = modules
-                    .split_whitespace()
-                    .filter(evasive)
-                    .filter(|word| !now.split_whitespace().any(|known| known == *word));
-                let words: Vec<&str> = kept.chain(gone).collect();
-                if !now.split_whitespace().eq(words.iter().copied()) {
-                    text = assign(&text, MODULES, &words.join(" "));
-                }
-            }
-            text
+            let text = mpm.map_or_else(|| text.to_vec(), |mpm| assign(text, MPM, &mpm));
+            modules.fold(text, |text, module| words_back_to(&text, was, module.is))
         })
     }
 
@@ -362,24 +367,23 @@ impl Work<'_> {
         ));
     }
 
-    /// Says that mod_evasive is loaded by an option of the start script, where that does not suit.
-    pub(super) fn refuse_option(&mut self, enabled: Option<bool>) {
-        let loaded =
-            self.ground.configuration.modules.iter().any(|module| lines::is_evasive(&module.identifier));
-        match enabled {
-            None if !loaded => self.idle_evasive(),
-            Some(wanted) if wanted != loaded => {
-                let verb = if wanted { "add -D EVASIVE to" } else { "take -D EVASIVE out of" };
-                self.findings.push(finding(
-                    "MOD-010",
-                    Severity::Error,
-                    ("evasive.enabled", if wanted { "true" } else { "false" }),
-                    "mod_evasive is loaded by an option of the start script here".to_owned(),
-                    format!("{verb} APACHE2_OPTS in /etc/conf.d/apache2"),
-                ));
-            }
-            _ => {}
+    /// Says that a module is loaded by an option of the start script, where that does not suit; tells whether it is
+    /// loaded.
+    pub(super) fn refuse_option(&mut self, module: &Module, enabled: Option<bool>, setting: &str) -> bool {
+        let loaded = self.ground.configuration.modules.iter().any(|loaded| (module.is)(&loaded.identifier));
+        if let Some(wanted) = enabled.filter(|wanted| *wanted != loaded) {
+            let option = module.name.to_ascii_uppercase();
+            let verb =
+                if wanted { format!("add -D {option} to") } else { format!("take -D {option} out of") };
+            self.findings.push(finding(
+                "MOD-010",
+                Severity::Error,
+                (setting, if wanted { "true" } else { "false" }),
+                format!("mod_{} is loaded by an option of the start script here", module.name),
+                format!("{verb} APACHE2_OPTS in /etc/conf.d/apache2"),
+            ));
         }
+        loaded
     }
 }
 

@@ -3,15 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Found, View, modules};
-use crate::features::evasive::{Build, Generation};
-use crate::httpd::directives::{self, Group};
+use crate::features::evasive::{self, Build, Evasive, Generation};
 use crate::httpd::numbers;
 use crate::httpd::read::{Line, NoteKind};
 use crate::report::Severity;
 
 /// Returns mod_evasive's numbers that fall back to a default, each with that of the build.
 fn numbers_of<'v>(view: &'v View<'_>) -> impl Iterator<Item = (&'static str, i64)> + 'v {
-    let rows = directives::group(Group::Evasive).filter(|row| row.positive);
+    let rows = evasive::EVASIVE.owned().filter(|row| row.positive);
     rows.map(|row| (row.name, (row.default)(view.mpm, view.after).parse().unwrap_or_default()))
 }
 
@@ -35,7 +34,7 @@ const WORLD: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
 /// Returns the build, where mod_evasive is wanted or loaded.
 fn active<'a>(view: &View<'a>) -> Option<&'a Build> {
-    let wanted = match &view.params.evasive {
+    let wanted = match view.params.groups.get::<Evasive>() {
         Some(evasive) => evasive.enabled != Some(false),
         None => {
             ["evasive_module", "evasive20_module", "evasive24_module"].iter().any(|module| view.has(module))
@@ -57,7 +56,7 @@ fn name(build: &Build) -> String {
 
 /// Returns the text of a number: the wanted one, or that of the main server's line.
 fn number(view: &View<'_>, directive: &str) -> Option<String> {
-    let wanted = view.params.evasive.as_ref().and_then(|evasive| match directive {
+    let wanted = view.params.groups.get::<Evasive>().and_then(|evasive| match directive {
         "DOSHashTableSize" => evasive.hash_table_size,
         "DOSPageCount" => evasive.page_count,
         "DOSSiteCount" => evasive.site_count,
@@ -77,7 +76,7 @@ fn used(view: &View<'_>, directive: &str) -> i64 {
 
 /// Returns a text: the wanted one, or that of the main server's line.
 fn text<'a>(view: &View<'a>, directive: &str) -> Option<&'a str> {
-    let wanted = view.context.params.evasive.as_ref().and_then(|evasive| match directive {
+    let wanted = view.context.params.groups.get::<Evasive>().and_then(|evasive| match directive {
         "DOSEmailNotify" => evasive.email_notify.as_deref(),
         "DOSSystemCommand" => evasive.system_command.as_deref(),
         "DOSLogDir" => evasive.log_dir.as_deref(),
@@ -88,7 +87,7 @@ fn text<'a>(view: &View<'a>, directive: &str) -> Option<&'a str> {
 
 /// Returns the status of a blocked request: the wanted one, or that of the main server's line.
 fn status(view: &View<'_>, build: &Build) -> Option<i64> {
-    let wanted = view.params.evasive.as_ref().and_then(|evasive| evasive.http_status);
+    let wanted = view.params.groups.get::<Evasive>().and_then(|evasive| evasive.http_status);
     wanted.or_else(|| {
         let directive = build.status_directive?;
         view.line(directive)?.words.last().map(|text| numbers::strtol(text, 0).value)
@@ -97,7 +96,7 @@ fn status(view: &View<'_>, build: &Build) -> Option<i64> {
 
 /// Returns the addresses never blocked: the wanted ones, or those of the main server's lines.
 fn whitelist<'a>(view: &View<'a>) -> Vec<&'a str> {
-    let wanted = view.context.params.evasive.as_ref().and_then(|evasive| evasive.whitelist.as_ref());
+    let wanted = view.context.params.groups.get::<Evasive>().and_then(|evasive| evasive.whitelist.as_ref());
     if let Some(list) = wanted {
         return list.iter().map(String::as_str).collect();
     }
@@ -111,7 +110,7 @@ pub(super) fn ev_001(view: &View<'_>, out: &mut Found<'_>) {
 
 pub(super) fn ev_002(view: &View<'_>, out: &mut Found<'_>) {
     let standing = view.standing("DOSEnabled");
-    let wanted = view.params.evasive.as_ref().is_some_and(|evasive| evasive.enabled == Some(true));
+    let wanted = view.params.groups.get::<Evasive>().is_some_and(|evasive| evasive.enabled == Some(true));
     if active(view).is_some_and(fork) && !wanted && standing != Some("true") {
         out.on(view, "DOSEnabled").value(standing.unwrap_or("left out")).effective("off").say(
             "mod_evasive 2 is off unless DOSEnabled is exactly `true`: nothing is protected",
@@ -173,7 +172,7 @@ pub(super) fn ev_004(view: &View<'_>, out: &mut Found<'_>) {
 pub(super) fn ev_005(view: &View<'_>, out: &mut Found<'_>) {
     let Some(build) = active(view) else { return };
     if build.status_directive.is_none()
-        && let Some(status) = view.params.evasive.as_ref().and_then(|evasive| evasive.http_status)
+        && let Some(status) = view.params.groups.get::<Evasive>().and_then(|evasive| evasive.http_status)
     {
         out.about("evasive.http_status").value(status).effective(403).say(
             format!("{} has no directive for the status; it answers 403", name(build)),
@@ -461,7 +460,7 @@ pub(super) fn ev_019(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn ev_020(view: &View<'_>, out: &mut Found<'_>) {
-    if active(view).is_none() || !view.remarks(Group::Evasive) {
+    if active(view).is_none() || !view.remarks(evasive::GROUP) {
         return;
     }
     let (count, processes) = (used(view, "DOSPageCount"), view.normal.sizes.processes);
@@ -489,7 +488,7 @@ pub(super) fn ev_022(view: &View<'_>, out: &mut Found<'_>) {
     let text = number(view, "DOSHashTableSize");
     if let (Some(build), Some(text)) = (active(view), text)
         && !fork(build)
-        && view.remarks(Group::Evasive)
+        && view.remarks(evasive::GROUP)
     {
         out.on(view, "DOSHashTableSize").value(text).effective(3097).say(
             "DOSHashTableSize has no effect: mod_evasive 1.10 makes its table before it reads the line",
@@ -499,7 +498,7 @@ pub(super) fn ev_022(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn ev_023(view: &View<'_>, out: &mut Found<'_>) {
-    if active(view).is_some() && view.remarks(Group::Evasive) {
+    if active(view).is_some() && view.remarks(evasive::GROUP) {
         out.on(view, "DOSPageCount").at_most(Severity::Info).say(
             format!(
                 "mod_evasive does not lock its table, which the threads of {} share: counts may be off",

@@ -199,23 +199,22 @@ pub(super) fn grm_015(view: &View<'_>, out: &mut Found<'_>) {
             );
         }
     };
-    if let Some(text) = view.params.keepalive.as_ref().and_then(|keepalive| keepalive.timeout.as_deref()) {
-        let blank = text.contains(char::is_whitespace).then_some("has a blank");
-        look("keepalive.timeout".to_owned(), text, unwritable(text).or(blank));
-    }
-    let Some(evasive) = &view.params.evasive else { return };
-    for (key, value) in [
-        ("email_notify", &evasive.email_notify),
-        ("system_command", &evasive.system_command),
-        ("log_dir", &evasive.log_dir),
-    ] {
-        if let Some(value) = value {
-            look(format!("evasive.{key}"), value, unwritable(value));
+    for (feature, group) in view.params.groups.iter() {
+        for (key, words) in group.given() {
+            let rows = || feature.owned().filter(|row| row.key == key);
+            // A duration and an address are one word each; a command or a directory may have blanks.
+            let one_word = rows().any(|row| matches!(row.parser, Parser::Duration | Parser::Iterate));
+            let list = rows().any(|row| row.parser == Parser::Iterate);
+            for (index, word) in words.iter().enumerate() {
+                let blank = (one_word && word.contains(char::is_whitespace)).then_some("has a blank");
+                let path = if list {
+                    format!("{}.{key}[{index}]", feature.name)
+                } else {
+                    format!("{}.{key}", feature.name)
+                };
+                look(path, word, unwritable(word).or(blank));
+            }
         }
-    }
-    for (index, entry) in evasive.whitelist.iter().flatten().enumerate() {
-        let blank = entry.contains(char::is_whitespace).then_some("has a blank");
-        look(format!("evasive.whitelist[{index}]"), entry, unwritable(entry).or(blank));
     }
 }
 
@@ -272,7 +271,8 @@ fn mentions(text: &str, name: &str) -> bool {
 pub(super) fn grm_018(view: &View<'_>, out: &mut Found<'_>) {
     let alone = |line: &&Line| line.words.len() == 1 && !line.words[0].is_empty();
     for line in view.after.lines.iter().filter(|line| !alone(line)) {
-        let one = super::row(line.directive)
+        let one = view
+            .row(line.directive)
             .is_some_and(|row| !matches!(row.parser, Parser::Flag | Parser::Iterate | Parser::Raw));
         // A comment after the value has a rule of its own.
         let comment = line.words.len() > 1 && line.words.iter().any(|word| word.starts_with('#'));

@@ -16,7 +16,7 @@ fn count(number: i64) -> u64 {
 
 /// Returns the cap of findings about sizes that the task may not manage.
 fn cap(view: &View<'_>) -> Severity {
-    if view.remarks(Group::Mpm) { Severity::Error } else { Severity::Warning }
+    if view.remarks(Group::MPM) { Severity::Error } else { Severity::Warning }
 }
 
 /// Returns the setting to name for the number of workers.
@@ -67,7 +67,7 @@ pub(super) fn fd_002(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn host_001(view: &View<'_>, out: &mut Found<'_>) {
-    let Some(memory) = view.machine.memory.as_ref().filter(|_| view.remarks(Group::Mpm)) else { return };
+    let Some(memory) = view.machine.memory.as_ref().filter(|_| view.remarks(Group::MPM)) else { return };
     let (setting, workers) = workers(view);
     let reserve = view.memory.reserve;
     let kept = if reserve.0 > 0 { format!(" less {reserve} kept for the rest") } else { String::new() };
@@ -144,7 +144,7 @@ pub(super) fn host_004(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn host_005(view: &View<'_>, out: &mut Found<'_>) {
-    if !view.remarks(Group::Mpm) {
+    if !view.remarks(Group::MPM) {
         return;
     }
     let machine = view.machine;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::reqtimeout::{self, Limit, Stage};
 use super::{Found, View};
+use crate::features::keepalive::{self, KeepAlive};
 use crate::httpd::Version;
-use crate::httpd::directives::Group;
 use crate::httpd::numbers::{self, BadDuration, Unit};
 use crate::httpd::read::{Line, Scope};
 use crate::report::Severity;
@@ -20,7 +20,8 @@ const FEW_WORKERS: i64 = 256;
 
 /// Returns the main server's `KeepAliveTimeout`: the wanted one, or that of its line.
 fn wait<'a>(view: &View<'a>) -> Option<Cow<'a, str>> {
-    let wanted = view.context.params.keepalive.as_ref().and_then(|keepalive| keepalive.timeout.as_deref());
+    let wanted =
+        view.context.params.groups.get::<KeepAlive>().and_then(|keepalive| keepalive.timeout.as_deref());
     wanted.or_else(|| view.standing(WAIT)).map(Cow::Borrowed)
 }
 
@@ -31,7 +32,7 @@ fn micros(view: &View<'_>) -> Option<i64> {
 
 /// Returns the main server's `MaxKeepAliveRequests` as text: the wanted one, or that of its line.
 fn requests<'a>(view: &View<'a>) -> Option<Cow<'a, str>> {
-    let wanted = view.params.keepalive.as_ref().and_then(|keepalive| keepalive.max_requests);
+    let wanted = view.params.groups.get::<KeepAlive>().and_then(|keepalive| keepalive.max_requests);
     wanted.map(|number| Cow::Owned(number.to_string())).or_else(|| view.standing(REQUESTS).map(Cow::Borrowed))
 }
 
@@ -58,7 +59,7 @@ pub(super) fn ka_001(view: &View<'_>, out: &mut Found<'_>) {
         BadDuration::Negative => "is below zero",
     };
     let hint = || format!("set {} to seconds (5) or to a number with a unit (500ms)", view.name(WAIT));
-    let wanted = view.params.keepalive.as_ref().and_then(|keepalive| keepalive.timeout.as_deref());
+    let wanted = view.params.groups.get::<KeepAlive>().and_then(|keepalive| keepalive.timeout.as_deref());
     if let Some((text, bad)) = wanted.and_then(|text| refused(text).map(|bad| (text, bad))) {
         let message = format!("{WAIT} {text:?} {}: httpd does not start", why(bad));
         out.on(view, WAIT).value(text).code("AH00526").say(message, hint());
@@ -123,7 +124,7 @@ pub(super) fn ka_004(view: &View<'_>, out: &mut Found<'_>) {
 
 pub(super) fn ka_005(view: &View<'_>, out: &mut Found<'_>) {
     if let (Some(text), Some(_)) = (wait(view), micros(view).filter(|micros| (1..1_000_000).contains(micros)))
-        && view.remarks(Group::KeepAlive)
+        && view.remarks(keepalive::GROUP)
     {
         out.on(view, WAIT).value(&text).say(
             format!("{WAIT} {text} is less than a second: clients are told timeout=0 and may not reuse connections"),
@@ -145,7 +146,7 @@ pub(super) fn ka_006(view: &View<'_>, out: &mut Found<'_>) {
 
 pub(super) fn ka_007(view: &View<'_>, out: &mut Found<'_>) {
     let Some(text) = requests(view) else { return };
-    if numbers::atoi(&text).value == 0 && view.remarks(Group::KeepAlive) {
+    if numbers::atoi(&text).value == 0 && view.remarks(keepalive::GROUP) {
         out.on(view, REQUESTS).value(&text).say(
             format!("{REQUESTS} {text} sets no limit: a client may keep one connection for ever"),
             "nothing to do, if that is meant",
@@ -156,7 +157,7 @@ pub(super) fn ka_007(view: &View<'_>, out: &mut Found<'_>) {
 pub(super) fn ka_008(view: &View<'_>, out: &mut Found<'_>) {
     let Some(text) = requests(view) else { return };
     let value = numbers::atoi(&text).value;
-    if value > 0 && view.remarks(Group::KeepAlive) {
+    if value > 0 && view.remarks(keepalive::GROUP) {
         let really = i64::from(value) + 1;
         out.on(view, REQUESTS).value(&text).effective(really).say(
             format!("{REQUESTS} {value} counts the requests after the first: a connection carries {really}"),

@@ -1,7 +1,8 @@
 //! Listening sockets, stopping, and what a reload cannot do.
 
 use super::{BY_RESTART, Found, View};
-use crate::httpd::directives::{DIRECTIVES, Group, Takes};
+use crate::httpd::core_directives;
+use crate::httpd::directives::{Group, Takes};
 use crate::httpd::moved::Moved;
 use crate::httpd::normalise::normalise;
 use crate::httpd::numbers;
@@ -19,7 +20,7 @@ const BOUNDED: [&str; 5] = [
 
 /// Directives that a reload does not bring into force for this reason.
 fn taken_by(takes: Takes) -> impl Iterator<Item = &'static str> {
-    DIRECTIVES.iter().filter(move |row| row.takes == takes).map(|row| row.name)
+    core_directives::rows().filter(move |row| row.takes == takes).map(|row| row.name)
 }
 
 /// Returns the text judged: that of the settings, or of the main server's line.
@@ -97,7 +98,7 @@ pub(super) fn lis_005(view: &View<'_>, out: &mut Found<'_>) {
     let workers = i64::from(numbers::atoi(&asked.used["MaxRequestWorkers"]).value);
     let processes = (workers / view.normal.sizes.threads.max(1)).min(view.normal.sizes.server_limit);
     if processes < buckets {
-        let cap = if view.remarks(Group::Mpm) { Severity::Error } else { Severity::Warning };
+        let cap = if view.remarks(Group::MPM) { Severity::Error } else { Severity::Warning };
         out.about("ListenCoresBucketsRatio").at_most(cap).value(buckets).effective(processes).say(
             format!(
                 "ListenCoresBucketsRatio makes {buckets} sets of sockets{}, but at most {processes} processes run: \
@@ -115,7 +116,7 @@ pub(super) fn gst_001(view: &View<'_>, out: &mut Found<'_>) {
     let Some(seconds) = view.text(STOP).map(|text| numbers::atoi(text).value).filter(|n| *n > 0) else {
         return;
     };
-    if view.remarks(Group::Mpm) {
+    if view.remarks(Group::MPM) {
         out.on(view, STOP).value(seconds).say(
             format!(
                 "{STOP} {seconds}: under {} the last request is cut off about {} s after the stop",

@@ -28,8 +28,7 @@ use crate::capacity::{self, MemoryNeed, Server};
 use crate::distro::Layout;
 use crate::facts::{Known, Machine, Running};
 use crate::features::evasive::Build;
-use crate::features::{keepalive as kept_connections, mpm};
-use crate::httpd::directives::{Directive, Group, named as row};
+use crate::httpd::directives::{Directive, Group};
 use crate::httpd::effective::Value;
 use crate::httpd::envvars::Construct;
 use crate::httpd::moved::Moved;
@@ -193,13 +192,16 @@ impl<'a> View<'a> {
         self.bounds.iter().find(|bound| bound.name == name && bound.needs > bound.limit)
     }
 
+    /// Returns the row of a directive by its canonical name.
+    fn row(&self, directive: &str) -> Option<&'static Directive> {
+        self.after.table.named(directive)
+    }
+
     /// Tells whether the task manages a group.
     fn manages(&self, group: Group) -> bool {
         match group {
-            Group::Mpm => self.params.settings.is_some() || self.params.capacity.is_some(),
-            Group::KeepAlive => self.params.keepalive.is_some(),
-            Group::Evasive => self.params.evasive.is_some(),
-            Group::Watched => false,
+            Group::MPM => self.params.settings.is_some() || self.params.capacity.is_some(),
+            Group(name) => self.params.groups.has(name),
         }
     }
 
@@ -208,17 +210,12 @@ impl<'a> View<'a> {
     fn decides(&self, row: &Directive) -> bool {
         self.manages(row.group)
             && match row.group {
-                Group::Mpm => {
+                Group::MPM => {
                     let asks =
-                        |settings: &Settings| settings.given().iter().any(|(name, _)| *name == row.name);
-                    mpm::is_size(row.name) || self.params.settings.as_ref().is_some_and(asks)
+                        |settings: &Settings| settings.numbers().iter().any(|(name, _)| *name == row.name);
+                    row.one_set || self.params.settings.as_ref().is_some_and(asks)
                 }
-                Group::KeepAlive => {
-                    let asks =
-                        |wanted| kept_connections::wanted(wanted).iter().any(|(name, _)| *name == row.name);
-                    self.params.keepalive.as_ref().is_some_and(asks)
-                }
-                Group::Evasive | Group::Watched => true,
+                Group(name) => self.params.groups.decides(name, row.key),
             }
     }
 
@@ -229,14 +226,9 @@ impl<'a> View<'a> {
 
     /// Returns how a user writes a directive: the parameter's path where the task manages it, else its name.
     fn path(&self, directive: &'static str) -> String {
-        let group_path = |row: &Directive| match row.group {
-            Group::Mpm => "settings",
-            Group::KeepAlive => "keepalive",
-            _ => "evasive",
-        };
-        match row(directive) {
+        match self.row(directive) {
             Some(row) if !row.key.is_empty() && self.manages(row.group) => {
-                format!("{}.{}", group_path(row), row.key)
+                format!("{}.{}", row.group.0, row.key)
             }
             _ => directive.to_owned(),
         }
@@ -244,7 +236,7 @@ impl<'a> View<'a> {
 
     /// Returns how a user writes a directive in a hint: the parameter's key, or its name.
     fn name(&self, directive: &'static str) -> &'static str {
-        match row(directive) {
+        match self.row(directive) {
             Some(row) if !row.key.is_empty() && self.manages(row.group) => row.key,
             _ => directive,
         }
@@ -324,7 +316,7 @@ struct Found<'f> {
 impl Found<'_> {
     /// Begins a finding about a directive. Where the task does not decide its value, it is at most a warning.
     fn on(&mut self, view: &View<'_>, directive: &'static str) -> Draft<'_> {
-        let managed = view.audit || row(directive).is_some_and(|row| view.decides(row));
+        let managed = view.audit || view.row(directive).is_some_and(|row| view.decides(row));
         self.about(view.path(directive)).at_most(if managed { Severity::Error } else { Severity::Warning })
     }
 

@@ -1,6 +1,6 @@
 //! Modules: which MPM, what it knows, and what stands beside it.
 
-use super::{BY_RESTART, Found, View, row};
+use super::{BY_RESTART, Found, View};
 use crate::distro::ModuleSwitch;
 use crate::httpd::directives::Group;
 use crate::httpd::numbers;
@@ -54,7 +54,7 @@ pub(super) fn mpm_003(view: &View<'_>, out: &mut Found<'_>) {
 
 pub(super) fn mpm_004(view: &View<'_>, out: &mut Found<'_>) {
     for refusal in &view.normal.refusals {
-        let Some(row) = row(refusal.directive) else { continue };
+        let Some(row) = view.row(refusal.directive) else { continue };
         if row.mpms.contains(&view.mpm) || row.name == "AsyncRequestWorkerFactor" {
             continue;
         }
@@ -97,7 +97,7 @@ pub(super) fn mpm_006(view: &View<'_>, out: &mut Found<'_>) {
 
 pub(super) fn mpm_007(view: &View<'_>, out: &mut Found<'_>) {
     for (directive, lines) in &view.main {
-        let Some(row) = row(directive).filter(|row| row.group == Group::Mpm) else { continue };
+        let Some(row) = view.row(directive).filter(|row| row.group == Group::MPM) else { continue };
         let (Some(last), Some(first)) = (
             lines.last(),
             lines
@@ -132,7 +132,7 @@ pub(super) fn mpm_007(view: &View<'_>, out: &mut Found<'_>) {
 pub(super) fn mpm_008(view: &View<'_>, out: &mut Found<'_>) {
     let aliased = |line: &&Line| !line.written.eq_ignore_ascii_case(line.directive);
     for line in view.after.lines.iter().filter(aliased) {
-        let alias = row(line.directive).and_then(|row| row.alias);
+        let alias = view.row(line.directive).and_then(|row| row.alias);
         if let Some(alias) = alias.filter(|alias| alias.eq_ignore_ascii_case(&line.written)) {
             let code = match (alias, view.mpm) {
                 ("MaxClients", Mpm::Event) => "AH00521",
@@ -170,7 +170,7 @@ pub(super) fn h2_002(view: &View<'_>, out: &mut Found<'_>) {
     let threads = view.normal.sizes.threads;
     let (most, least) = (h2(view, "H2MaxWorkers"), h2(view, "H2MinWorkers"));
     if let Some(most) = most.filter(|most| *most > 0 && *most < least.unwrap_or(threads)) {
-        let cap = if view.remarks(Group::Mpm) { Severity::Error } else { Severity::Warning };
+        let cap = if view.remarks(Group::MPM) { Severity::Error } else { Severity::Warning };
         let beside = least.map_or_else(
             || format!("ThreadsPerChild {threads}, the default of H2MinWorkers"),
             |least| format!("H2MinWorkers {least}"),
@@ -186,7 +186,7 @@ pub(super) fn h2_002(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn h2_003(view: &View<'_>, out: &mut Found<'_>) {
-    if view.has("http2_module") && view.remarks(Group::Mpm) {
+    if view.has("http2_module") && view.remarks(Group::MPM) {
         let extra = h2(view, "H2MinWorkers").unwrap_or(view.normal.sizes.threads);
         out.about("H2MinWorkers").value(extra).say(
             format!(
@@ -321,7 +321,7 @@ pub(super) fn php_005(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn cgi_001(view: &View<'_>, out: &mut Found<'_>) {
-    if view.has("cgi_module") && (view.params.mpm.is_some() || view.remarks(Group::Mpm)) {
+    if view.has("cgi_module") && (view.params.mpm.is_some() || view.remarks(Group::MPM)) {
         out.about("mpm").value(view.mpm).say(
             format!("mod_cgi forks a whole process of {} threads for each script", view.normal.sizes.threads),
             "load mod_cgid instead of mod_cgi",

@@ -1,7 +1,7 @@
 //! Numbers as C reads them: what is cut off, missing or wrapped without a word.
 
 use super::{Found, View};
-use crate::httpd::directives::{DIRECTIVES, Directive, Group, Parser};
+use crate::httpd::directives::{Directive, Group, Parser};
 use crate::httpd::numbers::{self, Atoi};
 use crate::httpd::read::Line;
 
@@ -15,11 +15,11 @@ struct Number<'a> {
 /// Calls `each` for every number that httpd reads with `atoi` or `strtol`: the judged ones of the MPM, and those of
 /// other lines. `Timeout` has rules of its own.
 fn each_number<'a>(view: &View<'a>, mut each: impl FnMut(&Number<'a>)) {
-    for row in DIRECTIVES {
+    for row in view.after.table.rows() {
         if !matches!(row.parser, Parser::Atoi | Parser::Strtol) || row.name == "Timeout" {
             continue;
         }
-        if row.group == Group::Mpm {
+        if row.group == Group::MPM {
             if let Some(text) = view.text(row.name) {
                 let line = if view.decides(row) { None } else { view.line(row.name) };
                 each(&Number { row, text, line });
@@ -31,8 +31,7 @@ fn each_number<'a>(view: &View<'a>, mut each: impl FnMut(&Number<'a>)) {
         }
     }
     for line in &view.in_vhosts {
-        let row =
-            super::row(line.directive).filter(|row| row.parser == Parser::Atoi && row.name != "Timeout");
+        let row = view.row(line.directive).filter(|row| row.parser == Parser::Atoi && row.name != "Timeout");
         if let (Some(row), Some(text)) = (row, line.words.first()) {
             each(&Number { row, text, line: Some(line) });
         }
@@ -93,7 +92,12 @@ pub(super) fn num_003(view: &View<'_>, out: &mut Found<'_>) {
             say(number.row.name, number.text, read.value, number.line);
         }
     });
-    if let Some(requests) = view.params.keepalive.as_ref().and_then(|keepalive| keepalive.max_requests) {
+    if let Some(requests) = view
+        .params
+        .groups
+        .get::<crate::features::keepalive::KeepAlive>()
+        .and_then(|keepalive| keepalive.max_requests)
+    {
         let text = requests.to_string();
         let read = numbers::atoi(&text);
         if read.wrapped && view.standing("MaxKeepAliveRequests") != Some(&text) {
@@ -103,7 +107,7 @@ pub(super) fn num_003(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn num_004(view: &View<'_>, out: &mut Found<'_>) {
-    for row in DIRECTIVES.iter().filter(|row| row.parser == Parser::Strtol0) {
+    for row in view.after.table.rows().filter(|row| row.parser == Parser::Strtol0) {
         let Some(line) = view.line(row.name) else { continue };
         let Some(text) = line.words.first() else { continue };
         let (plain, read) = (numbers::strtol(text, 10), numbers::strtol(text, 0));

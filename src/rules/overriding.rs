@@ -3,16 +3,17 @@
 use std::cell::LazyCell;
 
 use super::{Found, View};
-use crate::httpd::directives::{self, Group};
+use crate::httpd::core_directives;
+use crate::httpd::directives::Group;
 use crate::httpd::normalise::{self, Written};
 
 pub(super) fn ovr_003(view: &View<'_>, out: &mut Found<'_>) {
-    if !view.manages(Group::Mpm) {
+    if !view.manages(Group::MPM) {
         return;
     }
     // httpd's own defaults, before any correction by other values.
     let defaults = LazyCell::new(|| normalise::normalise(view.mpm, view.version, &Written::new()).used);
-    for row in directives::group(Group::Mpm).filter(|row| row.mpms.contains(&view.mpm)) {
+    for row in core_directives::mpm_rows().filter(|row| row.mpms.contains(&view.mpm)) {
         let (None, Some(line)) = (view.text(row.name), view.line(row.name)) else { continue };
         let (Some(standing), Some(default)) = (line.words.first(), defaults.get(row.name)) else { continue };
         if standing != default {

@@ -2,7 +2,8 @@
 
 use super::{BY_RESTART, Found, View};
 use crate::httpd::Mpm;
-use crate::httpd::directives::{self, Group};
+use crate::httpd::core_directives;
+use crate::httpd::directives::Group;
 use crate::httpd::moved::Moved;
 use crate::httpd::normalise::STACK_MIN;
 use crate::httpd::numbers;
@@ -104,7 +105,7 @@ fn shown<'a>(view: &View<'a>, directive: &str) -> &'a str {
 impl View<'_> {
     /// Returns the number that counts for a directive of the MPM where no line sets it.
     fn default_of(&self, directive: &str) -> i64 {
-        directives::default_number(directive, self.mpm).try_into().unwrap_or(i64::MAX)
+        core_directives::default_number(directive, self.mpm).try_into().unwrap_or(i64::MAX)
     }
 }
 
@@ -114,7 +115,7 @@ pub(super) fn sl_004(view: &View<'_>, out: &mut Found<'_>) {
     if view.version >= since && sizes.server_limit == sizes.processes {
         // Left alone, httpd's own defaults meet this condition on every host.
         let draft = out.on(view, "ServerLimit").value(sizes.server_limit);
-        let draft = if view.remarks(Group::Mpm) { draft } else { draft.at_most(Severity::Info) };
+        let draft = if view.remarks(Group::MPM) { draft } else { draft.at_most(Severity::Info) };
         draft.say(
             format!(
                 "ServerLimit {}{} leaves no process slot beyond MaxRequestWorkers / ThreadsPerChild = {}: after a \
@@ -136,7 +137,7 @@ pub(super) fn sl_004(view: &View<'_>, out: &mut Found<'_>) {
 pub(super) fn sl_005(view: &View<'_>, out: &mut Found<'_>) {
     let sizes = view.normal.sizes;
     let written = view.text("ServerLimit").is_some();
-    if written && view.remarks(Group::Mpm) && sizes.server_limit > sizes.processes.saturating_mul(2) {
+    if written && view.remarks(Group::MPM) && sizes.server_limit > sizes.processes.saturating_mul(2) {
         out.on(view, "ServerLimit").value(sizes.server_limit).say(
             format!(
                 "ServerLimit {} is more than twice the {} processes that {} can use; under {} the rest is memory of \
@@ -238,7 +239,7 @@ pub(super) fn tl_002(view: &View<'_>, out: &mut Found<'_>) {
 pub(super) fn tl_004(view: &View<'_>, out: &mut Found<'_>) {
     let sizes = view.normal.sizes;
     let written = view.text("ThreadLimit").is_some();
-    if written && view.remarks(Group::Mpm) && sizes.thread_limit > sizes.threads.saturating_mul(4).max(64) {
+    if written && view.remarks(Group::MPM) && sizes.thread_limit > sizes.threads.saturating_mul(4).max(64) {
         out.on(view, "ThreadLimit").value(sizes.thread_limit).say(
             format!(
                 "ThreadLimit {} is far above ThreadsPerChild {}: the scoreboard keeps memory for threads that never run",
@@ -589,7 +590,10 @@ pub(super) fn mcpc_002(view: &View<'_>, out: &mut Found<'_>) {
 
 pub(super) fn mcpc_003(view: &View<'_>, out: &mut Found<'_>) {
     let leaky = view.has("evasive20_module") || view.has("evasive24_module");
-    if leaky && view.used(RECYCLE) == "0" && (view.remarks(Group::Mpm) || view.remarks(Group::Evasive)) {
+    if leaky
+        && view.used(RECYCLE) == "0"
+        && (view.remarks(Group::MPM) || view.remarks(crate::features::evasive::GROUP))
+    {
         out.on(view, RECYCLE).value(shown(view, RECYCLE)).say(
             format!(
                 "{RECYCLE} is 0: children are never replaced, and mod_evasive 1.10's tables never shrink"
@@ -609,7 +613,7 @@ pub(super) fn mcpc_004(view: &View<'_>, out: &mut Found<'_>) {
 }
 
 pub(super) fn mcpc_005(view: &View<'_>, out: &mut Found<'_>) {
-    if let Some(value) = recycle(view).filter(|value| *value > 0 && view.remarks(Group::Mpm)) {
+    if let Some(value) = recycle(view).filter(|value| *value > 0 && view.remarks(Group::MPM)) {
         out.on(view, RECYCLE).value(value).say(
             format!(
                 "{RECYCLE} {value} counts connections; further requests on a kept connection do not count"
@@ -706,7 +710,7 @@ pub(super) fn mem_002(view: &View<'_>, out: &mut Found<'_>) {
             format!("{FREE} {text} is not a number: httpd reads 0, which is no limit"),
             format!("set {} to KiB, such as 2048", view.name(FREE)),
         );
-    } else if read.value == 0 && view.remarks(Group::Mpm) {
+    } else if read.value == 0 && view.remarks(Group::MPM) {
         out.on(view, FREE).value(text).at_most(Severity::Info).say(
             format!("{FREE} 0 lets every allocator keep all memory it ever needed"),
             format!("leave {} out for httpd's 2048 KiB", view.name(FREE)),

@@ -1256,6 +1256,15 @@ pub static RULES: &[Rule] = &[
         "values for mod_evasive while its module is not enabled",
         "Debian libapache2-mod-evasive, mods-available/evasive.load",
     ),
+    // ---- packages ----
+    planned(
+        "PKG-001",
+        Error,
+        ALL,
+        "a feature's enabled",
+        "a module that shall be switched on and that no file of the host loads",
+        "each family's packages of Apache's modules",
+    ),
     // ---- the configuration language ----
     rule(
         "GRM-001",

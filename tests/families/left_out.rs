@@ -132,7 +132,7 @@ fn keys_of_evasive_are_each_for_themselves() {
             json!({"evasive": evasive, "waive": ["PHP-004", "PHP-005"]})
         };
         let file = tried.asks(&json!({})).host.site;
-        let file = file.path(file.layout.evasive_file);
+        let file = file.module_conf("evasive");
         let path = file.to_str().unwrap();
         // An administrator's own values, under the guard that counts on this host.
         let mut enabled = tried.clone();

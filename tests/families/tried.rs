@@ -8,6 +8,7 @@ use apache_tuning::httpd::read::{self, Configuration};
 use apache_tuning::operate::{self, Evaluation, Mode};
 use apache_tuning::params::{self, Asked, Params};
 use apache_tuning::plan::lines;
+use apache_tuning::registry::FEATURES;
 use apache_tuning::report::Report;
 use apache_tuning::tree::{self, Files, Kind, Memory, Node};
 use serde_json::{Value, json};
@@ -84,7 +85,7 @@ pub(crate) struct Tried {
 }
 
 pub(crate) fn parameters(asked: &Value) -> Params {
-    match params::parse(asked.to_string().as_bytes()) {
+    match params::parse(asked.to_string().as_bytes(), FEATURES) {
         Ok((Asked::Tuning(params), _)) => *params,
         other => panic!("{asked}: {other:?}"),
     }

@@ -24,6 +24,7 @@ pub(crate) fn start() -> Start {
             .to_vec(),
         defines: vec!["GIVEN".to_owned()],
         environment: BTreeMap::from([("HOME".to_owned(), "/c".to_owned())]),
+        table: &apache_tuning::registry::TABLE,
     }
 }
 

@@ -13,11 +13,12 @@ use apache_tuning::capacity::MemoryNeed;
 use apache_tuning::distro::LAYOUTS;
 use apache_tuning::facts::Machine;
 use apache_tuning::features::blocks::argument;
-use apache_tuning::httpd::directives::{self, DIRECTIVES, Group};
+use apache_tuning::httpd::core_directives;
 use apache_tuning::httpd::normalise::{Normal, Sizes, Written, normalise};
 use apache_tuning::httpd::read::{self, Configuration, Scope, Start};
 use apache_tuning::httpd::{Mpm, Version};
 use apache_tuning::params::Params;
+use apache_tuning::registry::TABLE;
 use apache_tuning::report::Need;
 use apache_tuning::rules::{self, Context};
 use apache_tuning::tree::Memory;
@@ -163,7 +164,7 @@ fn frame(mpm: Mpm, number: usize, port: usize) -> String {
 pub(crate) fn set(random: &mut Random, index: usize) -> Set {
     let mpm = random.of(&Mpm::ALL);
     let mut text = frame(mpm, index, 8080);
-    for row in directives::group(Group::Mpm) {
+    for row in core_directives::mpm_rows() {
         let known = row.mpms.contains(&mpm);
         if !random.one_in(if known { 3 } else { 60 }) {
             continue;
@@ -210,6 +211,7 @@ fn read_text(text: &str, version: Version) -> Configuration {
         built_in: built_in.collect(),
         defines: Vec::new(),
         environment: BTreeMap::new(),
+        table: &TABLE,
     };
     read::read(&files, &start)
 }
@@ -217,7 +219,7 @@ fn read_text(text: &str, version: Version) -> Configuration {
 /// Returns the MPM's directives of a configuration as they are judged.
 fn written(configuration: &Configuration) -> Written {
     let main = configuration.lines.iter().filter(|line| line.scope == Scope::Main);
-    let of_mpm = |name: &str| DIRECTIVES.iter().any(|row| row.name == name && row.group == Group::Mpm);
+    let of_mpm = |name: &str| core_directives::mpm_rows().any(|row| row.name == name);
     main.filter(|line| of_mpm(line.directive))
         .map(|line| (line.directive, line.words.first().cloned().unwrap_or_default()))
         .collect()
@@ -359,7 +361,7 @@ pub(crate) fn startable(seed: u64, count: usize, version: Version) -> Vec<Starte
         let mpm = random.of(&Mpm::ALL);
         let mut text = frame(mpm, list.len(), 9000 + list.len());
         for name in ["StartServers", "ServerLimit", "ThreadLimit", "ThreadsPerChild", "MaxRequestWorkers"] {
-            let known = directives::find(name.as_bytes()).is_some_and(|row| row.mpms.contains(&mpm));
+            let known = TABLE.find(name.as_bytes()).is_some_and(|row| row.mpms.contains(&mpm));
             if known && !random.one_in(4) {
                 let _ = writeln!(text, "{name} {}", random.below(9));
             }

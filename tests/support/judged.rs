@@ -4,7 +4,8 @@ use apache_tuning::capacity::MemoryNeed;
 use apache_tuning::distro::LAYOUTS;
 use apache_tuning::facts::{Known, Machine, Running};
 use apache_tuning::features::evasive::{Build, Generation};
-use apache_tuning::httpd::directives::{self, Group, Parser};
+use apache_tuning::httpd::core_directives;
+use apache_tuning::httpd::directives::Parser;
 use apache_tuning::httpd::effective;
 use apache_tuning::httpd::moved::{InForce, moved_until_restart};
 use apache_tuning::httpd::normalise::{Normal, Written, normalise_with_buckets};
@@ -13,6 +14,7 @@ use apache_tuning::httpd::read::{
 };
 use apache_tuning::httpd::{Mpm, Version};
 use apache_tuning::params::Params;
+use apache_tuning::registry::{FEATURES, TABLE};
 use apache_tuning::report::{Finding, Need};
 use apache_tuning::rules::{self, Context};
 use apache_tuning::tree::{Change, Node};
@@ -57,7 +59,7 @@ pub(crate) fn prefork() -> Host {
 /// Returns a host with nothing set, no limit that binds, and nothing running.
 pub(crate) fn of(mpm: Mpm) -> Host {
     let known = |value| Some(Known { value, source: "test".to_owned() });
-    let mut after = Configuration::default();
+    let mut after = Configuration { table: &TABLE, ..Configuration::default() };
     after.files.push(ReadFile { path: "/etc/apache2/apache2.conf".into(), included_at: None, depth: 0 });
     after.modules.push(Module {
         identifier: mpm.module().to_owned(),
@@ -90,7 +92,7 @@ pub(crate) fn of(mpm: Mpm) -> Host {
 
 fn line(text: &str, number: usize, scope: Scope) -> Line {
     let (name, rest) = text.split_once(' ').unwrap();
-    let row = directives::find(name.as_bytes()).unwrap();
+    let row = TABLE.find(name.as_bytes()).unwrap();
     let words = if row.parser == Parser::Raw {
         vec![rest.to_owned()]
     } else {
@@ -226,19 +228,19 @@ impl Host {
     }
 
     fn parsed(&self) -> Params {
-        serde_json::from_value(self.params.clone()).unwrap()
+        Params::of_json(self.params.clone(), FEATURES).unwrap()
     }
 
     fn written(&self, params: &Params) -> Written {
         let Some(settings) = &params.settings else {
-            let of_mpm = |name| directives::group(Group::Mpm).any(|row| row.name == name);
+            let of_mpm = |name| core_directives::mpm_rows().any(|row| row.name == name);
             let main = self.after.lines.iter().filter(|line| line.scope == Scope::Main);
             return main
                 .filter(|line| of_mpm(line.directive))
                 .map(|line| (line.directive, line.words[0].clone()))
                 .collect();
         };
-        settings.given().into_iter().map(|(name, value)| (name, value.to_string())).collect()
+        settings.numbers().into_iter().map(|(name, value)| (name, value.to_string())).collect()
     }
 
     /// Returns what httpd makes of the values that the rules judge.

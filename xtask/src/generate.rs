@@ -27,7 +27,8 @@ pub(crate) fn rules(root: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
-    use apache_tuning::params::coerce::{Field, INFO, Kind, TUNING};
+    use apache_tuning::params::coerce::{Field, INFO, Kind, tuning};
+    use apache_tuning::registry::FEATURES;
     use serde_json::Value;
 
     #[test]
@@ -43,7 +44,7 @@ mod tests {
     #[test]
     fn the_table_of_types_equals_the_schema() {
         let schemas = apache_tuning::schema::all();
-        for (name, fields) in [("params", TUNING), ("info", INFO)] {
+        for (name, fields) in [("params", &*tuning(FEATURES)), ("info", INFO)] {
             let (_, schema) = schemas.iter().find(|(other, _)| *other == name).unwrap();
             same(name, schema, fields);
         }
@@ -63,6 +64,10 @@ mod tests {
                 Kind::Int => "integer",
                 Kind::Str => "string",
                 Kind::List => "array",
+                Kind::Dicts(inner) => {
+                    same(&format!("{path}.{}", field.key), &property["items"], inner);
+                    "array"
+                }
                 Kind::Dict(inner) => {
                     same(&format!("{path}.{}", field.key), property, inner);
                     "object"

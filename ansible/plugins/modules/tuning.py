@@ -120,12 +120,6 @@ options:
             Requests served at once. C(MaxRequestWorkers): a multiple of ThreadsPerChild, at most ServerLimit
             times it. A size: left out, httpd's default counts.
         type: int
-      max_connections_per_child:
-        description:
-          - >-
-            Connections a process serves before it is replaced; 0 is no limit. C(MaxConnectionsPerChild). Left
-            out, it stays as it stands.
-        type: int
       min_spare_threads:
         description:
           - >-
@@ -153,6 +147,12 @@ options:
           - >-
             Connections held for each idle worker, event. C(AsyncRequestWorkerFactor): a whole number from 1.
             A size: left out, httpd's default counts.
+        type: int
+      max_connections_per_child:
+        description:
+          - >-
+            Connections a process serves before it is replaced; 0 is no limit. C(MaxConnectionsPerChild). Left
+            out, it stays as it stands.
         type: int
       thread_stack_size:
         description:
@@ -241,6 +241,10 @@ options:
         description:
           - Whether mod_evasive protects this server. Left out, it stays as it stands.
         type: bool
+      hash_table_size:
+        description:
+          - Size of the hash table. C(DOSHashTableSize). Left out, it stays as it stands.
+        type: int
       page_count:
         description:
           - >-
@@ -271,21 +275,12 @@ options:
             Seconds for which a client stays blocked; each request starts them again. C(DOSBlockingPeriod).
             Left out, it stays as it stands.
         type: int
-      hash_table_size:
-        description:
-          - Size of the hash table. C(DOSHashTableSize). Left out, it stays as it stands.
-        type: int
       http_status:
         description:
           - >-
             HTTP status of a blocked request, where the build has a directive for it. Left out, it stays as it
             stands.
         type: int
-      whitelist:
-        description:
-          - Addresses never blocked. C(DOSWhitelist). Left out, it stays as it stands.
-        type: list
-        elements: str
       email_notify:
         description:
           - >-
@@ -304,6 +299,11 @@ options:
             Directory of the lock files; writable by the web server's user alone. C(DOSLogDir). Left out, it
             stays as it stands.
         type: str
+      whitelist:
+        description:
+          - Addresses never blocked. C(DOSWhitelist). Left out, it stays as it stands.
+        type: list
+        elements: str
   mod_php:
     description:
       - What to do when a thread-unsafe mod_php stands against a threaded MPM.

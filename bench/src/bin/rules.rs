@@ -48,10 +48,14 @@ fn main() -> Result<()> {
             built_in: Vec::new(),
             defines: Vec::new(),
             environment: BTreeMap::new(),
+            table: &apache_tuning::registry::TABLE,
         },
     );
-    let params: Params = serde_json::from_str(
-        r#"{"settings": {"max_request_workers": 410}, "keepalive": {"timeout": "5"}, "evasive": {"page_count": 5}}"#,
+    let params = Params::of_json(
+        serde_json::from_str(
+            r#"{"settings": {"max_request_workers": 410}, "keepalive": {"timeout": "5"}, "evasive": {"page_count": 5}}"#,
+        )?,
+        apache_tuning::registry::FEATURES,
     )?;
     let written = Written::from([("MaxRequestWorkers", "410".to_owned())]);
     let normal = normalise(Mpm::Event, version, &written);

@@ -17,7 +17,7 @@ use std::rc::Rc;
 use commands::{Plain, wanted};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::known::{Names, hash};
+use super::known::Names;
 use super::lines::{Next, Place, Source};
 use super::macros::Macro;
 use super::modules::Modules;
@@ -26,6 +26,7 @@ use super::{
     Configuration, FileId, Module, Note, NoteKind, ReadError, ReadFile, Scope, Start, include, paths,
 };
 use crate::httpd::Version;
+use crate::httpd::hash::of as hash;
 use crate::tree::{Files, Kind};
 
 /// httpd's limit for includes within includes.
@@ -160,13 +161,13 @@ impl<'a> Reader<'a> {
         let mut reader = Self {
             files,
             start,
-            config: Configuration::default(),
+            config: Configuration { table: start.table, ..Configuration::default() },
             building: Vec::new(),
             walk: Vec::new(),
             guards: Vec::new(),
             server_root: paths::bytes(&start.server_root).to_vec(),
             variables: Variables::new(&start.defines, &start.environment),
-            modules: Modules::default(),
+            modules: Modules::new(start.table),
             names: Names::new(),
             macros: FxHashMap::default(),
             macro_lines: 0,
@@ -368,9 +369,10 @@ impl<'a> Reader<'a> {
     /// Reads a file until an include interrupts it or it ends.
     fn read_on(&mut self, mut level: Level, buffer: &mut Vec<u8>) {
         while !self.halted {
-            let Self { names, walk, dead, config, .. } = self;
+            let Self { names, walk, dead, config, start, .. } = self;
+            let table = start.table;
             let next = level.source.next(buffer, |text, place| {
-                wanted(text, |plain| match plain {
+                wanted(table, text, |plain| match plain {
                     // What is never walked is neither looked up nor opened.
                     _ if *dead => {}
                     Plain::RequestLog => config.logs += 1,

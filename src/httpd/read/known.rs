@@ -12,6 +12,7 @@ use std::collections::hash_map::Entry;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::lines::Place;
+use crate::httpd::hash::of as hash;
 
 /// More names than any configuration has; what is met beyond is not looked at.
 const MAX_NAMES: usize = 10_000;
@@ -399,28 +400,6 @@ impl Names {
     /// Returns a name and where it was met, if httpd does not know it.
     pub(super) fn unknown(&self, index: usize) -> Option<(&[u8], Place)> {
         self.met.get(index).filter(|met| !met.known).map(|met| (&*met.name, met.place))
-    }
-}
-
-/// Returns the hash of a name in any case: eight bytes at a time, because names are short and lines are many. Letters
-/// of both cases are one, and so are some bytes that no name has.
-pub(super) const fn hash(name: &[u8]) -> u64 {
-    const LOWER: u64 = 0x2020_2020_2020_2020;
-    let (mut rest, mut hash) = (name, name.len() as u64);
-    loop {
-        let (chunk, behind) = if let Some((chunk, behind)) = rest.split_first_chunk::<8>() {
-            (*chunk, behind)
-        } else {
-            let mut last = [0; 8];
-            last.split_at_mut(rest.len()).0.copy_from_slice(rest);
-            (last, rest.split_at(rest.len()).1)
-        };
-        hash =
-            (hash ^ (u64::from_le_bytes(chunk) | LOWER)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        if rest.len() < 8 {
-            return hash ^ (hash >> 32);
-        }
-        rest = behind;
     }
 }
 

@@ -10,7 +10,7 @@ use super::known::{Names, is_own};
 use super::object::Object;
 
 use crate::httpd::Mpm;
-use crate::httpd::directives::{self, Directive, Group, is_evasive};
+use crate::httpd::directives::{Directive, Group, Table, is_evasive};
 use crate::tree::Files;
 
 /// Names of the modules of httpd 2.4's own source tree whose identifier is `NAME_module` and whose source file is
@@ -98,6 +98,8 @@ struct Entry {
 /// The modules that are loaded so far.
 #[derive(Default)]
 pub(super) struct Modules {
+    /// The directives that are managed or watched.
+    table: &'static Table,
     entries: Vec<Entry>,
     by_identifier: FxHashMap<String, usize>,
     /// What was asked since the last module was loaded.
@@ -105,6 +107,10 @@ pub(super) struct Modules {
 }
 
 impl Modules {
+    pub(super) fn new(table: &'static Table) -> Self {
+        Self { table, ..Self::default() }
+    }
+
     /// Adds a module that is built in.
     pub(super) fn build_in(&mut self, identifier: &str, source: &str) {
         self.push(identifier, Some(source.to_owned()), None);
@@ -178,7 +184,7 @@ impl Modules {
     /// Tells whether a directive or section (`<proxy`) is known, as `<IfDirective>` and `<IfSection>` ask.
     pub(super) fn has_directive(&self, files: &dyn Files, name: &str) -> bool {
         let name = name.as_bytes();
-        if is_own(name, self.identifiers()) || directives::find(name).is_some_and(|row| self.knows(row)) {
+        if is_own(name, self.identifiers()) || self.table.find(name).is_some_and(|row| self.knows(row)) {
             return true;
         }
         let brings = |entry: &Entry| {
@@ -231,7 +237,7 @@ impl Modules {
     pub(super) fn knows(&self, row: &Directive) -> bool {
         match row.module {
             Some(module) => self.identifiers().any(module),
-            None => row.group != Group::Mpm || row.mpms.iter().any(|mpm| self.has(mpm.module())),
+            None => row.group != Group::MPM || row.mpms.iter().any(|mpm| self.has(mpm.module())),
         }
     }
 }
@@ -280,7 +286,7 @@ mod tests {
     use crate::tree::Memory;
 
     fn loaded(list: &[(&str, &str)]) -> Modules {
-        let mut modules = Modules::default();
+        let mut modules = Modules::new(&crate::registry::TABLE);
         modules.build_in("core_module", "core.c");
         for (identifier, path) in list {
             modules.load(identifier, path, PathBuf::from(path));

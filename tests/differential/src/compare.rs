@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use apache_tuning::httpd::directives::{self, Group, Parser};
+use apache_tuning::httpd::directives::{Group, Parser};
 use apache_tuning::httpd::read::{Configuration, FileId, Scope};
+use apache_tuning::registry::TABLE;
 
 use crate::inside;
 use crate::oracle::{Answer, Dumped};
@@ -93,8 +94,8 @@ impl Kept {
 }
 
 fn kept(all: &[Dumped], dumped: &Dumped) -> Option<Kept> {
-    let row = directives::find(dumped.name.as_bytes())?;
-    let raw = row.group == Group::Watched && row.parser == Parser::Raw;
+    let row = TABLE.find(dumped.name.as_bytes())?;
+    let raw = row.group == Group::WATCHED && row.parser == Parser::Raw;
     let parents: Vec<&str> = dumped.parents.iter().map(|&index| all[index].name.as_str()).collect();
     Some(Kept {
         name: row.name,

@@ -166,6 +166,7 @@ pub fn start_of(root: &Path, case: &oracle::Case, version: Version) -> Result<St
         .to_vec(),
         defines: case.defines.clone(),
         environment,
+        table: &apache_tuning::registry::TABLE,
     })
 }
 

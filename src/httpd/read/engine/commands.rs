@@ -1,8 +1,8 @@
 //! Directives: which lines matter at all, and what is done at once while reading.
 
 use super::{Level, MAX_DEPTH, Pending, Reader, Step};
-use crate::httpd::directives::{DIRECTIVES, Directive, Parser};
-use crate::httpd::read::known::hash;
+use crate::httpd::directives::{Directive, Parser, Table};
+use crate::httpd::hash::of as hash;
 use crate::httpd::read::lines::Place;
 use crate::httpd::read::words::{first_word, is_space, lossy, words};
 use crate::httpd::read::{Line, Module, NoteKind, Scope, include, paths};
@@ -49,17 +49,18 @@ const COMMANDS: &[(&str, Command)] = &[
     ("error", Command::Error),
 ];
 
-/// How many slots [`SLOTS`] has: a few times the names that matter, so that most others meet an empty one.
-const SIZE: usize = 256;
+/// How many slots [`SLOTS`] has: a few times the names, so that most others meet an empty one.
+const SIZE: usize = 64;
 
-/// The names that matter, by the upper bits of their hash, else in the next slot that was free: with the hash, one more
-/// than the index in [`COMMANDS`] or, behind those, in [`DIRECTIVES`], each of which may have two names.
+/// The names of [`COMMANDS`], by the upper bits of their hash, else in the next slot that was free: with the hash, one
+/// more than the index.
 static SLOTS: [(u64, u8); SIZE] = slots();
 
 const fn slots() -> [(u64, u8); SIZE] {
-    const fn add(slots: &mut [(u64, u8); SIZE], name: &str, index: usize) {
-        assert!(index < u8::MAX as usize);
-        let hash = hash(name.as_bytes());
+    let mut slots = [(0, 0); SIZE];
+    let mut index = 0;
+    while index < COMMANDS.len() {
+        let hash = hash(COMMANDS[index].0.as_bytes());
         let mut slot = first_slot(hash);
         while slots[slot].1 != 0 {
             slot = (slot + 1) % SIZE;
@@ -67,42 +68,29 @@ const fn slots() -> [(u64, u8); SIZE] {
         #[allow(clippy::cast_possible_truncation)]
         let number = index as u8 + 1;
         slots[slot] = (hash, number);
-    }
-    let mut slots = [(0, 0); SIZE];
-    let mut index = 0;
-    while index < COMMANDS.len() {
-        add(&mut slots, COMMANDS[index].0, index);
-        index += 1;
-    }
-    index = 0;
-    while index < DIRECTIVES.len() {
-        add(&mut slots, DIRECTIVES[index].name, COMMANDS.len() + index);
-        if let Some(alias) = DIRECTIVES[index].alias {
-            add(&mut slots, alias, COMMANDS.len() + index);
-        }
         index += 1;
     }
     slots
 }
 
 const fn first_slot(hash: u64) -> usize {
-    (hash >> 56) as usize % SIZE
+    (hash >> 58) as usize % SIZE
 }
 
-pub(super) fn command(name: &[u8]) -> Option<Command> {
-    hashed_command(name, hash(name))
+pub(super) fn command(table: &Table, name: &[u8]) -> Option<Command> {
+    hashed_command(table, name, hash(name))
 }
 
-fn hashed_command(name: &[u8], hash: u64) -> Option<Command> {
+fn hashed_command(table: &Table, name: &[u8], hash: u64) -> Option<Command> {
+    if let Some(row) = table.find_hashed(name, hash) {
+        return Some(Command::Kept(row));
+    }
     let mut slot = first_slot(hash);
     loop {
         let (known, number) = SLOTS[slot];
-        let index = usize::from(number).checked_sub(1)?;
+        let (known_name, command) = COMMANDS.get(usize::from(number).checked_sub(1)?)?;
         if known == hash {
-            return match COMMANDS.get(index) {
-                Some((known, command)) => known.as_bytes().eq_ignore_ascii_case(name).then_some(*command),
-                None => DIRECTIVES.get(index - COMMANDS.len()).filter(|row| row.is(name)).map(Command::Kept),
-            };
+            return known_name.as_bytes().eq_ignore_ascii_case(name).then_some(*command);
         }
         slot = (slot + 1) % SIZE;
     }
@@ -119,7 +107,7 @@ pub(super) enum Plain<'a> {
 /// Tells whether a line, cut at both ends, has to be looked at: all but comments and plain directives that
 /// nothing here asks for, and the log files of requests, of which only the number counts. What those are goes to
 /// `plain`.
-pub(super) fn wanted(text: &[u8], plain: impl FnOnce(Plain<'_>)) -> bool {
+pub(super) fn wanted(table: &Table, text: &[u8], plain: impl FnOnce(Plain<'_>)) -> bool {
     match text[0] {
         b'#' => false,
         first if first.is_ascii_alphabetic() => {
@@ -134,7 +122,7 @@ pub(super) fn wanted(text: &[u8], plain: impl FnOnce(Plain<'_>)) -> bool {
                 return true;
             }
             let hash = hash(name);
-            match hashed_command(name, hash) {
+            match hashed_command(table, name, hash) {
                 None => plain(Plain::Name(name, hash)),
                 Some(Command::RequestLog) => plain(Plain::RequestLog),
                 Some(_) => return true,
@@ -155,7 +143,7 @@ impl Reader<'_> {
         place: Place,
         undefined: &[Vec<u8>],
     ) -> Option<Pending> {
-        let Some(command) = command(name) else {
+        let Some(command) = command(self.start.table, name) else {
             if !name.first().is_some_and(u8::is_ascii_alphabetic) || !name.is_ascii() {
                 if !name.is_ascii() {
                     self.note(NoteKind::StrayBytes, place, lossy(name));

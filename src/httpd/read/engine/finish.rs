@@ -2,7 +2,7 @@
 
 use super::commands::{invalid_command, takes};
 use super::{Guard, Reader, Step};
-use crate::httpd::directives::{DIRECTIVES, Group, Parser};
+use crate::httpd::directives::{Group, Parser};
 use crate::httpd::read::lines::Place;
 use crate::httpd::read::words::lossy;
 use crate::httpd::read::{Configuration, Line, NoteKind, ReadError, Scope, modules, paths};
@@ -67,9 +67,9 @@ impl Reader<'_> {
 
     /// Returns what httpd has against a kept line when it walks the tree, apart from its value.
     fn refusal(&self, line: &Line, one_mpm: bool) -> Option<String> {
-        let row = DIRECTIVES.iter().find(|row| row.name == line.directive)?;
+        let row = self.start.table.named(line.directive)?;
         let version = self.start.version;
-        if row.is_newer_than(version) || (!self.modules.knows(row) && (row.group != Group::Mpm || one_mpm)) {
+        if row.is_newer_than(version) || (!self.modules.knows(row) && (row.group != Group::MPM || one_mpm)) {
             return Some(invalid_command(&line.written));
         }
         match line.scope {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::commands::{Command, command, wanted};
 use super::{Guard, Level, Open, OpenKind, Reader, Step};
 use crate::httpd::Version;
-use crate::httpd::directives::Group;
+use crate::httpd::directives::{Group, Table};
 use crate::httpd::read::lines::{Expansion, MAX_MACRO_LINE, Next, Place};
 use crate::httpd::read::macros::Macro;
 use crate::httpd::read::words::{lossy, trim, word, words};
@@ -21,8 +21,8 @@ const IF_FILE: Version = Version::v24(34);
 
 /// Tells whether a line matters in a block that is skipped: section tags, and directives whose absence there is
 /// told. The first word may be quoted.
-fn wanted_in_skipped(text: &[u8]) -> bool {
-    matches!(text[0], b'<' | b'"' | b'\'') || (text[0].is_ascii_alphabetic() && wanted(text, |_| {}))
+fn wanted_in_skipped(table: &Table, text: &[u8]) -> bool {
+    matches!(text[0], b'<' | b'"' | b'\'') || (text[0].is_ascii_alphabetic() && wanted(table, text, |_| {}))
 }
 
 impl Reader<'_> {
@@ -210,12 +210,13 @@ impl Reader<'_> {
     /// Skips the block of a false condition as httpd does: by counting tags, whatever else stands there.
     fn skip(&mut self, level: &mut Level, name: &str, place: Place) -> Skipped {
         let mut skipped = Skipped::default();
+        let table = self.start.table;
         // Names one behind the other and where each starts: nesting costs little more than the file itself.
         let mut names = format!("<{name}").into_bytes();
         let mut starts = vec![0_usize];
         let mut buffer = Vec::new();
         while let Some(&start) = starts.last() {
-            let here = match level.source.next(&mut buffer, |text, _| wanted_in_skipped(text)) {
+            let here = match level.source.next(&mut buffer, |text, _| wanted_in_skipped(table, text)) {
                 Next::Line { place, .. } => place,
                 Next::TooLong(place) => {
                     self.refuse(place, "the line is longer than 16 MiB");
@@ -248,9 +249,9 @@ impl Reader<'_> {
                     starts.push(names.len());
                     names.extend_from_slice(tag);
                 }
-                other => match command(other) {
-                    Some(Command::Kept(row)) if row.group == Group::Mpm => skipped.mpm = true,
-                    Some(Command::Kept(row)) if row.group == Group::Evasive => skipped.evasive = true,
+                other => match command(table, other) {
+                    Some(Command::Kept(row)) if row.group == Group::MPM => skipped.mpm = true,
+                    Some(Command::Kept(row)) if row.group == Group("evasive") => skipped.evasive = true,
                     _ => {}
                 },
             }

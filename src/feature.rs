@@ -1,0 +1,280 @@
+//! What a feature is. Everything outside `features/` reads these fields and matches on no name; which features there
+//! are stands in [`crate::registry`].
+
+use std::any::Any;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::distro::{Layout, Site};
+use crate::features::blocks;
+use crate::httpd::directives::Directive;
+use crate::httpd::read::Configuration;
+use crate::httpd::{Mpm, Version};
+use crate::parameters::{Field, Group};
+use crate::report::Finding;
+use crate::tree::Files;
+
+/// One thing that this program manages beside the MPM.
+pub struct Feature {
+    /// The key of its parameters, and the name of its block of lines.
+    pub name: &'static str,
+    /// What the documentation of that key says.
+    pub doc: &'static str,
+    /// The keys of its parameters.
+    pub fields: &'static [Field],
+    /// The directives it manages, by parameter.
+    pub directives: &'static [&'static [Directive]],
+    /// The directives that only matter to it.
+    pub watched: &'static [Directive],
+    /// The module that brings them, where that can be switched.
+    pub module: Option<&'static Module>,
+    /// Where its lines are written.
+    pub writes: Writes,
+    /// Makes its parameters of their JSON, once that is known to fit the schema.
+    pub parse: fn(Value) -> serde_json::Result<Arc<dyn Group>>,
+    /// Makes the schema of its parameters.
+    #[cfg(feature = "schema")]
+    pub schema: fn(schemars::SchemaGenerator) -> schemars::Schema,
+    /// Looks up, once in a run, what `want` and the rules ask of a host beside its configuration.
+    pub look: fn(&Place<'_>) -> Option<Box<dyn Any>>,
+    /// Says what is wanted of a host.
+    pub want: fn(&dyn Group, &Host<'_>, &mut Want),
+    /// Tells whether lines in a section with this opening line are its settings too, and so are taken over.
+    pub takes_over: fn(&[u8]) -> bool,
+}
+
+impl Feature {
+    /// Returns the directives that a parameter sets.
+    pub fn owned(&self) -> impl Iterator<Item = &'static Directive> {
+        self.directives.iter().copied().flatten()
+    }
+
+    /// Returns the parameter that sets a directive.
+    pub fn key_of(&self, word: &[u8]) -> Option<&'static str> {
+        self.owned().find(|row| row.is(word)).map(|row| row.key)
+    }
+
+    /// Tells whether a line of this directive makes room for `wanted`: it sets what one of those sets, under whatever
+    /// name.
+    pub fn makes_room(&self, word: &[u8], wanted: &[Setting]) -> bool {
+        let sets = |key| wanted.iter().any(|one| self.key_of(one.directive.as_bytes()) == Some(key));
+        self.key_of(word).is_some_and(sets)
+    }
+
+    /// Tells whether a line of this directive made room for the block in `text`.
+    pub fn made_room(&self, word: &[u8], text: &[u8]) -> bool {
+        let sets = |key| blocks::first_words(text, self.name).any(|set| self.key_of(set) == Some(key));
+        self.key_of(word).is_some_and(sets)
+    }
+
+    /// Tells whether the block in `text` sets something that is not asked for any more.
+    pub fn lets_go(&self, text: &[u8], wanted: &[Setting]) -> bool {
+        blocks::first_words(text, self.name)
+            .any(|word| self.key_of(word).is_some() && !self.makes_room(word, wanted))
+    }
+}
+
+impl std::fmt::Debug for Feature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Makes the parameters of a feature: for [`Feature::parse`].
+///
+/// # Errors
+/// Those of serde.
+pub fn parse<T: Group + DeserializeOwned>(value: Value) -> serde_json::Result<Arc<dyn Group>> {
+    Ok(Arc::new(serde_json::from_value::<T>(value)?))
+}
+
+/// Where the lines of a feature are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// In the own drop-in.
+    DropIn,
+    /// In the file with the settings of its module, whose lines are taken over.
+    ModuleFile,
+}
+
+/// A module of httpd that can be switched.
+#[derive(Debug)]
+pub struct Module {
+    /// Its name, as a2enmod and `APACHE_MODULES` have it.
+    pub name: &'static str,
+    /// Accepts the identifiers of its builds: `reqtimeout_module`.
+    pub is: fn(&str) -> bool,
+    /// The family's package that brings it.
+    pub package: fn(&Layout) -> &'static str,
+    /// Modules that it needs beside those that the family's own files name.
+    pub needs: &'static [&'static Module],
+    /// MPMs that it does not go with.
+    pub not_with: &'static [Mpm],
+}
+
+impl Module {
+    /// Returns the row of a module of httpd's own source tree.
+    pub const fn stock(name: &'static str, is: fn(&str) -> bool) -> Self {
+        Self { name, is, package: |layout| layout.package, needs: &[], not_with: &[] }
+    }
+}
+
+/// Where a feature looks.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The host's files.
+    pub files: &'a dyn Files,
+    /// Where things are.
+    pub site: &'a Site,
+    /// The configuration as it stands.
+    pub configuration: &'a Configuration,
+}
+
+/// What the features have looked up.
+#[derive(Debug, Default)]
+pub struct Looks(Vec<Box<dyn Any>>);
+
+impl Looks {
+    /// Looks for all of them.
+    pub fn new(features: &[&Feature], place: &Place<'_>) -> Self {
+        Self(features.iter().filter_map(|feature| (feature.look)(place)).collect())
+    }
+
+    /// Returns what was looked up of this type.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.iter().find_map(|look| look.downcast_ref())
+    }
+}
+
+/// What a feature knows when it says what it wants.
+pub struct Host<'a> {
+    /// Where it looks.
+    pub place: Place<'a>,
+    /// httpd's version.
+    pub version: Version,
+    /// The MPM after the change.
+    pub mpm: Mpm,
+    /// What the features have looked up.
+    pub looks: &'a Looks,
+}
+
+impl Host<'_> {
+    /// Tells whether a module is loaded as things stand.
+    pub fn loads(&self, module: &Module) -> bool {
+        self.place.configuration.modules.iter().any(|loaded| (module.is)(&loaded.identifier))
+    }
+}
+
+/// One line that a feature wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The directive's canonical name.
+    pub directive: &'static str,
+    /// The parameter's path: `keepalive.timeout`.
+    pub parameter: String,
+    /// Its arguments, as httpd's words have them once quotes are off.
+    pub words: Vec<String>,
+}
+
+/// What a feature wants of a host.
+#[derive(Debug, Default)]
+pub struct Want {
+    /// The lines, in the order in which they are written.
+    pub settings: Vec<Setting>,
+    /// The name that a guard around the lines asks for, if any.
+    pub guard: Option<String>,
+    /// Whether the module is loaded; `None` leaves it as it is.
+    pub module: Option<bool>,
+    /// What is said where the module is left as it is and not loaded.
+    pub idle: Option<Finding>,
+    /// Takes out what this program put in, and nothing else.
+    pub gone: bool,
+    /// Further files, whole: where and with which content.
+    pub files: Vec<(PathBuf, Vec<u8>)>,
+    /// What stands in the way, or is worth saying.
+    pub findings: Vec<Finding>,
+}
+
+impl Want {
+    /// Wants each parameter that is given in the directive of its row; a list in one line an element.
+    pub fn given(&mut self, feature: &Feature, group: &dyn Group) {
+        self.given_in(feature, group, |_| true);
+    }
+
+    /// Wants what [`Self::given`] does, in those directives that the host's build knows.
+    pub fn given_in(&mut self, feature: &Feature, group: &dyn Group, known: impl Fn(&Directive) -> bool) {
+        for (key, words) in group.given() {
+            let Some(row) = feature.owned().find(|row| row.key == key && known(row)) else { continue };
+            for word in words {
+                let word = row.spelled(&word).to_owned();
+                self.set(feature, row, vec![word]);
+            }
+        }
+    }
+
+    /// Wants one line.
+    pub fn set(&mut self, feature: &Feature, row: &'static Directive, words: Vec<String>) {
+        let parameter = format!("{}.{}", feature.name, row.key);
+        self.settings.push(Setting { directive: row.name, parameter, words });
+    }
+}
+
+/// The groups of parameters that a task gives, beside those of the MPM.
+#[derive(Debug, Clone, Default)]
+pub struct Groups(Vec<(&'static Feature, Arc<dyn Group>)>);
+
+impl Groups {
+    /// Takes the groups out of an object, so that only other keys are left in it.
+    ///
+    /// # Errors
+    /// Those of serde.
+    pub fn take(
+        features: &'static [&'static Feature],
+        from: &mut serde_json::Map<String, Value>,
+    ) -> serde_json::Result<Self> {
+        let mut groups = Vec::new();
+        for feature in features {
+            if let Some(value) = from.remove(feature.name) {
+                groups.push((*feature, (feature.parse)(value)?));
+            }
+        }
+        Ok(Self(groups))
+    }
+
+    /// Returns the groups, in the registry's order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Feature, &dyn Group)> {
+        self.0.iter().map(|(feature, group)| (*feature, &**group))
+    }
+
+    /// Returns the group of this type.
+    pub fn get<T: Group>(&self) -> Option<&T> {
+        self.iter().find_map(|(_, group)| (group as &dyn Any).downcast_ref())
+    }
+
+    /// Tells whether a group decides the value of a parameter: it is given, or the feature's lines stand together in a
+    /// file of their own.
+    pub fn decides(&self, name: &str, key: &str) -> bool {
+        self.iter().filter(|(feature, _)| feature.name == name).any(|(feature, group)| {
+            feature.writes == Writes::ModuleFile || group.given().iter().any(|(given, _)| *given == key)
+        })
+    }
+
+    /// Tells whether the group of this name is given.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(feature, _)| feature.name == name)
+    }
+}
+
+impl PartialEq for Groups {
+    fn eq(&self, other: &Self) -> bool {
+        let given = |groups: &Self| -> Vec<_> {
+            groups.iter().map(|(feature, group)| (feature.name, group.given())).collect()
+        };
+        given(self) == given(other)
+    }
+}
+
+impl Eq for Groups {}
