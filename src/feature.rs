@@ -177,6 +177,8 @@ pub struct Setting {
     pub parameter: String,
     /// Its arguments, as httpd's words have them once quotes are off.
     pub words: Vec<String>,
+    /// Whether a module brings it, so that it stands in the guard.
+    pub of_module: bool,
 }
 
 /// What a feature wants of a host.
@@ -184,7 +186,7 @@ pub struct Setting {
 pub struct Want {
     /// The lines, in the order in which they are written.
     pub settings: Vec<Setting>,
-    /// The name that a guard around the lines asks for, if any.
+    /// The name that a guard around the lines of modules asks for, if any.
     pub guard: Option<String>,
     /// Whether the module is loaded; `None` leaves it as it is.
     pub module: Option<bool>,
@@ -210,15 +212,26 @@ impl Want {
             let Some(row) = feature.owned().find(|row| row.key == key && known(row)) else { continue };
             for word in words {
                 let word = row.spelled(&word).to_owned();
-                self.set(feature, row, vec![word]);
+                self.push(feature, row, vec![word]);
             }
         }
     }
 
-    /// Wants one line.
-    pub fn set(&mut self, feature: &Feature, row: &'static Directive, words: Vec<String>) {
+    /// Wants the directive of a parameter with these arguments.
+    pub fn set(&mut self, feature: &Feature, key: &str, words: Vec<String>) {
+        if let Some(row) = feature.owned().find(|row| row.key == key) {
+            self.push(feature, row, words);
+        }
+    }
+
+    fn push(&mut self, feature: &Feature, row: &'static Directive, words: Vec<String>) {
         let parameter = format!("{}.{}", feature.name, row.key);
-        self.settings.push(Setting { directive: row.name, parameter, words });
+        self.settings.push(Setting {
+            directive: row.name,
+            parameter,
+            words,
+            of_module: row.module.is_some(),
+        });
     }
 }
 

@@ -1,12 +1,12 @@
 //! The features, one row each: the only file besides their own that names them.
 
 use crate::feature::Feature;
-use crate::features::{evasive, keepalive};
+use crate::features::{evasive, keepalive, slow_clients};
 use crate::httpd::core_directives::{Settings, WATCHED};
 use crate::httpd::directives::{Directive, Table};
 
 /// The features, in the order in which files and results show them.
-pub static FEATURES: &[&Feature] = &[&keepalive::KEEPALIVE, &evasive::EVASIVE];
+pub static FEATURES: &[&Feature] = &[&keepalive::KEEPALIVE, &evasive::EVASIVE, &slow_clients::SLOW_CLIENTS];
 
 /// Every directive managed or watched, in the order in which files and results show them.
 pub static TABLE: Table = Table::new(&ROWS);

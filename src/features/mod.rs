@@ -4,3 +4,4 @@ pub mod blocks;
 pub mod evasive;
 pub mod keepalive;
 pub mod mpm;
+pub mod slow_clients;

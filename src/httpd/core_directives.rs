@@ -85,10 +85,6 @@ const fn http2(name: &'static str) -> Directive {
 
 /// The directives that rules need and no parameter sets.
 pub const WATCHED: &[Directive] = &[
-    watched("Timeout").in_vhosts(),
-    Directive::new("RequestReadTimeout", Group::WATCHED, Parser::Raw)
-        .in_vhosts()
-        .module(|identifier| identifier == "reqtimeout_module"),
     watched("ListenCoresBucketsRatio").since(17).takes(Takes::Restart),
     watched("ListenTCPDeferAccept").since(66),
     watched("SendBufferSize").takes(Takes::Socket),

@@ -206,6 +206,7 @@ mod tests {
                 "KeepAlive",
                 "KeepAliveTimeout",
                 "MaxKeepAliveRequests",
+                "Timeout",
             ]
         );
         assert!(names(Mpm::Event).contains(&"AsyncRequestWorkerFactor"));
@@ -271,6 +272,6 @@ mod tests {
             .iter()
             .map(|own| (own.vhost, own.lines.iter().map(|line| line.line).collect()))
             .collect();
-        assert_eq!(own, [(0, vec![5]), (2, vec![11])]);
+        assert_eq!(own, [(0, vec![4, 5]), (2, vec![11])]);
     }
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use originals::{Original, Originals, fingerprint};
 
 use crate::distro::{DropIn, ModuleSwitch, Site};
-use crate::feature::{Feature, Host, Looks, Place, Want, Writes};
+use crate::feature::{Feature, Host, Looks, Place, Setting, Want, Writes};
 use crate::features::{blocks, mpm};
 use crate::httpd::core_directives;
 use crate::httpd::normalise::{Written, normalise};
@@ -543,15 +543,17 @@ fn file_of(site: &Site, feature: &Feature) -> PathBuf {
 
 /// Returns the lines that a feature wants.
 fn body(want: &Want) -> String {
-    let (mut text, indent) = match &want.guard {
-        Some(guard) => (format!("<IfModule {guard}>\n"), "    "),
-        None => (String::new(), ""),
-    };
-    for setting in &want.settings {
+    let line = |text: &mut String, indent: &str, setting: &Setting| {
         let words: Vec<String> = setting.words.iter().map(|word| blocks::argument(word)).collect();
         let _ = writeln!(text, "{indent}{:<24} {}", setting.directive, words.join(" "));
-    }
-    if want.guard.is_some() {
+    };
+    let mut text = String::new();
+    let guarded = |setting: &&Setting| want.guard.is_some() && setting.of_module;
+    want.settings.iter().filter(|setting| !guarded(setting)).for_each(|setting| line(&mut text, "", setting));
+    if let Some(guard) = want.guard.as_ref().filter(|_| want.settings.iter().any(|setting| setting.of_module))
+    {
+        let _ = writeln!(text, "<IfModule {guard}>");
+        want.settings.iter().filter(guarded).for_each(|setting| line(&mut text, "    ", setting));
         text.push_str("</IfModule>\n");
     }
     text

@@ -851,6 +851,14 @@ pub static RULES: &[Rule] = &[
         "httpd 2.4 modules/filters/mod_reqtimeout.c, set_reqtimeout_param",
         keepalive::rrt_006,
     ),
+    planned(
+        "RRT-007",
+        Warning,
+        ALL,
+        "slow_clients.enabled",
+        "mod_reqtimeout is not loaded; slow requests are never cut off",
+        "httpd 2.4 modules/filters/mod_reqtimeout.c",
+    ),
     // ---- other modules ----
     rule(
         "H2-001",

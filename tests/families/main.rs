@@ -6,6 +6,7 @@
 
 mod by_hand;
 mod debian;
+mod features;
 mod history;
 mod left_out;
 mod lines;

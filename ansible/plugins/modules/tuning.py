@@ -304,6 +304,71 @@ options:
           - Addresses never blocked. C(DOSWhitelist). Left out, it stays as it stands.
         type: list
         elements: str
+  slow_clients:
+    description:
+      - How long a client may take for its request (mod_reqtimeout). Left out, what stands stays.
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - >-
+            Whether slow requests are cut off: C(true) loads mod_reqtimeout, C(false) takes out what this
+            program put in. Left out, it stays as it stands.
+        type: bool
+      handshake:
+        description:
+          - >-
+            Seconds for the TLS handshake, 0 for no limit; httpd 2.4.39 and later. Left out, it stays as it
+            stands.
+          - From 0 to 2147483647.
+        type: int
+      header:
+        description:
+          - The request line and the header fields. Left out, it stays as it stands.
+        type: dict
+        suboptions:
+          initial:
+            description:
+              - Seconds at first.
+              - From 1 to 2147483647.
+            type: int
+          max:
+            description:
+              - 'Seconds with all extensions, more than C(initial); 0 is no upper bound. Header: 40; body: 0.'
+              - From 0 to 2147483647.
+            type: int
+          min_rate:
+            description:
+              - 'Bytes that extend the time by a second. Default: 500.'
+              - From 1 to 2147483647.
+            type: int
+      body:
+        description:
+          - The body. Left out, it stays as it stands.
+        type: dict
+        suboptions:
+          initial:
+            description:
+              - Seconds at first.
+              - From 1 to 2147483647.
+            type: int
+          max:
+            description:
+              - 'Seconds with all extensions, more than C(initial); 0 is no upper bound. Header: 40; body: 0.'
+              - From 0 to 2147483647.
+            type: int
+          min_rate:
+            description:
+              - 'Bytes that extend the time by a second. Default: 500.'
+              - From 1 to 2147483647.
+            type: int
+      timeout:
+        description:
+          - >-
+            Seconds that httpd waits for a client that neither sends nor takes anything. C(Timeout). Left out,
+            it stays as it stands.
+          - From 1 to 2147483647.
+        type: int
   mod_php:
     description:
       - What to do when a thread-unsafe mod_php stands against a threaded MPM.
@@ -495,6 +560,15 @@ EXAMPLES = r'''
     health:
       url: http://localhost/health
       timeout: 20
+
+- name: Cut slow requests off
+  webfleet.apache.tuning:
+    slow_clients:
+      enabled: true
+      header:
+        initial: 5
+        max: 15
+      timeout: 60
 
 - name: Leave the restart to a handler
   webfleet.apache.tuning:

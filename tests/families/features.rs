@@ -1,0 +1,197 @@
+//! Features that need nothing but their own file and their row: each on a tree of every family, and gone again.
+
+use std::path::{Path, PathBuf};
+
+use apache_tuning::distro::{ModuleSwitch, Site};
+use apache_tuning::registry::FEATURES;
+use apache_tuning::tree::{self, Files as _, Memory};
+use serde_json::{Value, json};
+
+use super::hosts;
+use super::tried::{Host, Tried};
+
+/// Returns a host whose module of this name is there and not loaded.
+fn with_module(host: Host, name: &str, conf: &str) -> Host {
+    let site = Tried::new(&host).asks(&json!({})).host.site;
+    let Host { mut files, .. } = host;
+    let line = |program: &str| format!("LoadModule {name}_module {program}\n");
+    files = match site.layout.modules {
+        ModuleSwitch::LinkFarm => {
+            let program = format!("/usr/lib/apache2/modules/mod_{name}.so");
+            files
+                .file(format!("/etc/apache2/mods-available/{name}.load"), line(&program))
+                .file(format!("/etc/apache2/mods-available/{name}.conf"), conf)
+                .file(program, "")
+        }
+        ModuleSwitch::Lines { .. } => {
+            let file = load_file(&site, &files);
+            let program = site.layout.mpm_program.replace("mpm_{mpm}", name);
+            let text = String::from_utf8(files.read(&file).unwrap().to_vec()).unwrap();
+            // Where each family's own file has it: among the other modules, before anything is guarded by them.
+            let text = format!("#{}{text}", line(&program));
+            let program = site.server_root.join(&program);
+            let dir = tree::resolve(&files, program.parent().unwrap()).unwrap();
+            files.file(file, text).file(dir.join(program.file_name().unwrap()), "")
+        }
+        ModuleSwitch::Sysconfig { .. } => files.file(format!("/usr/lib64/apache2/mod_{name}.so"), ""),
+        ModuleSwitch::BuiltIn => files,
+    };
+    Host { files, ..host }
+}
+
+/// Returns a file of the tree that loads modules.
+fn load_file(site: &Site, files: &Memory) -> PathBuf {
+    let mut found = Vec::new();
+    for pattern in site.layout.module_load {
+        if let Some((dir, _)) = pattern.split_once("/*") {
+            let dir = site.path(dir);
+            found.extend(files.list(&dir).unwrap_or_default().iter().map(|name| dir.join(name)));
+        } else {
+            found.push(site.path(&pattern.replace("{module}", "none")));
+        }
+    }
+    found.into_iter().find(|file| files.is_file(file)).unwrap()
+}
+
+fn loads(tried: &Tried, identifier: &str) -> bool {
+    tried.configuration().has_module(identifier)
+}
+
+#[test]
+fn slow_clients_are_cut_off_and_let_be_again() {
+    let conf = "<IfModule reqtimeout_module>\nRequestReadTimeout header=20-40,minrate=500\n</IfModule>\n";
+    for host in hosts() {
+        let host = with_module(host, "reqtimeout", conf);
+        let mut tried = Tried::new(&host);
+        if matches!(tried.asks(&json!({})).host.site.layout.modules, ModuleSwitch::BuiltIn) {
+            let (rule, _) = tried.refuses(&json!({"slow_clients": {"enabled": true}}));
+            assert_eq!(rule, "MOD-010", "{}", host.name);
+            continue;
+        }
+        // SUSE loads it as shipped.
+        let shipped = loads(&tried, "reqtimeout_module");
+        let idle = tried.asks(&json!({"slow_clients": {"timeout": 60}})).report;
+        assert_eq!(idle.findings.iter().any(|finding| finding.rule == "RRT-007"), !shipped, "{}", host.name);
+
+        let asked = json!({"slow_clients": {
+            "enabled": true, "handshake": 5, "header": {"initial": 5, "max": 15}, "body": {"min_rate": 300},
+            "timeout": 61,
+        }});
+        let report = tried.does(&asked);
+        assert!(loads(&tried, "reqtimeout_module"), "{}", host.name);
+        let read = &report.effective["RequestReadTimeout"];
+        assert_eq!(read.used, "handshake=5 header=5-15,MinRate=500 body=20,MinRate=300", "{}", host.name);
+        assert_eq!(report.effective["Timeout"].used, "61", "{}", host.name);
+        tried.does_nothing(&asked);
+
+        // One key less, the rest as it was; the module stays.
+        let fewer = json!({"slow_clients": {"header": {"initial": 10}}});
+        let report = tried.does(&fewer);
+        assert_eq!(report.effective["RequestReadTimeout"].used, "header=10-40,MinRate=500", "{}", host.name);
+        assert!(loads(&tried, "reqtimeout_module"), "{}", host.name);
+        tried.does_nothing(&fewer);
+
+        let mut off = tried.clone();
+        off.does(&json!({"slow_clients": {"enabled": false}}));
+        off.does_nothing(&json!({"slow_clients": {"enabled": false}}));
+        off.is_as_at_first();
+        tried.does(&json!({"state": "absent"}));
+        tried.is_as_at_first();
+    }
+}
+
+#[test]
+fn slow_clients_beside_all_other_groups_go_alone() {
+    for host in hosts() {
+        let host = with_module(host, "reqtimeout", "");
+        let mut tried = Tried::new(&host);
+        if matches!(tried.asks(&json!({})).host.site.layout.modules, ModuleSwitch::BuiltIn) {
+            continue;
+        }
+        let others = host.wishes(host.mpms[0]);
+        tried.does(&others);
+        let alone = tried.clone();
+        let mut all = others.clone();
+        all["slow_clients"] = json!({"enabled": true, "header": {"initial": 9}});
+        tried.does(&all);
+        tried.does_nothing(&all);
+        let mut off = others.clone();
+        off["slow_clients"] = json!({"enabled": false});
+        tried.does(&off);
+        tried.does_nothing(&off);
+        for (path, node) in super::tried::everything(&alone.files) {
+            let now = tree::node(&tried.files, &path).unwrap();
+            assert!(
+                path.starts_with("/var/lib/apache-tuning") || now == node,
+                "{}: {}",
+                host.name,
+                path.display()
+            );
+        }
+        tried.does(&json!({"state": "absent"}));
+        tried.is_as_at_first();
+    }
+}
+
+#[test]
+fn a_module_that_no_file_loads_is_refused_with_its_package() {
+    for host in hosts() {
+        let tried = Tried::new(&host);
+        if loads(&tried, "reqtimeout_module") {
+            continue;
+        }
+        let (rule, message) = tried.refuses(&json!({"slow_clients": {"enabled": true}}));
+        let wanted = match tried.asks(&json!({})).host.site.layout.modules {
+            ModuleSwitch::LinkFarm => "MOD-001",
+            ModuleSwitch::BuiltIn => "MOD-010",
+            _ => "PKG-001",
+        };
+        assert_eq!(rule, wanted, "{}: {message}", host.name);
+    }
+}
+
+#[test]
+fn limits_that_httpd_refuses_are_refused() {
+    let host = with_module(hosts().remove(hosts().len() - 1), "reqtimeout", "");
+    let tried = Tried::new(&host);
+    let limits = |limits: Value| json!({"slow_clients": {"enabled": true, "header": limits}});
+    for (asked, rule) in [
+        (limits(json!({"initial": 40})), "RRT-001"),
+        (limits(json!({"initial": 20, "max": 20})), "RRT-001"),
+        (
+            json!({"slow_clients": {"enabled": true, "handshake": 5}, "facts": {"httpd_version": "2.4.38"}}),
+            "RRT-006",
+        ),
+    ] {
+        let report = tried.asks(&asked).report;
+        let told: Vec<&str> = report.findings.iter().map(|finding| finding.rule.as_str()).collect();
+        assert!(told.contains(&rule), "{asked}: {told:?}");
+    }
+}
+
+/// A feature is its own file and its row: nothing else names it.
+#[test]
+fn no_feature_is_named_outside_its_file_and_the_registry() {
+    // Their rules stand in `src/rules` still.
+    let older = ["keepalive", "evasive"];
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for feature in FEATURES.iter().filter(|feature| !older.contains(&feature.name)) {
+        let mut folders = vec![source.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let own = path.strip_prefix(source.join("features")).is_ok_and(|path| {
+                    path.starts_with(feature.name)
+                        || path.file_stem().is_some_and(|stem| stem == feature.name)
+                });
+                let listed = ["registry.rs", "features/mod.rs", "rules/table.rs"];
+                if path.is_dir() {
+                    folders.push(path);
+                } else if !own && !listed.iter().any(|file| path == source.join(file)) {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    assert!(!text.contains(feature.name), "{} in {}", feature.name, path.display());
+                }
+            }
+        }
+    }
+}
