@@ -67,7 +67,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "rules",
-        usage: "[ID] [--pending]",
+        usage: "[ID]",
         about: "the rule table, or one rule with its source",
         run: rules_,
     },
@@ -451,20 +451,16 @@ fn colour() -> bool {
 }
 
 fn rules_(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
-    let (mut id, mut pending, mut as_json) = (None, false, false);
+    let (mut id, mut as_json) = (None, false);
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("pending") => pending = true,
             Long("json") => as_json = true,
             Value(word) if id.is_none() => id = Some(word.to_string_lossy().into_owned()),
             other => return Err(other.unexpected().into()),
         }
     }
     let chosen: Vec<&rules::Rule> = match &id {
-        None => rules::RULES
-            .iter()
-            .filter(|rule| !pending || matches!(rule.input, rules::Input::Pending(_)))
-            .collect(),
+        None => rules::all().collect(),
         Some(id) => vec![rules::find(id).ok_or_else(|| {
             let meant =
                 rules::nearest_rule(id).map_or(String::new(), |near| format!("; did you mean {near}?"));
@@ -475,18 +471,13 @@ fn rules_(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
         let list: Vec<Json> = chosen
             .iter()
             .map(|rule| {
-                let pending = match rule.input {
-                    rules::Input::Now | rules::Input::Plan => Json::Null,
-                    rules::Input::Pending(what) => json!(what),
-                };
                 json!({
                     "id": rule.id,
                     "severity": rule.severity,
                     "setting": rule.setting,
-                    "mpms": rule.applies,
+                    "mpms": rule.mpms,
                     "summary": rule.summary,
                     "source": rule.source,
-                    "pending": pending,
                 })
             })
             .collect();

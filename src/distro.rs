@@ -586,16 +586,6 @@ pub enum NotFound {
     },
 }
 
-impl NotFound {
-    /// Returns the id of the rule that this breaks.
-    pub fn rule(&self) -> &'static str {
-        match self {
-            Self::Panel { .. } => "SYS-003",
-            _ => "SYS-001",
-        }
-    }
-}
-
 /// Control panels: name, the directory each is known by, and where the values belong.
 const PANELS: &[(&str, &str, &str)] = &[
     (

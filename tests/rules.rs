@@ -6,14 +6,14 @@
 #[path = "support/judged.rs"]
 mod judged;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use apache_tuning::facts::Known;
 use apache_tuning::httpd::envvars::Construct;
 use apache_tuning::httpd::read::NoteKind;
 use apache_tuning::httpd::{Mpm, Version};
 use apache_tuning::report::{Need, Severity};
-use apache_tuning::rules::{self, Input, LogDir, RULES};
+use apache_tuning::rules::{self, LogDir, Rule};
 use apache_tuning::units::Bytes;
 use judged::{EPEL, FORK, Host, ONE, event, prefork, worker};
 use serde_json::json;
@@ -506,10 +506,6 @@ fn cases() -> Vec<Case> {
     [sizes(), modules(), listening(), persistence(), evasives(), grammar()].into_iter().flatten().collect()
 }
 
-/// Rules that stay silent until their input is gathered. A rule leaves this list together with its
-/// `Input::Pending`.
-const SILENT: [&str; 0] = [];
-
 #[test]
 fn the_logs_of_virtual_hosts_count_in_the_open_files_of_every_mpm() {
     for (host, setting) in [
@@ -530,7 +526,7 @@ fn the_logs_of_virtual_hosts_count_in_the_open_files_of_every_mpm() {
 fn every_rule_has_a_host_it_speaks_about_and_one_it_does_not() {
     let cases = cases();
     let mut wrong = Vec::new();
-    for rule in RULES.iter().filter(|rule| rule.input != Input::Plan && !SILENT.contains(&rule.id)) {
+    for rule in rules::all().filter(|rule| !rule.is_planned()) {
         let own: Vec<&Case> = cases.iter().filter(|case| case.id == rule.id).collect();
         let [case] = own.as_slice() else {
             wrong.push(format!("{}: {} cases", rule.id, own.len()));
@@ -560,8 +556,9 @@ fn every_rule_has_a_host_it_speaks_about_and_one_it_does_not() {
 
 #[test]
 fn ids_are_unique_and_rows_are_whole() {
-    for (index, rule) in RULES.iter().enumerate() {
-        assert!(RULES[..index].iter().all(|other| other.id != rule.id), "{} stands twice", rule.id);
+    let rules: Vec<&Rule> = rules::all().collect();
+    for (index, rule) in rules.iter().enumerate() {
+        assert!(rules[..index].iter().all(|other| other.id != rule.id), "{} stands twice", rule.id);
         let (family, number) = rule.id.split_once('-').unwrap();
         assert!(family.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()), "{}", rule.id);
         assert!(number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit()), "{}", rule.id);
@@ -572,16 +569,45 @@ fn ids_are_unique_and_rows_are_whole() {
                 rule.id
             );
         }
-        assert!(!rule.applies.is_empty(), "{}", rule.id);
-        assert!(std::ptr::eq(rules::find(&rule.id.to_lowercase()).unwrap(), rule));
+        assert!(!rule.mpms.is_empty(), "{}", rule.id);
+        assert!(std::ptr::eq(rules::find(&rule.id.to_lowercase()).unwrap(), *rule));
     }
 }
 
+/// An id that is misspelt does not compile, as long as it is written in one place.
 #[test]
-fn rules_that_wait_for_their_input_are_listed() {
-    let pending: Vec<&str> =
-        RULES.iter().filter(|rule| matches!(rule.input, Input::Pending(_))).map(|rule| rule.id).collect();
-    assert_eq!(pending, SILENT);
+fn an_id_is_written_once_and_its_rule_is_named_after_it() {
+    fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let mut written: Vec<(String, String)> = Vec::new();
+    for file in &files {
+        let text = std::fs::read_to_string(file).unwrap();
+        let mut before = "";
+        for line in text.lines().map(str::trim).take_while(|line| *line != "#[cfg(test)]") {
+            let quoted = line.split('"').skip(1).step_by(2);
+            let known = |text: &&str| text.len() < 12 && text.contains('-') && rules::find(text).is_some();
+            if !line.starts_with("//") {
+                written.extend(quoted.filter(known).map(|id| (id.to_owned(), format!("{before} {line}"))));
+            }
+            before = line;
+        }
+    }
+    for rule in rules::all() {
+        let (id, name) = (rule.id, rule.id.replace('-', "_"));
+        let lines: Vec<&str> =
+            written.iter().filter(|(other, _)| other == id).map(|(_, line)| line.as_str()).collect();
+        assert_eq!(lines, [format!("pub(crate) static {name}: Rule = Rule {{ id: \"{id}\",")]);
+    }
 }
 
 /// What many hosts run and what distributions ship must pass.
@@ -815,10 +841,10 @@ mod nothing_gets_past {
     }
 }
 
-/// The page is the table. `cargo xtask docs` writes it.
+/// `cargo xtask docs` writes the page.
 #[test]
-fn the_page_of_rules_is_the_table() {
-    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
+fn the_page_of_rules_is_up_to_date() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
     let text = std::fs::read_to_string(&page).unwrap();
-    assert!(text == rules::markdown(), "docs/rules.md is not what the table says; run `cargo xtask docs`");
+    assert!(text == rules::markdown(), "docs/rules.md is not what the rules say; run `cargo xtask docs`");
 }

@@ -7,7 +7,7 @@ use imara_diff::{Algorithm, Diff, InternedInput};
 use crate::apply::Generation;
 use crate::capacity::{capacity_text, choices_text};
 use crate::report::{DiffEntry, Finding, InfoReport, Report, Severity};
-use crate::rules::{Input, Rule};
+use crate::rules::Rule;
 
 /// Control sequences, or none of them.
 struct Paint(bool);
@@ -228,8 +228,8 @@ pub(super) fn history(generations: &[Generation]) -> String {
 
 /// Returns one rule in full.
 pub(super) fn rule(rule: &Rule) -> String {
-    let mpms: Vec<&str> = rule.applies.iter().map(|mpm| mpm.name()).collect();
-    let mut text = format!(
+    let mpms: Vec<&str> = rule.mpms.iter().map(|mpm| mpm.name()).collect();
+    format!(
         "{}  {}\n{}\n\nseverity  {}\nMPMs      {}\nsource    {}\n",
         rule.id,
         rule.setting,
@@ -237,11 +237,7 @@ pub(super) fn rule(rule: &Rule) -> String {
         severity(rule.severity),
         mpms.join(", "),
         rule.source
-    );
-    if let Input::Pending(what) = rule.input {
-        let _ = writeln!(text, "pending   {what}");
-    }
-    text
+    )
 }
 
 /// Returns rules, a line each.

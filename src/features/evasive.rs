@@ -7,8 +7,8 @@ use crate::distro::Layout;
 use crate::feature::{self, Feature, Host, Module, Place, Want, Writes};
 use crate::httpd::Mpm;
 use crate::httpd::directives::{Directive, Group, Loaded, Parser, is_evasive};
-use crate::plan::{finding, switch};
-use crate::report::Severity;
+use crate::plan::switch;
+use crate::rules;
 use crate::tree::Files;
 
 /// The name of this feature's parameters and block.
@@ -214,9 +214,7 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
     let Some(build) = host.looks.get::<Build>() else {
         if evasive.enabled != Some(false) {
             let package = package(layout);
-            want.findings.push(finding(
-                "EV-026",
-                Severity::Error,
+            want.findings.push(rules::evasive::EV_026.finding(
                 ("evasive", "present"),
                 format!(
                     "mod_evasive is not installed: no file {} loads it",
@@ -228,9 +226,7 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
         return;
     };
     if let (Some(status), None) = (evasive.http_status, build.status_directive) {
-        want.findings.push(finding(
-            "EV-005",
-            Severity::Error,
+        want.findings.push(rules::evasive::EV_005.finding(
             ("evasive.http_status", &status.to_string()),
             format!(
                 "this build of mod_evasive ({}) has no directive for the status: it always answers 403",
@@ -247,9 +243,7 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
     want.given_in(&EVASIVE, group, spoken);
     want.guard = Some(build.symbol.clone());
     want.module = evasive.enabled;
-    want.idle = Some(finding(
-        "EV-027",
-        Severity::Warning,
+    want.idle = Some(rules::evasive::EV_027.finding(
         ("evasive", "values"),
         "mod_evasive is not enabled, so these values protect nothing yet".to_owned(),
         "set evasive.enabled: true".to_owned(),

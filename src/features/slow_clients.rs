@@ -6,8 +6,7 @@ use std::fmt::Write as _;
 
 use crate::feature::{self, Feature, Host, Module, Want, Writes};
 use crate::httpd::directives::{Directive, Group, Parser};
-use crate::plan::finding;
-use crate::report::Severity;
+use crate::rules;
 
 /// The name of this feature's parameters and block.
 pub const NAME: &str = "slow_clients";
@@ -122,9 +121,7 @@ fn want(group: &dyn crate::parameters::Group, _: &Host<'_>, want: &mut Want) {
     }
     want.guard = Some(MODULE_ID.to_owned());
     want.module = asked.enabled;
-    want.idle = Some(finding(
-        "RRT-007",
-        Severity::Warning,
+    want.idle = Some(rules::timeouts::RRT_007.finding(
         (NAME, "values"),
         "mod_reqtimeout is not loaded: slow requests are never cut off".to_owned(),
         "set slow_clients.enabled: true".to_owned(),

@@ -23,7 +23,7 @@ use crate::httpd::read::{self, Configuration, Line, Scope, Start};
 use crate::httpd::{Mpm, Version};
 use crate::params::{Facts, ModPhp, Params, State};
 use crate::plan::sysconfig::Launch;
-use crate::plan::{self, Ground, Plan, Unreadable, Wish, finding};
+use crate::plan::{self, Ground, Plan, Unreadable, Wish};
 use crate::registry::{FEATURES, TABLE};
 use crate::report::{
     Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity, crowds, worst_first,
@@ -70,7 +70,13 @@ impl Host {
             facts.distribution_version.as_deref(),
             instance,
         )
-        .map_err(|error| stopped(error.rule(), "facts.distribution", &error.to_string()))?;
+        .map_err(|error| {
+            let rule = match error {
+                distro::NotFound::Panel { .. } => &rules::host::SYS_003,
+                _ => &rules::host::SYS_001,
+            };
+            stopped(rule, "facts.distribution", &error.to_string())
+        })?;
         let version = httpd_version(files, &site, facts.httpd_version.as_deref());
         let (start, constructs) =
             start(files, &site, version.as_ref().map_or(Version::NEWEST_KNOWN, |known| known.value));
@@ -188,10 +194,10 @@ pub fn evaluate(
         State::RolledBack => Ok(Plan { changes: undo.unwrap_or_default().to_vec(), ..Plan::default() }),
     };
     let Plan { changes, wishes, findings } = planned.map_err(|Unreadable { path, error }| {
-        stopped("SYS-002", "host", &format!("{}: {error}", path.display()))
+        stopped(&rules::host::SYS_002, "host", &format!("{}: {error}", path.display()))
     })?;
     if let Some(message) = plan::size::too_large(&changes) {
-        return Err(stopped("SYS-004", "host", &message));
+        return Err(stopped(&rules::host::SYS_004, "host", &message));
     }
     // What stands in the plan's way is told by itself: the host as it then stays says nothing about the wish.
     let blocked = findings.iter().any(|finding| finding.severity == Severity::Error);
@@ -305,13 +311,13 @@ pub fn evaluate(
 fn together(mut findings: Vec<Finding>, told: Vec<Finding>, params: &Params) -> Vec<Finding> {
     // Where no php-fpm can take PHP over, that mod_php is still loaded is the same thing said again.
     let same = |one: &Finding, other: &Finding| {
-        one.rule == other.rule || (one.rule == "PHP-001" && other.rule == "PHP-003")
+        one.rule == other.rule || (rules::supersedes(&other.rule, &one.rule))
     };
     findings.retain(|finding| !told.iter().any(|other| same(finding, other)));
     // Why the MPM could not be switched says more than that it was not.
     let why = |told: &Finding| told.severity == Severity::Error && told.setting.as_deref() == Some("mpm");
     if told.iter().any(why) {
-        findings.retain(|finding| finding.rule != "MPM-001");
+        findings.retain(|finding| finding.rule != rules::mpm::MPM_001.id);
     }
     findings.extend(told);
     for finding in &mut findings {
@@ -342,9 +348,7 @@ fn wanted(
             settings.extend(given.into_iter().flatten());
             Ok((Some(settings), proposal.settings))
         }
-        Err(refusal) => Err(Box::new(finding(
-            "CAP-001",
-            Severity::Error,
+        Err(refusal) => Err(Box::new(rules::run::CAP_001.finding(
             ("capacity.connections", &load.connections.to_string()),
             refusal.message,
             refusal.hint,
@@ -420,7 +424,7 @@ fn target_mpm(params: &Params, configured: &[Mpm]) -> Result<Mpm, Stopped> {
             format!("more than one MPM is loaded: {}", names.join(", "))
         };
         stopped(
-            "MPM-001",
+            &rules::mpm::MPM_001,
             "mpm",
             &format!("{found}, so httpd does not start; say which one is wanted with mpm"),
         )
@@ -495,9 +499,7 @@ pub(super) fn in_force(values: &[Value]) -> Written {
 /// Says that the version could not be read, once.
 fn version_unknown(version: Option<&Known<Version>>, findings: &mut Vec<Finding>) {
     if version.is_none() {
-        findings.push(finding(
-            "HOST-005",
-            Severity::Info,
+        findings.push(rules::host::HOST_005.finding(
             ("facts.httpd_version", ""),
             format!(
                 "httpd's version could be read neither from its binary nor from the package database; {} is assumed",
@@ -561,7 +563,7 @@ fn overridden(
             line,
             scope: "main".to_owned(),
         });
-        let mut told = finding("OVR-001", Severity::Error, (&wish.parameter, &wish.value), message, hint);
+        let mut told = rules::overriding::OVR_001.finding((&wish.parameter, &wish.value), message, hint);
         told.effective = Some(value.value.clone());
         findings.push(told);
     }
@@ -579,9 +581,7 @@ fn overridden(
         let name = host
             .map_or_else(String::new, |host| host.name.clone().unwrap_or_else(|| host.addresses.join(" ")));
         let file: PathBuf = after.path(line.file).to_owned();
-        let mut told = finding(
-            "OVR-002",
-            Severity::Warning,
+        let mut told = rules::overriding::OVR_002.finding(
             (&wish.parameter, &wish.value),
             format!(
                 "the virtual host {name} has its own {} {value} ({}:{})",

@@ -18,9 +18,8 @@ use crate::facts::disk::Disk;
 use crate::httpd::Version;
 use crate::httpd::binary::{self, Httpd, Tested};
 use crate::params::{ActivationMode, Params, State};
-use crate::plan::finding;
 use crate::preview;
-use crate::report::{ConfigTest, Finding, Need, PendingActivation, Report, Severity};
+use crate::report::{ConfigTest, Finding, Need, PendingActivation, Report};
 use crate::rules;
 
 /// How a run was asked for.
@@ -175,9 +174,7 @@ fn remember_activation(evaluation: &mut Evaluation, params: &Params) {
     report.pending_activation = pending;
     let deferred = params.activation == ActivationMode::Defer && !evaluation.changes.is_empty();
     if deferred && evaluation.host.running.is_some() && report.activation.needed == Need::Restart {
-        let told = finding(
-            "ACT-002",
-            Severity::Warning,
+        let told = rules::run::ACT_002.finding(
             ("activation", "defer"),
             "until the server is stopped and started, the next reload (logrotate, certificate renewal) ends it or \
              applies only part of the change"
@@ -243,9 +240,7 @@ fn other_limits(host: &Host) -> Option<String> {
 
 /// Makes the finding of a change that the running server has not taken up.
 fn not_taken_up(pending: &PendingActivation) -> Finding {
-    finding(
-        "ACT-001",
-        Severity::Warning,
+    rules::run::ACT_001.finding(
         ("activation", "pending"),
         pending.reasons.join("; "),
         "stop and start the server at a time of your choosing, before something reloads it".to_owned(),
@@ -339,9 +334,7 @@ fn broken(httpd: &Httpd, tested: &Tested) -> Finding {
                 .place
                 .as_ref()
                 .map_or_else(String::new, |(file, line)| format!(" at {}:{line}", file.display()));
-            finding(
-                "TST-002",
-                Severity::Error,
+            rules::run::TST_002.finding(
                 ("config_test", ""),
                 format!(
                     "the configuration was broken before{place}, and this change does not mend it: {}",
@@ -350,9 +343,7 @@ fn broken(httpd: &Httpd, tested: &Tested) -> Finding {
                 "mend that line first".to_owned(),
             )
         }
-        _ => finding(
-            "TST-003",
-            Severity::Error,
+        _ => rules::run::TST_003.finding(
             ("config_test", ""),
             format!("httpd refuses the planned configuration: {}", said(tested)),
             "see what it says; the host is as it was".to_owned(),
@@ -368,9 +359,7 @@ fn unforeseen(evaluation: &Evaluation, tested: &Tested) -> Option<Finding> {
         .iter()
         .find(|code| is_correction(code) && !evaluation.foreseen.iter().any(|known| known == code))?;
     let line = tested.output.lines().find(|line| line.contains(code.as_str())).unwrap_or(code).trim();
-    let mut told = finding(
-        "TST-004",
-        Severity::Error,
+    let mut told = rules::run::TST_004.finding(
         ("config_test", ""),
         format!("httpd would change a number that was not foreseen: {line}"),
         "look for the line that sets it".to_owned(),
@@ -401,9 +390,7 @@ fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path) -> Repo
     let result = httpd(&evaluation, root).test();
     let report = binary::report(&result);
     let refusal = result.ok().filter(|tested| !tested.ok).map(|tested| {
-        let mut told = finding(
-            "TST-002",
-            Severity::Error,
+        let mut told = rules::run::TST_002.finding(
             ("config_test", ""),
             format!("httpd refuses the configuration as it stands: {}", said(&tested)),
             "mend that line; the values of this task are as asked".to_owned(),
@@ -482,8 +469,8 @@ fn refusal(first: &Finding, count: usize) -> String {
 }
 
 /// Makes the failed result of a host that could not be looked at.
-fn stopped(rule: &str, setting: &str, message: &str) -> Stopped {
+fn stopped(rule: &rules::Rule, setting: &str, message: &str) -> Stopped {
     let (message, hint) = message.rsplit_once("; ").unwrap_or((message, "mend this and run again"));
-    let finding = finding(rule, Severity::Error, (setting, ""), message.to_owned(), hint.to_owned());
+    let finding = rule.finding((setting, ""), message, hint);
     Box::new(Report { failed: true, msg: refusal(&finding, 1), findings: vec![finding], ..Report::default() })
 }

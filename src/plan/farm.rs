@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{DROP_IN, Work, finding};
+use super::{DROP_IN, Work};
 use crate::modules::{Farm, Kind as Switched, Options, Problem, State as Standing};
 use crate::params::ModPhp;
-use crate::report::{Finding, Severity};
+use crate::report::Finding;
+use crate::rules;
 
 impl Work<'_> {
     fn farm(&self) -> Farm {
@@ -50,9 +51,7 @@ impl Work<'_> {
                     } else {
                         format!("install {package} and set mod_php: disable to hand PHP to it")
                     };
-                    self.findings.push(finding(
-                        "PHP-001",
-                        Severity::Error,
+                    self.findings.push(rules::php::PHP_001.finding(
                         ("mpm", mpm.name()),
                         format!(
                             "the PHP module `{module}` is enabled and not thread-safe: httpd would refuse to start \
@@ -63,9 +62,7 @@ impl Work<'_> {
                     free = false;
                 }
                 ModPhp::Disable if !installed => {
-                    self.findings.push(finding(
-                        "PHP-003",
-                        Severity::Error,
+                    self.findings.push(rules::php::PHP_003.finding(
                         ("mod_php", "disable"),
                         format!(
                             "without `{module}` nothing would run PHP: no php-fpm {version} is installed ({program} or \
@@ -138,18 +135,18 @@ impl Work<'_> {
 /// A problem of switching modules as a finding.
 fn refusal(setting: &str, value: &str, problem: &Problem) -> Finding {
     let rule = match problem {
-        Problem::Missing { .. } => "MOD-001",
-        Problem::Dangling { .. } => "MOD-002",
-        Problem::Conflict { .. } => "MOD-003",
-        Problem::NeededBy { .. } => "MOD-004",
-        Problem::RealFile { .. } => "MOD-005",
-        Problem::ForeignLink { .. } => "MOD-006",
-        Problem::Unreadable { .. } => "SYS-002",
-        _ => "MOD-007",
+        Problem::Missing { .. } => &rules::modules::MOD_001,
+        Problem::Dangling { .. } => &rules::modules::MOD_002,
+        Problem::Conflict { .. } => &rules::modules::MOD_003,
+        Problem::NeededBy { .. } => &rules::modules::MOD_004,
+        Problem::RealFile { .. } => &rules::modules::MOD_005,
+        Problem::ForeignLink { .. } => &rules::modules::MOD_006,
+        Problem::Unreadable { .. } => &rules::host::SYS_002,
+        _ => &rules::modules::MOD_007,
     };
     let text = problem.to_string();
     let (message, hint) = text.rsplit_once("; ").unwrap_or((&text, "see the message"));
-    finding(rule, Severity::Error, (setting, value), message.to_owned(), hint.to_owned())
+    rule.finding((setting, value), message, hint)
 }
 
 /// Returns the version in a PHP module's name: `8.2` of `php8.2`, `7` of `php7`.

@@ -8,10 +8,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::switch::Loadable;
-use super::{Unreadable, Work, blocks, finding};
+use super::{Unreadable, Work, blocks};
 use crate::feature::Module;
 use crate::httpd::Mpm;
-use crate::report::Severity;
+use crate::rules;
 use crate::tree::resolve;
 
 /// One `LoadModule` line, active or commented.
@@ -203,9 +203,7 @@ impl Work<'_> {
                 return Ok(());
             }
             for (other, path, line) in elsewhere {
-                self.findings.push(finding(
-                    "MOD-009",
-                    Severity::Error,
+                self.findings.push(rules::modules::MOD_009.finding(
                     ("mpm", mpm.name()),
                     format!(
                         "the {other} MPM is loaded at {}:{line}, and MPMs are switched in {} alone",
@@ -223,9 +221,7 @@ impl Work<'_> {
         let program = mpm_program(&text, mpm, ground.site.layout.mpm_program, &exists);
         // A tree without any programs is only a configuration: nothing can be said of it.
         if !exists(&program) && place(&program).parent().is_some_and(|dir| ground.files.is_dir(dir)) {
-            self.findings.push(finding(
-                "HOST-007",
-                Severity::Error,
+            self.findings.push(rules::host::HOST_007.finding(
                 ("mpm", mpm.name()),
                 format!("the program of the {mpm} MPM is not on this host: {}", place(&program).display()),
                 format!(

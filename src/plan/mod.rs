@@ -25,7 +25,8 @@ use crate::httpd::{Mpm, Version};
 use crate::modules::Farm;
 use crate::parameters::Group;
 use crate::params::{ModPhp, Params, Placement};
-use crate::report::{Action, ChangeEntry, ChangeKind, Finding, Severity};
+use crate::report::{Action, ChangeEntry, ChangeKind, Finding};
+use crate::rules;
 use crate::tree::{Change, Draft, Files, Node, Role, bytes};
 
 /// The name under which the drop-in is enabled.
@@ -416,9 +417,7 @@ impl<'a> Work<'a> {
             }
             self.draft.put(path, original.was);
         } else if now != original.was && !matches!(now, Node::File(_)) {
-            self.findings.push(finding(
-                "MOD-008",
-                Severity::Warning,
+            self.findings.push(rules::modules::MOD_008.finding(
                 ("state", "absent"),
                 format!("{} was changed by somebody else since; it is left as it is", path.display()),
                 "put it back by hand if that is wanted".to_owned(),
@@ -580,27 +579,6 @@ pub fn mpm_program(files: &dyn Files, site: &Site, mpm: Mpm) -> Option<PathBuf> 
 
 fn unreadable(path: &Path, error: &io::Error) -> Unreadable {
     Unreadable { path: path.to_owned(), error: error.to_string() }
-}
-
-/// Makes a finding about a parameter.
-pub(crate) fn finding(
-    rule: &str,
-    severity: Severity,
-    (setting, value): (&str, &str),
-    message: String,
-    hint: String,
-) -> Finding {
-    Finding {
-        rule: rule.to_owned(),
-        severity,
-        setting: Some(setting.to_owned()),
-        value: Some(value.to_owned()),
-        effective: None,
-        httpd: None,
-        message,
-        hint,
-        waived: false,
-    }
 }
 
 /// Returns the changes as the result lists them.

@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::originals::Original;
-use super::{Unreadable, Work, finding, lines, sysconfig};
+use super::{Unreadable, Work, lines, sysconfig};
 use crate::distro::{ModuleSwitch, Site};
 use crate::feature::{Module, Place};
-use crate::report::{Finding, Severity};
+use crate::report::Finding;
+use crate::rules;
 use crate::tree::{Node, bytes};
 
 /// How a module is loaded here, or would be.
@@ -112,9 +113,7 @@ impl Work<'_> {
             return;
         }
         let layout = self.ground.site.layout;
-        self.findings.push(finding(
-            "PKG-001",
-            Severity::Error,
+        self.findings.push(rules::modules::PKG_001.finding(
             (setting, "true"),
             format!("no file on this host loads mod_{}, so it cannot be switched on", module.name),
             format!("install the package {} first", (module.package)(layout)),

@@ -12,11 +12,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::switch::Loadable;
-use super::{Unreadable, Work, blocks, finding};
+use super::{Unreadable, Work, blocks};
 use crate::distro::{ModuleSwitch, Site};
 use crate::feature::Module;
 use crate::httpd::Mpm;
-use crate::report::Severity;
+use crate::rules;
 use crate::tree::{Files, bytes, resolve};
 
 /// The variables of the file.
@@ -291,9 +291,7 @@ impl Work<'_> {
         let (mpm, ground) = (self.ground.mpm, self.ground);
         let program = PathBuf::from(ground.site.layout.mpm_program.replace("{mpm}", mpm.name()));
         if !ground.files.is_file(&program) && program.parent().is_some_and(|dir| ground.files.is_dir(dir)) {
-            self.findings.push(finding(
-                "HOST-007",
-                Severity::Error,
+            self.findings.push(rules::host::HOST_007.finding(
                 ("mpm", mpm.name()),
                 format!("the {mpm} MPM is a program of its own here, and {} is missing", program.display()),
                 format!(
@@ -358,9 +356,7 @@ impl Work<'_> {
         let has = now
             .first()
             .map_or("which one could not be read".to_owned(), |now| format!("{now}, in this case"));
-        self.findings.push(finding(
-            "MOD-010",
-            Severity::Error,
+        self.findings.push(rules::modules::MOD_010.finding(
             ("mpm", mpm.name()),
             format!("the MPM is chosen when Apache is built here ({has}), not by its configuration"),
             format!("build it with APACHE2_MPMS=\"{mpm}\", or leave mpm out"),
@@ -375,9 +371,7 @@ impl Work<'_> {
             let option = module.name.to_ascii_uppercase();
             let verb =
                 if wanted { format!("add -D {option} to") } else { format!("take -D {option} out of") };
-            self.findings.push(finding(
-                "MOD-010",
-                Severity::Error,
+            self.findings.push(rules::modules::MOD_010.finding(
                 (setting, if wanted { "true" } else { "false" }),
                 format!("mod_{} is loaded by an option of the start script here", module.name),
                 format!("{verb} APACHE2_OPTS in /etc/conf.d/apache2"),

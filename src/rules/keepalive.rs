@@ -1,20 +1,26 @@
-//! Persistent connections, `Timeout`, and how long a request may take to arrive.
+//! Persistent connections.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use super::reqtimeout::{self, Limit, Stage};
-use super::{Found, View};
+use super::{Check, Reporter, Rule, View, rule};
 use crate::features::keepalive::{self, KeepAlive};
 use crate::httpd::Version;
 use crate::httpd::numbers::{self, BadDuration, Unit};
 use crate::httpd::read::{Line, Scope};
 use crate::report::Severity;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// The rules of this file, in the order of the result.
+pub(crate) static RULES: &[&Rule] = &[
+    &KA_001, &KA_002, &KA_003, &KA_004, &KA_005, &KA_006, &KA_007, &KA_008, &KA_009, &KA_010, &KA_011,
+    &KA_012,
+];
 
 const WAIT: &str = "KeepAliveTimeout";
 const REQUESTS: &str = "MaxKeepAliveRequests";
+
 /// Seconds of waiting that a worker of worker or prefork should not spend on one client.
 const LONG_WAIT: i64 = 15;
+
 /// Fewer workers than this are soon all waiting.
 const FEW_WORKERS: i64 = 256;
 
@@ -37,7 +43,7 @@ fn requests<'a>(view: &View<'a>) -> Option<Cow<'a, str>> {
 }
 
 /// The lines of one directive in virtual hosts.
-fn in_vhosts<'v, 'a>(
+pub(super) fn in_vhosts<'v, 'a>(
     view: &'v View<'a>,
     directive: &'static str,
 ) -> impl Iterator<Item = (&'a Line, &'a str)> + 'v {
@@ -47,7 +53,17 @@ fn in_vhosts<'v, 'a>(
         .filter_map(|line| line.words.first().map(|text| (*line, text.as_str())))
 }
 
-pub(super) fn ka_001(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_001: Rule = Rule {
+    id: "KA-001",
+    severity: Severity::Error,
+    setting: "KeepAliveTimeout",
+    summary: "not digits with one of the units s, ms, min, h, or negative since 2.4.49; httpd refuses",
+    source: "httpd 2.4 server/util.c, ap_timeout_parameter_parse",
+    check: Check::View(keep_alive_timeout_refused),
+    ..Rule::NEW
+};
+
+fn keep_alive_timeout_refused(view: &View<'_>, out: &mut Reporter<'_>) {
     let refused = |text: &str| match numbers::duration(text, Unit::Seconds) {
         Err(bad) => Some(bad),
         Ok(read) if read.micros < 0 && view.version >= Version::v24(49) => Some(BadDuration::Negative),
@@ -62,12 +78,12 @@ pub(super) fn ka_001(view: &View<'_>, out: &mut Found<'_>) {
     let wanted = view.params.groups.get::<KeepAlive>().and_then(|keepalive| keepalive.timeout.as_deref());
     if let Some((text, bad)) = wanted.and_then(|text| refused(text).map(|bad| (text, bad))) {
         let message = format!("{WAIT} {text:?} {}: httpd does not start", why(bad));
-        out.on(view, WAIT).value(text).code("AH00526").say(message, hint());
+        out.on(view, WAIT).value(text).code("AH00526").emit(message, hint());
     }
     for line in view.after.lines.iter().filter(|line| line.directive == WAIT) {
         let Some(text) = line.words.first().filter(|text| Some(text.as_str()) != wanted) else { continue };
         if let Some(bad) = refused(text) {
-            out.about(WAIT).value(text).code("AH00526").say(
+            out.about(WAIT).value(text).code("AH00526").emit(
                 format!("{WAIT} {text:?}{} {}: httpd does not start", view.at(Some(line)), why(bad)),
                 hint(),
             );
@@ -75,20 +91,40 @@ pub(super) fn ka_001(view: &View<'_>, out: &mut Found<'_>) {
     }
 }
 
-pub(super) fn ka_002(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_002: Rule = Rule {
+    id: "KA-002",
+    severity: Severity::Error,
+    setting: "KeepAliveTimeout",
+    summary: "a unit without digits, which is 0 and turns keep-alive off (a plain 0 is a warning)",
+    source: "httpd 2.4 modules/http/http_protocol.c, ap_set_keepalive",
+    check: Check::View(keep_alive_timeout_zero),
+    ..Rule::NEW
+};
+
+fn keep_alive_timeout_zero(view: &View<'_>, out: &mut Reporter<'_>) {
     let Some(text) = wait(view) else { return };
     let Ok(read) = numbers::duration(&text, Unit::Seconds) else { return };
     if read.micros == 0 {
         let draft = out.on(view, WAIT).value(&text).effective("off");
         let draft = if read.digits { draft.at_most(Severity::Warning) } else { draft };
-        draft.say(
+        draft.emit(
             format!("{WAIT} {text} is zero: every connection is closed after one request"),
             format!("set {} to 1 or more, or keepalive.enabled to false", view.name(WAIT)),
         );
     }
 }
 
-pub(super) fn ka_003(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_003: Rule = Rule {
+    id: "KA-003",
+    severity: Severity::Warning,
+    setting: "KeepAliveTimeout, Timeout, MaxKeepAliveRequests",
+    summary: "0 (or -1 requests) in a virtual host; the main server's value counts",
+    source: "httpd 2.4 modules/http/http_core.c; server/config.c, ap_fixup_virtual_hosts",
+    check: Check::View(no_effect_in_virtual_host),
+    ..Rule::NEW
+};
+
+fn no_effect_in_virtual_host(view: &View<'_>, out: &mut Reporter<'_>) {
     for line in &view.in_vhosts {
         let Some(text) = line.words.first() else { continue };
         let unset = match line.directive {
@@ -98,7 +134,7 @@ pub(super) fn ka_003(view: &View<'_>, out: &mut Found<'_>) {
             _ => false,
         };
         if unset {
-            out.about(line.directive).value(text).say(
+            out.about(line.directive).value(text).emit(
                 format!(
                     "{} {text}{} stands in a virtual host, where it means nothing: the main server's value counts",
                     line.directive,
@@ -110,63 +146,124 @@ pub(super) fn ka_003(view: &View<'_>, out: &mut Found<'_>) {
     }
 }
 
-pub(super) fn ka_004(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_004: Rule = Rule {
+    id: "KA-004",
+    severity: Severity::Error,
+    setting: "KeepAliveTimeout",
+    summary: "negative before 2.4.49; taken, and keep-alive is off",
+    source: "httpd 2.4 modules/http/http_core.c, set_keep_alive_timeout",
+    check: Check::View(keep_alive_timeout_negative),
+    ..Rule::NEW
+};
+
+fn keep_alive_timeout_negative(view: &View<'_>, out: &mut Reporter<'_>) {
     if view.version >= Version::v24(49) {
         return;
     }
     if let (Some(text), Some(_)) = (wait(view), micros(view).filter(|micros| *micros < 0)) {
-        out.on(view, WAIT).value(&text).effective("off").say(
+        out.on(view, WAIT).value(&text).effective("off").emit(
             format!("{WAIT} {text} is negative: httpd {} takes it and closes every connection", view.version),
             format!("set {} to 1 or more", view.name(WAIT)),
         );
     }
 }
 
-pub(super) fn ka_005(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_005: Rule = Rule {
+    id: "KA-005",
+    severity: Severity::Info,
+    setting: "KeepAliveTimeout",
+    summary: "less than a second; clients are told timeout=0",
+    source: "httpd 2.4 modules/http/http_protocol.c, ap_set_keepalive",
+    check: Check::View(keep_alive_below_a_second),
+    ..Rule::NEW
+};
+
+fn keep_alive_below_a_second(view: &View<'_>, out: &mut Reporter<'_>) {
     if let (Some(text), Some(_)) = (wait(view), micros(view).filter(|micros| (1..1_000_000).contains(micros)))
         && view.remarks(keepalive::GROUP)
     {
-        out.on(view, WAIT).value(&text).say(
+        out.on(view, WAIT).value(&text).emit(
             format!("{WAIT} {text} is less than a second: clients are told timeout=0 and may not reuse connections"),
             format!("set {} to 1 or more, unless that is meant", view.name(WAIT)),
         );
     }
 }
 
-pub(super) fn ka_006(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_006: Rule = Rule {
+    id: "KA-006",
+    severity: Severity::Error,
+    setting: "MaxKeepAliveRequests",
+    summary: "read as a negative number; keep-alive is off",
+    source: "httpd 2.4 modules/http/http_protocol.c, ap_set_keepalive",
+    check: Check::View(max_requests_negative),
+    ..Rule::NEW
+};
+
+fn max_requests_negative(view: &View<'_>, out: &mut Reporter<'_>) {
     let Some(text) = requests(view) else { return };
     let value = numbers::atoi(&text).value;
     if value < 0 {
-        out.on(view, REQUESTS).value(&text).effective("off").say(
+        out.on(view, REQUESTS).value(&text).effective("off").emit(
             format!("{REQUESTS} {text} is read as {value}: every connection is closed after one request"),
             format!("set {} to 0 for no limit, or to 1 or more", view.name(REQUESTS)),
         );
     }
 }
 
-pub(super) fn ka_007(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_007: Rule = Rule {
+    id: "KA-007",
+    severity: Severity::Info,
+    setting: "MaxKeepAliveRequests",
+    summary: "0; no limit",
+    source: "httpd 2.4 modules/http/http_protocol.c, ap_set_keepalive",
+    check: Check::View(max_requests_unlimited),
+    ..Rule::NEW
+};
+
+fn max_requests_unlimited(view: &View<'_>, out: &mut Reporter<'_>) {
     let Some(text) = requests(view) else { return };
     if numbers::atoi(&text).value == 0 && view.remarks(keepalive::GROUP) {
-        out.on(view, REQUESTS).value(&text).say(
+        out.on(view, REQUESTS).value(&text).emit(
             format!("{REQUESTS} {text} sets no limit: a client may keep one connection for ever"),
             "nothing to do, if that is meant",
         );
     }
 }
 
-pub(super) fn ka_008(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_008: Rule = Rule {
+    id: "KA-008",
+    severity: Severity::Info,
+    setting: "MaxKeepAliveRequests",
+    summary: "N lets a connection carry N + 1 requests",
+    source: "httpd 2.4 modules/http/http_protocol.c, ap_set_keepalive",
+    check: Check::View(max_requests_one_more),
+    ..Rule::NEW
+};
+
+fn max_requests_one_more(view: &View<'_>, out: &mut Reporter<'_>) {
     let Some(text) = requests(view) else { return };
     let value = numbers::atoi(&text).value;
     if value > 0 && view.remarks(keepalive::GROUP) {
         let really = i64::from(value) + 1;
-        out.on(view, REQUESTS).value(&text).effective(really).say(
+        out.on(view, REQUESTS).value(&text).effective(really).emit(
             format!("{REQUESTS} {value} counts the requests after the first: a connection carries {really}"),
             format!("set {} to {} for exactly {value}", view.name(REQUESTS), value - 1),
         );
     }
 }
 
-pub(super) fn ka_009(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_009: Rule = Rule {
+    id: "KA-009",
+    severity: Severity::Warning,
+    setting: "KeepAliveTimeout",
+    summary: "a name-based virtual host without it uses that of the first one of its address, and tells \
+         clients another",
+    source: "httpd 2.4 server/mpm/event/event.c, event_post_read_request",
+    check: Check::View(timeout_of_first_virtual_host),
+    ..Rule::NEW
+};
+
+fn timeout_of_first_virtual_host(view: &View<'_>, out: &mut Reporter<'_>) {
     // Most configurations have no such line in any virtual host.
     let mut own: BTreeMap<u32, &str> = BTreeMap::new();
     for (line, text) in in_vhosts(view, WAIT) {
@@ -191,7 +288,7 @@ pub(super) fn ka_009(view: &View<'_>, out: &mut Found<'_>) {
         if numbers::duration(&told, Unit::Seconds) == numbers::duration(used, Unit::Seconds) {
             continue;
         }
-        out.about(WAIT).value(&*told).effective(used).say(
+        out.about(WAIT).value(&*told).effective(used).emit(
             format!(
                 "the virtual host {} ({}:{}) has no {WAIT}: it tells clients {told} but uses {used}, that of the \
                  first virtual host of its address",
@@ -204,12 +301,23 @@ pub(super) fn ka_009(view: &View<'_>, out: &mut Found<'_>) {
     }
 }
 
-pub(super) fn ka_010(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_010: Rule = Rule {
+    id: "KA-010",
+    severity: Severity::Warning,
+    mpms: rule::WORKER_PREFORK,
+    setting: "KeepAliveTimeout",
+    summary: "more than 15 s with at most 256 workers; each idle client holds one",
+    source: "httpd 2.4 docs/manual/mod/core, KeepAliveTimeout",
+    check: Check::View(long_keep_alive_holds_workers),
+    ..Rule::NEW
+};
+
+fn long_keep_alive_holds_workers(view: &View<'_>, out: &mut Reporter<'_>) {
     let long = micros(view).filter(|micros| *micros > LONG_WAIT * 1_000_000);
     let workers = view.normal.sizes.workers;
     if let (Some(micros), true) = (long, workers <= FEW_WORKERS) {
         let seconds = micros / 1_000_000;
-        out.on(view, WAIT).value(wait(view).unwrap_or_default()).say(
+        out.on(view, WAIT).value(wait(view).unwrap_or_default()).emit(
             format!(
                 "{WAIT} {seconds} s under {}: an idle client holds one of {workers} workers for that long",
                 view.mpm
@@ -219,9 +327,19 @@ pub(super) fn ka_010(view: &View<'_>, out: &mut Found<'_>) {
     }
 }
 
-pub(super) fn ka_011(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_011: Rule = Rule {
+    id: "KA-011",
+    severity: Severity::Warning,
+    setting: "KeepAlive",
+    summary: "words after the first; httpd ignores them",
+    source: "httpd 2.4 server/config.c, invoke_cmd, FLAG",
+    check: Check::View(words_after_keep_alive),
+    ..Rule::NEW
+};
+
+fn words_after_keep_alive(view: &View<'_>, out: &mut Reporter<'_>) {
     for line in view.after.lines.iter().filter(|line| line.directive == "KeepAlive" && line.words.len() > 1) {
-        out.about("KeepAlive").value(line.words.join(" ")).effective(&line.words[0]).say(
+        out.about("KeepAlive").value(line.words.join(" ")).effective(&line.words[0]).emit(
             format!(
                 "KeepAlive {}{}: httpd takes the first word and ignores the rest",
                 line.words.join(" "),
@@ -232,170 +350,26 @@ pub(super) fn ka_011(view: &View<'_>, out: &mut Found<'_>) {
     }
 }
 
-pub(super) fn ka_012(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static KA_012: Rule = Rule {
+    id: "KA-012",
+    severity: Severity::Error,
+    setting: "KeepAlive",
+    summary: "neither On nor Off; httpd refuses",
+    source: "httpd 2.4 server/config.c, invoke_cmd, FLAG",
+    check: Check::View(keep_alive_neither_on_nor_off),
+    ..Rule::NEW
+};
+
+fn keep_alive_neither_on_nor_off(view: &View<'_>, out: &mut Reporter<'_>) {
     for line in view.after.lines.iter().filter(|line| line.directive == "KeepAlive") {
         let word = line.words.first().map_or("", String::as_str);
         if !word.eq_ignore_ascii_case("on") && !word.eq_ignore_ascii_case("off") {
-            out.about("KeepAlive").value(word).code("AH00526").say(
+            out.about("KeepAlive").value(word).code("AH00526").emit(
                 format!(
                     "KeepAlive {word}{} is neither On nor Off: httpd does not start",
                     view.at(Some(line))
                 ),
                 "write On or Off",
-            );
-        }
-    }
-}
-
-/// Returns every `Timeout` line that counts: the main server's last, and those of virtual hosts.
-fn timeouts<'v, 'a>(view: &'v View<'a>) -> impl Iterator<Item = (&'a Line, &'a str)> + 'v {
-    let main = view.line("Timeout").and_then(|line| line.words.first().map(|text| (line, text.as_str())));
-    main.into_iter().chain(in_vhosts(view, "Timeout"))
-}
-
-pub(super) fn to_001(view: &View<'_>, out: &mut Found<'_>) {
-    for (line, text) in timeouts(view) {
-        let read = numbers::atoi(text);
-        if read.digits && !read.rest.is_empty() {
-            out.on(view, "Timeout").value(text).effective(read.value).say(
-                format!(
-                    "Timeout {text}{} takes whole seconds only: httpd reads {}",
-                    view.at(Some(line)),
-                    read.value
-                ),
-                "write whole seconds",
-            );
-        }
-    }
-}
-
-pub(super) fn to_002(view: &View<'_>, out: &mut Found<'_>) {
-    if let Some(text) = view.standing("Timeout").filter(|text| numbers::atoi(text).value == 0) {
-        out.on(view, "Timeout").value(text).effective(0).say(
-            format!(
-                "Timeout {text}{} is read as 0: a client whose request does not arrive at once gets status 400",
-                view.at(view.line("Timeout"))
-            ),
-            "write whole seconds, such as 60",
-        );
-    }
-}
-
-pub(super) fn to_003(view: &View<'_>, out: &mut Found<'_>) {
-    for (line, text) in timeouts(view) {
-        let value = numbers::atoi(text).value;
-        if value < 0 {
-            out.on(view, "Timeout").value(text).effective(value).say(
-                format!("Timeout {text}{} is read as {value}: no time limit at all", view.at(Some(line))),
-                "write whole seconds, such as 60",
-            );
-        }
-    }
-}
-
-const READ: &str = "RequestReadTimeout";
-
-/// Returns the lines of `RequestReadTimeout` with what they say, those that httpd takes.
-fn limits<'a>(view: &View<'a>) -> Vec<(&'a Line, Vec<Limit>)> {
-    let lines = view.context.after.lines.iter().filter(|line| line.directive == READ);
-    lines
-        .filter_map(|line| reqtimeout::parse(&line.words.join(" ")).ok().map(|limits| (line, limits)))
-        .collect()
-}
-
-/// Returns the limit of a stage in the main server; httpd's own where no line names it.
-fn main_limit(limits: &[(&Line, Vec<Limit>)], stage: Stage) -> Limit {
-    let written = limits.iter().rev().filter(|(line, _)| line.scope == Scope::Main);
-    let found = written.flat_map(|(_, limits)| limits.iter().rev()).find(|limit| limit.stage == stage);
-    found.copied().unwrap_or(match stage {
-        Stage::Handshake => Limit { stage, initial: 0, most: 0, rate: 0 },
-        Stage::Header => Limit { stage, initial: 20, most: 40, rate: 500 },
-        Stage::Body => Limit { stage, initial: 20, most: 0, rate: 500 },
-    })
-}
-
-pub(super) fn rrt_001(view: &View<'_>, out: &mut Found<'_>) {
-    for line in view.after.lines.iter().filter(|line| line.directive == READ) {
-        let text = line.words.join(" ");
-        if let Err(why) = reqtimeout::parse(&text) {
-            out.about(READ).value(&text).code("AH00526").say(
-                format!("{READ}{}: {why}; httpd does not start", view.at(Some(line))),
-                "write it as header=20-40,MinRate=500 body=20,MinRate=500",
-            );
-        }
-    }
-}
-
-pub(super) fn rrt_002(view: &View<'_>, out: &mut Found<'_>) {
-    let limits = limits(view);
-    for (line, own) in limits.iter().filter(|(line, _)| matches!(line.scope, Scope::Vhost(_))) {
-        let lost: Vec<&str> = [(Stage::Header, "header"), (Stage::Body, "body")]
-            .into_iter()
-            .filter(|(stage, _)| own.iter().all(|limit| limit.stage != *stage))
-            .filter(|(stage, _)| main_limit(&limits, *stage).rate != 0)
-            .map(|(_, name)| name)
-            .collect();
-        if !own.is_empty() && !lost.is_empty() {
-            out.about(READ).value(line.words.join(" ")).say(
-                format!(
-                    "{READ}{} names only some stages: in that virtual host {} loses the extension by MinRate",
-                    view.at(Some(line)),
-                    lost.join(" and ")
-                ),
-                "repeat every stage in that line",
-            );
-        }
-    }
-}
-
-pub(super) fn rrt_003(view: &View<'_>, out: &mut Found<'_>) {
-    let timeout = view.standing("Timeout").map_or(60, |text| numbers::atoi(text).value);
-    for (line, limits) in limits(view) {
-        for limit in limits.iter().filter(|limit| timeout > 0 && limit.initial > timeout) {
-            out.about(READ).value(limit.initial).effective(timeout).say(
-                format!(
-                    "{READ}{} allows {} s, but Timeout {timeout} ends it first",
-                    view.at(Some(line)),
-                    limit.initial
-                ),
-                format!("raise Timeout to {}, or lower the limit", limit.initial),
-            );
-        }
-    }
-}
-
-pub(super) fn rrt_004(view: &View<'_>, out: &mut Found<'_>) {
-    let limits = limits(view);
-    let off = |stage| main_limit(&limits, stage).initial == 0;
-    if view.has("reqtimeout_module") && off(Stage::Header) && off(Stage::Body) {
-        out.about(READ).value("header=0 body=0").say(
-            format!("{READ}{} limits nothing: slow clients may hold every worker", view.at(view.line(READ))),
-            "write it as header=20-40,MinRate=500 body=20,MinRate=500",
-        );
-    }
-}
-
-pub(super) fn rrt_005(view: &View<'_>, out: &mut Found<'_>) {
-    if view.has("reqtimeout_module") {
-        return;
-    }
-    for line in view.after.lines.iter().filter(|line| line.directive == READ) {
-        out.about(READ).value(line.words.join(" ")).code("AH00526").say(
-            format!("{READ}{} stands without mod_reqtimeout: httpd does not start", view.at(Some(line))),
-            "load mod_reqtimeout, or put the line inside <IfModule reqtimeout_module>",
-        );
-    }
-}
-
-pub(super) fn rrt_006(view: &View<'_>, out: &mut Found<'_>) {
-    if view.version >= Version::v24(39) {
-        return;
-    }
-    for (line, limits) in limits(view) {
-        if limits.iter().any(|limit| limit.stage == Stage::Handshake) {
-            out.about(READ).value("handshake").code("AH00526").say(
-                format!("{READ} handshake={} is not known to httpd {}", view.at(Some(line)), view.version),
-                "remove handshake, which came with 2.4.39",
             );
         }
     }

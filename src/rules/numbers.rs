@@ -1,9 +1,13 @@
 //! Numbers as C reads them: what is cut off, missing or wrapped without a word.
 
-use super::{Found, View};
+use super::{Check, Reporter, Rule, View};
 use crate::httpd::directives::{Directive, Group, Parser};
 use crate::httpd::numbers::{self, Atoi};
 use crate::httpd::read::Line;
+use crate::report::Severity;
+
+/// The rules of this file, in the order of the result.
+pub(crate) static RULES: &[&Rule] = &[&NUM_001, &NUM_002, &NUM_003, &NUM_004];
 
 /// One number as written, and where.
 struct Number<'a> {
@@ -44,12 +48,22 @@ fn read<'a>(number: &Number<'a>) -> Atoi<'a> {
     Atoi { wrapped: read.wrapped && number.row.parser == Parser::Atoi, ..read }
 }
 
-pub(super) fn num_001(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static NUM_001: Rule = Rule {
+    id: "NUM-001",
+    severity: Severity::Error,
+    setting: "numbers",
+    summary: "characters after the digits; httpd ignores them without a word",
+    source: "C11 7.22.1.2, atoi; httpd 2.4 server/mpm/*/*.c, set_* functions",
+    check: Check::View(text_after_digits),
+    ..Rule::NEW
+};
+
+fn text_after_digits(view: &View<'_>, out: &mut Reporter<'_>) {
     each_number(view, |number| {
         let read = read(number);
         if read.digits && !read.rest.is_empty() {
             let used = numbers::strtol(number.text, 10).value;
-            out.on(view, number.row.name).value(number.text).effective(used).say(
+            out.on(view, number.row.name).value(number.text).effective(used).emit(
                 format!(
                     "{} {}{}: httpd reads {used} and ignores {:?} without a word",
                     number.row.name,
@@ -63,10 +77,20 @@ pub(super) fn num_001(view: &View<'_>, out: &mut Found<'_>) {
     });
 }
 
-pub(super) fn num_002(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static NUM_002: Rule = Rule {
+    id: "NUM-002",
+    severity: Severity::Error,
+    setting: "numbers",
+    summary: "no digits, such as an undefined variable; httpd reads 0",
+    source: "C11 7.22.1.2, atoi; httpd 2.4 server/mpm/*/*.c, set_* functions",
+    check: Check::View(no_digits),
+    ..Rule::NEW
+};
+
+fn no_digits(view: &View<'_>, out: &mut Reporter<'_>) {
     each_number(view, |number| {
         if !read(number).digits {
-            out.on(view, number.row.name).value(number.text).effective(0).say(
+            out.on(view, number.row.name).value(number.text).effective(0).emit(
                 format!(
                     "{} {:?}{} is not a number: httpd reads 0",
                     number.row.name,
@@ -79,9 +103,19 @@ pub(super) fn num_002(view: &View<'_>, out: &mut Found<'_>) {
     });
 }
 
-pub(super) fn num_003(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static NUM_003: Rule = Rule {
+    id: "NUM-003",
+    severity: Severity::Error,
+    setting: "numbers",
+    summary: "beyond 32 bits; httpd keeps the low ones, often a negative number",
+    source: "glibc stdlib/atoi.c, a cast from long",
+    check: Check::View(beyond_32_bits),
+    ..Rule::NEW
+};
+
+fn beyond_32_bits(view: &View<'_>, out: &mut Reporter<'_>) {
     let mut say = |name: &'static str, text: &str, value: i32, line: Option<&Line>| {
-        out.on(view, name).value(text).effective(value).say(
+        out.on(view, name).value(text).effective(value).emit(
             format!("{name} {text}{} does not fit 32 bits: httpd reads {value}", view.at(line)),
             format!("set {} to a number from 0 to {}", view.name(name), i32::MAX),
         );
@@ -106,13 +140,23 @@ pub(super) fn num_003(view: &View<'_>, out: &mut Found<'_>) {
     }
 }
 
-pub(super) fn num_004(view: &View<'_>, out: &mut Found<'_>) {
+pub(crate) static NUM_004: Rule = Rule {
+    id: "NUM-004",
+    severity: Severity::Warning,
+    setting: "DOS* numbers",
+    summary: "a leading 0 or 0x; mod_evasive reads octal or hexadecimal",
+    source: "mod_evasive mod_evasive20.c, strtol with base 0",
+    check: Check::View(octal_or_hexadecimal),
+    ..Rule::NEW
+};
+
+fn octal_or_hexadecimal(view: &View<'_>, out: &mut Reporter<'_>) {
     for row in view.after.table.rows().filter(|row| row.parser == Parser::Strtol0) {
         let Some(line) = view.line(row.name) else { continue };
         let Some(text) = line.words.first() else { continue };
         let (plain, read) = (numbers::strtol(text, 10), numbers::strtol(text, 0));
         if plain.value != read.value {
-            out.on(view, row.name).value(text).effective(read.value).say(
+            out.on(view, row.name).value(text).effective(read.value).emit(
                 format!("{} {text}{}: mod_evasive reads it as {}", row.name, view.at(Some(line)), read.value),
                 format!("write {} without a leading 0", row.name),
             );

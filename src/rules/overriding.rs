@@ -1,13 +1,26 @@
-//! Lines elsewhere that count although the task leaves their directive out.
+//! Lines elsewhere that win over what is asked.
 
-use std::cell::LazyCell;
-
-use super::{Found, View};
+use super::{Check, Reporter, Rule, View};
 use crate::httpd::core_directives;
 use crate::httpd::directives::Group;
 use crate::httpd::normalise::{self, Written};
+use crate::report::Severity;
+use std::cell::LazyCell;
 
-pub(super) fn ovr_003(view: &View<'_>, out: &mut Found<'_>) {
+/// The rules of this file, in the order of the result.
+pub(crate) static RULES: &[&Rule] = &[&OVR_001, &OVR_002, &OVR_003];
+
+pub(crate) static OVR_003: Rule = Rule {
+    id: "OVR-003",
+    severity: Severity::Warning,
+    setting: "settings",
+    summary: "left out, but a line that this task does not write sets it",
+    source: "httpd 2.4 server/config.c, ap_walk_config",
+    check: Check::View(left_out_but_set_elsewhere),
+    ..Rule::NEW
+};
+
+fn left_out_but_set_elsewhere(view: &View<'_>, out: &mut Reporter<'_>) {
     if !view.manages(Group::MPM) {
         return;
     }
@@ -17,7 +30,7 @@ pub(super) fn ovr_003(view: &View<'_>, out: &mut Found<'_>) {
         let (None, Some(line)) = (view.text(row.name), view.line(row.name)) else { continue };
         let (Some(standing), Some(default)) = (line.words.first(), defaults.get(row.name)) else { continue };
         if standing != default {
-            out.on(view, row.name).value("left out").effective(standing).say(
+            out.on(view, row.name).value("left out").effective(standing).emit(
                 format!(
                     "{} is left out, which means {default}, but {} {standing}{} stands and counts",
                     row.name,
@@ -29,3 +42,23 @@ pub(super) fn ovr_003(view: &View<'_>, out: &mut Found<'_>) {
         }
     }
 }
+
+pub(crate) static OVR_001: Rule = Rule {
+    id: "OVR-001",
+    severity: Severity::Error,
+    setting: "settings, keepalive, evasive",
+    summary: "a line elsewhere is read later and wins, or httpd does not read the file",
+    source: "httpd 2.4 server/config.c, ap_walk_config",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static OVR_002: Rule = Rule {
+    id: "OVR-002",
+    severity: Severity::Warning,
+    setting: "keepalive, evasive",
+    summary: "a virtual host has a value of its own",
+    source: "httpd 2.4 server/config.c, ap_fixup_virtual_hosts",
+    check: Check::Planned,
+    ..Rule::NEW
+};

@@ -1,0 +1,232 @@
+//! The MPM: which one is loaded, and where its directives stand.
+
+use super::{BY_RESTART, Check, Reporter, Rule, View};
+use crate::httpd::Mpm;
+use crate::httpd::directives::Group;
+use crate::httpd::read::{Line, NoteKind};
+use crate::params::ActivationMode;
+use crate::report::{Need, Severity};
+
+/// The rules of this file, in the order of the result.
+pub(crate) static RULES: &[&Rule] =
+    &[&MPM_001, &MPM_002, &MPM_003, &MPM_004, &MPM_005, &MPM_006, &MPM_007, &MPM_008];
+
+pub(crate) static MPM_001: Rule = Rule {
+    id: "MPM-001",
+    severity: Severity::Error,
+    setting: "mpm",
+    summary: "no MPM or more than one is loaded; httpd refuses",
+    source: "httpd 2.4 server/mpm_common.c, ap_check_mpm; AH00534",
+    check: Check::View(not_exactly_one_mpm),
+    ..Rule::NEW
+};
+
+fn not_exactly_one_mpm(view: &View<'_>, out: &mut Reporter<'_>) {
+    let loaded = view.after.mpms();
+    if loaded.len() == 1 {
+        return;
+    }
+    let names = loaded.iter().map(|mpm| mpm.name()).collect::<Vec<_>>().join(" and ");
+    let what = if loaded.is_empty() { "no MPM is loaded".to_owned() } else { format!("{names} are loaded") };
+    out.about("mpm").value(&names).code("AH00534").emit(
+        format!("{what} after the change: httpd needs exactly one and does not start"),
+        format!("set mpm to {}, which turns the others off", view.mpm),
+    );
+}
+
+pub(crate) static MPM_002: Rule = Rule {
+    id: "MPM-002",
+    severity: Severity::Info,
+    setting: "mpm",
+    summary: "the same MPM is loaded twice; httpd skips the second line",
+    source: "httpd 2.4 modules/core/mod_so.c, load_module; AH01574",
+    check: Check::View(mpm_loaded_twice),
+    ..Rule::NEW
+};
+
+fn mpm_loaded_twice(view: &View<'_>, out: &mut Reporter<'_>) {
+    for note in view.notes(NoteKind::LoadedTwice).filter(|note| note.text.contains("mpm_")) {
+        out.about("mpm").value(&note.text).code("AH01574").emit(
+            format!(
+                "{} is loaded a second time at {}; httpd skips that line",
+                note.text,
+                view.noted_at(note)
+            ),
+            "remove one of the LoadModule lines",
+        );
+    }
+}
+
+pub(crate) static MPM_003: Rule = Rule {
+    id: "MPM-003",
+    severity: Severity::Error,
+    setting: "mpm",
+    summary: "another MPM is running; a reload ends the server (a warning where activation is deferred)",
+    source: "httpd 2.4 server/mpm_common.c, ap_check_mpm; AH00534",
+    check: Check::View(another_mpm_runs),
+    ..Rule::NEW
+};
+
+fn another_mpm_runs(view: &View<'_>, out: &mut Reporter<'_>) {
+    let Some(running) = view.running.and_then(|running| running.mpm).filter(|mpm| *mpm != view.mpm) else {
+        return;
+    };
+    let message = format!(
+        "{running} is running and {} is configured: at the next reload, such as by logrotate, the server ends",
+        view.mpm
+    );
+    let hint = BY_RESTART;
+    if view.need == Need::Reload {
+        out.about("mpm").value(view.mpm).effective(running).code("AH00534").emit(message, hint);
+    } else if view.params.activation == ActivationMode::Defer || view.audit {
+        let draft = out.about("mpm").value(view.mpm).effective(running).code("AH00534");
+        draft.at_most(Severity::Warning).emit(message, hint);
+    }
+}
+
+pub(crate) static MPM_004: Rule = Rule {
+    id: "MPM-004",
+    severity: Severity::Error,
+    setting: "settings",
+    summary: "a directive that the MPM does not know; httpd refuses it as an invalid command",
+    source: "httpd 2.4 server/mpm/*/*.c, command tables; AH00526",
+    check: Check::View(directive_of_another_mpm),
+    ..Rule::NEW
+};
+
+fn directive_of_another_mpm(view: &View<'_>, out: &mut Reporter<'_>) {
+    for refusal in &view.normal.refusals {
+        let Some(row) = view.row(refusal.directive) else { continue };
+        if row.mpms.contains(&view.mpm) || row.name == "AsyncRequestWorkerFactor" {
+            continue;
+        }
+        let wanted = row.mpms.iter().map(|mpm| mpm.name()).collect::<Vec<_>>().join(" or ");
+        out.on(view, row.name).fatal().value(view.text(row.name).unwrap_or_default()).code("AH00526").emit(
+            format!("{} is a directive of {wanted}; under {} httpd does not start", row.name, view.mpm),
+            format!("leave {} out, or set mpm to {wanted}", view.name(row.name)),
+        );
+    }
+}
+
+pub(crate) static MPM_005: Rule = Rule {
+    id: "MPM-005",
+    severity: Severity::Error,
+    setting: "settings",
+    summary: "a directive for the whole server inside a virtual host or section; httpd refuses it",
+    source: "httpd 2.4 server/core.c, ap_check_cmd_context; AH00526",
+    check: Check::View(mpm_directive_in_section),
+    ..Rule::NEW
+};
+
+fn mpm_directive_in_section(view: &View<'_>, out: &mut Reporter<'_>) {
+    for note in view.notes(NoteKind::WrongContext) {
+        out.about(&note.text).code("AH00526").emit(
+            format!(
+                "{} at {} stands inside a section, but counts for the whole server: httpd does not start",
+                note.text,
+                view.noted_at(note)
+            ),
+            "move the line out of the section, or remove it",
+        );
+    }
+}
+
+/// A guard that hides lines: they are dead wherever they stand, so a task that writes living ones may go on.
+pub(super) fn dead_guard(view: &View<'_>, out: &mut Reporter<'_>, kind: NoteKind, alive: &str) {
+    for note in view.notes(kind) {
+        let cap = if view.audit { Severity::Error } else { Severity::Warning };
+        out.about(&note.text).at_most(cap).value(&note.text).emit(
+            format!("the block {} at {} is never read: its guard is false", note.text, view.noted_at(note)),
+            format!("write {alive}, or remove the block"),
+        );
+    }
+}
+
+pub(crate) static MPM_006: Rule = Rule {
+    id: "MPM-006",
+    severity: Severity::Error,
+    setting: "settings",
+    summary: "MPM directives in a guard that is never true, such as <IfModule mpm_event.c>; the block is \
+         skipped",
+    source: "httpd 2.4 server/core.c, start_ifmod",
+    check: Check::View(mpm_block_never_read),
+    ..Rule::NEW
+};
+
+fn mpm_block_never_read(view: &View<'_>, out: &mut Reporter<'_>) {
+    let alive = format!("<IfModule {}> or <IfModule {}>", view.mpm.module(), view.mpm.source_file());
+    dead_guard(view, out, NoteKind::DeadMpmGuard, &alive);
+}
+
+pub(crate) static MPM_007: Rule = Rule {
+    id: "MPM-007",
+    severity: Severity::Warning,
+    setting: "settings",
+    summary: "set twice with different values, under either name; the last line counts without a word",
+    source: "httpd 2.4 server/config.c, ap_walk_config",
+    check: Check::View(set_twice),
+    ..Rule::NEW
+};
+
+fn set_twice(view: &View<'_>, out: &mut Reporter<'_>) {
+    for (directive, lines) in &view.main {
+        let Some(row) = view.row(directive).filter(|row| row.group == Group::MPM) else { continue };
+        let (Some(last), Some(first)) = (
+            lines.last(),
+            lines
+                .iter()
+                .rev()
+                .skip(1)
+                .find(|line| line.words.first() != lines.last().and_then(|last| last.words.first())),
+        ) else {
+            continue;
+        };
+        // Winning over the distribution's lines is what the drop-in is for.
+        if view.after.path(last.file).file_name() == std::path::Path::new(view.layout.drop_in).file_name() {
+            continue;
+        }
+        let (old, new) = (first.words.first(), last.words.first());
+        let text = |word: Option<&String>| word.cloned().unwrap_or_default();
+        out.on(view, row.name).value(text(old)).effective(text(new)).emit(
+            format!(
+                "{} {}{} is followed by {} {}{}: the last one counts",
+                first.written,
+                text(old),
+                view.at(Some(first)),
+                last.written,
+                text(new),
+                view.at(Some(last))
+            ),
+            "remove one of the two lines",
+        );
+    }
+}
+
+pub(crate) static MPM_008: Rule = Rule {
+    id: "MPM-008",
+    severity: Severity::Info,
+    setting: "MaxClients, MaxRequestsPerChild",
+    summary: "the old name of a directive",
+    source: "httpd 2.4 server/mpm/*/*.c; AH00521, AH00324, AH00188, AH00545",
+    check: Check::View(old_directive_name),
+    ..Rule::NEW
+};
+
+fn old_directive_name(view: &View<'_>, out: &mut Reporter<'_>) {
+    let aliased = |line: &&Line| !line.written.eq_ignore_ascii_case(line.directive);
+    for line in view.after.lines.iter().filter(aliased) {
+        let alias = view.row(line.directive).and_then(|row| row.alias);
+        if let Some(alias) = alias.filter(|alias| alias.eq_ignore_ascii_case(&line.written)) {
+            let code = match (alias, view.mpm) {
+                ("MaxClients", Mpm::Event) => "AH00521",
+                ("MaxClients", Mpm::Worker) => "AH00324",
+                ("MaxClients", Mpm::Prefork) => "AH00188",
+                _ => "AH00545",
+            };
+            out.about(line.directive).value(alias).effective(line.directive).code(code).emit(
+                format!("{alias}{} is the old name of {}", view.at(Some(line)), line.directive),
+                format!("write {}", line.directive),
+            );
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What is found while a change is sized, tested and activated.
+
+use super::{Check, Reporter, Rule, View};
+use crate::report::Severity;
+
+/// The rules of this file, in the order of the result.
+pub(crate) static RULES: &[&Rule] = &[&TST_001, &TST_002, &TST_003, &TST_004, &CAP_001, &ACT_001, &ACT_002];
+
+pub(crate) static TST_001: Rule = Rule {
+    id: "TST-001",
+    severity: Severity::Info,
+    setting: "config_test",
+    summary: "httpd -t says Syntax OK although httpd corrects sizes",
+    source: "httpd 2.4 server/main.c",
+    check: Check::View(test_passes_corrected_sizes),
+    ..Rule::NEW
+};
+
+fn test_passes_corrected_sizes(view: &View<'_>, out: &mut Reporter<'_>) {
+    let codes: Vec<&str> = view.normal.corrections.iter().filter_map(|fix| fix.code).collect();
+    if !codes.is_empty() {
+        out.about("config_test").value(codes.join(", ")).emit(
+            format!(
+                "httpd -t says Syntax OK to these values and exits 0, though it corrects them ({})",
+                codes.join(", ")
+            ),
+            "nothing to do: the findings above say what to change",
+        );
+    }
+}
+
+pub(crate) static TST_002: Rule = Rule {
+    id: "TST-002",
+    severity: Severity::Error,
+    setting: "config_test",
+    summary: "the configuration is broken as it stands, and the change, if there is one, does not mend it",
+    source: "httpd -t on the files as they stand",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static TST_003: Rule = Rule {
+    id: "TST-003",
+    severity: Severity::Error,
+    setting: "config_test",
+    summary: "httpd refuses the planned configuration",
+    source: "httpd -t on the staged files",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static TST_004: Rule = Rule {
+    id: "TST-004",
+    severity: Severity::Error,
+    setting: "config_test",
+    summary: "httpd says that it would change a number which no rule foretold",
+    source: "httpd -t on the staged files",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static CAP_001: Rule = Rule {
+    id: "CAP-001",
+    severity: Severity::Error,
+    setting: "capacity",
+    summary: "the load does not fit the host; the bound in the way is named",
+    source: "the arithmetic of capacity, shown by apache-tuning size",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static ACT_001: Rule = Rule {
+    id: "ACT-001",
+    severity: Severity::Warning,
+    setting: "activation",
+    summary: "the running server has not taken an earlier change up; a reload ends it or keeps old limits",
+    source: "httpd 2.4 server/mpm_common.c, AH00534; the running parent's maps and start against the history",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static ACT_002: Rule = Rule {
+    id: "ACT-002",
+    severity: Severity::Warning,
+    setting: "activation",
+    summary: "activation is deferred although the change takes a stop and start",
+    source: "httpd 2.4 server/mpm_common.c, AH00534",
+    check: Check::Planned,
+    ..Rule::NEW
+};
