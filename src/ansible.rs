@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::operate::{self, Mode};
 use crate::params::{self, Asked, Refused};
 use crate::registry::FEATURES;
-use crate::report::Report;
+use crate::report::{Finding, Report, Severity};
 
 /// Runs the module on the parameters in a file, or on descriptor 0 for `-`. Returns the result's JSON and whether it
 /// failed. Nothing else is ever printed.
@@ -49,10 +49,24 @@ pub(crate) fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
 /// Does what the parameters ask for.
 fn answer(input: &[u8]) -> (String, bool) {
     match params::parse(input, FEATURES) {
-        Err(refused) => (json(&structural(refused)), true),
+        Err(refused) => {
+            let no_log = refused.context.no_log;
+            let mut report = structural(refused);
+            if no_log {
+                conceal(&mut report);
+            }
+            (json(&report), true)
+        }
         Ok((Asked::Tuning(params), context)) => {
             let mode = Mode { check: context.check_mode, diff: context.diff };
             let mut report = operate::tuning(&params, mode);
+            if context.verbosity == 0 && (report.failed || !report.changed) {
+                // They matter to whoever asks for more; an unchanged host answers with little.
+                report.findings.retain(|finding| finding.severity != Severity::Info);
+            }
+            if context.no_log {
+                conceal(&mut report);
+            }
             report.invocation = context.invocation.then(|| invocation(input)).flatten();
             (json(&report), report.failed)
         }
@@ -62,6 +76,25 @@ fn answer(input: &[u8]) -> (String, bool) {
             (json(&report), report.failed)
         }
     }
+}
+
+/// Takes out of the sentences of a result what may be the value of a parameter: the rules and the parameters remain.
+fn conceal(report: &mut Report) {
+    if report.failed {
+        let refuses = |finding: &&Finding| finding.severity == Severity::Error && !finding.waived;
+        let rules =
+            report.findings.iter().filter(refuses).map(|finding| {
+                format!("{} ({})", finding.rule, finding.setting.as_deref().unwrap_or("host"))
+            });
+        let paths = report.errors.iter().map(|error| error.path.clone());
+        let named: Vec<String> = rules.chain(paths).collect();
+        let what = if named.is_empty() { "the run failed".to_owned() } else { named.join(", ") };
+        report.msg = format!("{what}; no_log hides the reasons");
+    }
+    for error in &mut report.errors {
+        "no_log hides the reason".clone_into(&mut error.message);
+    }
+    report.warnings.clear();
 }
 
 /// Returns the parameters as they were given, without Ansible's own keys.

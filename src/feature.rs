@@ -15,6 +15,7 @@ use crate::httpd::read::Configuration;
 use crate::httpd::{Mpm, Version};
 use crate::parameters::{Field, Group};
 use crate::report::Finding;
+use crate::rules::Rule;
 use crate::tree::Files;
 
 /// One thing that this program manages beside the MPM.
@@ -38,6 +39,8 @@ pub struct Feature {
     /// Makes the schema of its parameters.
     #[cfg(feature = "schema")]
     pub schema: fn(schemars::SchemaGenerator) -> schemars::Schema,
+    /// The rules about it alone.
+    pub rules: &'static [&'static Rule],
     /// Looks up, once in a run, what `want` and the rules ask of a host beside its configuration.
     pub look: fn(&Place<'_>) -> Option<Box<dyn Any>>,
     /// Says what is wanted of a host.

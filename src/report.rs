@@ -47,6 +47,9 @@ pub struct Finding {
     pub hint: String,
     /// Whether the task's `waive` keeps it from failing the task.
     pub waived: bool,
+    /// Whether it is about something that the task neither manages nor changes. Not part of the JSON.
+    #[serde(skip)]
+    pub standing: bool,
 }
 
 /// Puts errors first and infos last, each in the order in which they were found; of very many alike the first stand

@@ -42,8 +42,10 @@ impl Settled {
     /// Writes the later file, foretells and runs the task, which must say the same, and takes the file away again.
     fn with(&self, later: impl AsRef<[u8]>) -> Value {
         self.host.write(LATER, later);
-        let real = self.run(&task());
-        let mut check = task();
+        let mut task = task();
+        task["_ansible_verbosity"] = json!(1);
+        let real = self.run(&task);
+        let mut check = task.clone();
         check["_ansible_check_mode"] = json!(true);
         let foretold = self.run(&check);
         for key in ["failed", "findings", "overridden", "effective"] {
@@ -88,6 +90,57 @@ fn a_later_line_is_told_as_it_is_written() {
             "line": line, "scope": "main"}]);
         assert_eq!(report["overridden"], entry);
     }
+}
+
+#[test]
+fn a_refused_result_has_every_error_and_nothing_of_the_change() {
+    let settled = Settled::new();
+    let mut refused = task();
+    refused["settings"] =
+        json!({"server_limit": 0, "threads_per_child": 65, "max_connections_per_child": 5000});
+    refused["_ansible_diff"] = json!(true);
+    let report = settled.run(&refused);
+    assert_eq!((&report["failed"], &report["changed"]), (&json!(true), &json!(false)));
+    for key in ["changes", "diff", "sizes"] {
+        assert_eq!(report[key], json!([]), "{key}");
+    }
+    assert_eq!(report["effective"], json!({}));
+    assert_eq!(report["activation"]["needed"], "none");
+    let message = report["msg"].as_str().unwrap();
+    for rule in ["SL-002: ", "TPC-001: "] {
+        assert!(message.lines().any(|line| line.starts_with(rule)), "{message}");
+    }
+    assert!(message.ends_with("\nnothing was changed"), "{message}");
+    let severities = |report: &Value| -> Vec<String> {
+        let findings = report["findings"].as_array().unwrap().iter();
+        findings.map(|finding| finding["severity"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(!severities(&report).contains(&"info".to_owned()), "{report}");
+    refused["_ansible_verbosity"] = json!(1);
+    assert!(severities(&settled.run(&refused)).contains(&"info".to_owned()));
+
+    // With no_log no value of a parameter is written.
+    refused["_ansible_no_log"] = json!(true);
+    let hidden = settled.run(&refused);
+    let message = hidden["msg"].as_str().unwrap();
+    assert!(message.contains("TPC-001 (settings.threads_per_child)") && !message.contains("65"), "{message}");
+}
+
+/// mod_evasive of the distribution keeps its lock files in /tmp on every host: no task but one about it warns.
+#[test]
+fn what_stands_whatever_the_task_does_is_a_finding_and_no_warning() {
+    let settled = Settled::new();
+    let warned = |task: &Value| -> bool {
+        let report = settled.run(task);
+        assert!(!said(&report, "EV-013").is_empty(), "{report}");
+        let warnings = report["warnings"].as_array().unwrap().iter();
+        warnings.map(|text| text.as_str().unwrap()).any(|text| text.starts_with("EV-013"))
+    };
+    let mut task = task();
+    let evasive = task.as_object_mut().unwrap().remove("evasive").unwrap();
+    assert!(!warned(&task));
+    task["evasive"] = evasive;
+    assert!(warned(&task));
 }
 
 #[test]

@@ -132,6 +132,7 @@ pub static EVASIVE: Feature = Feature {
     parse: feature::parse::<Evasive>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Evasive>,
+    rules: &[],
     look: |place| installed(place).map(|build| Box::new(build) as Box<dyn std::any::Any>),
     want,
     takes_over: inside,

@@ -40,6 +40,7 @@ pub static KEEPALIVE: Feature = Feature {
     parse: feature::parse::<KeepAlive>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<KeepAlive>,
+    rules: &[],
     look: |_| None,
     want,
     takes_over: |_| false,

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 
 use crate::feature::{self, Feature, Host, Module, Want, Writes};
 use crate::httpd::directives::{Directive, Group, Parser};
-use crate::rules;
+use crate::report::Severity;
+use crate::rules::{Check, Rule};
 
 /// The name of this feature's parameters and block.
 pub const NAME: &str = "slow_clients";
@@ -75,6 +76,7 @@ pub static SLOW_CLIENTS: Feature = Feature {
     parse: feature::parse::<SlowClients>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<SlowClients>,
+    rules: &[&RRT_007],
     look: |_| None,
     want,
     takes_over: |_| false,
@@ -100,6 +102,16 @@ impl Stage {
     }
 }
 
+pub(crate) static RRT_007: Rule = Rule {
+    id: "RRT-007",
+    severity: Severity::Warning,
+    setting: "slow_clients.enabled",
+    summary: "mod_reqtimeout is not loaded; slow requests are never cut off",
+    source: "httpd 2.4 modules/filters/mod_reqtimeout.c",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
 fn want(group: &dyn crate::parameters::Group, _: &Host<'_>, want: &mut Want) {
     let Some(asked) = (group as &dyn std::any::Any).downcast_ref::<SlowClients>() else { return };
     if asked.enabled == Some(false) {
@@ -121,7 +133,7 @@ fn want(group: &dyn crate::parameters::Group, _: &Host<'_>, want: &mut Want) {
     }
     want.guard = Some(MODULE_ID.to_owned());
     want.module = asked.enabled;
-    want.idle = Some(rules::timeouts::RRT_007.finding(
+    want.idle = Some(RRT_007.finding(
         (NAME, "values"),
         "mod_reqtimeout is not loaded: slow requests are never cut off".to_owned(),
         "set slow_clients.enabled: true".to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{Mode, Stopped, refusal, stopped};
+use super::{Mode, Stopped, conclude, stopped};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::distro::{self, Instances, ModuleSwitch, Site};
 use crate::facts::version::httpd_version;
@@ -26,7 +26,7 @@ use crate::plan::sysconfig::Launch;
 use crate::plan::{self, Ground, Plan, Unreadable, Wish};
 use crate::registry::{FEATURES, TABLE};
 use crate::report::{
-    Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity, crowds, worst_first,
+    Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity, crowds,
 };
 use crate::rules;
 use crate::tree::{Change, Draft, Files, Kind, Node, Snapshot, resolve};
@@ -264,15 +264,15 @@ pub fn evaluate(
         running: host.running.as_ref(),
         need,
         changes: &changes,
+        blocked,
         audit: false,
     };
-    let findings = together(rules::check(&context), told, params);
+    let findings = conclude::merge(rules::check(&context), told, params);
 
     let mut overridden = overridden;
     crowds::overridden(&mut overridden);
     let mut report = Report {
         changed: !changes.is_empty(),
-        warnings: texts(&findings),
         changes: plan::entries(&changes),
         effective: entries(&values),
         overridden,
@@ -293,38 +293,11 @@ pub fn evaluate(
     if mode.diff {
         report.diff = Some(differences(&changes, values_before, &values));
     }
-    let errors: Vec<&Finding> =
-        findings.iter().filter(|finding| finding.severity == Severity::Error && !finding.waived).collect();
-    if let Some(first) = errors.first() {
-        report.failed = true;
-        report.changed = false;
-        report.msg = refusal(first, errors.len());
-    }
-    report.findings = findings;
+    conclude::add(&mut report, findings, params);
     let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();
     let launch = Launch::of(&draft, &host.site);
     drop(draft);
     Ok(Evaluation { host, changes, launch, foreseen, report })
-}
-
-/// Puts what the rules say and what was found on the way together: nothing twice, errors first.
-fn together(mut findings: Vec<Finding>, told: Vec<Finding>, params: &Params) -> Vec<Finding> {
-    // Where no php-fpm can take PHP over, that mod_php is still loaded is the same thing said again.
-    let same = |one: &Finding, other: &Finding| {
-        one.rule == other.rule || (rules::supersedes(&other.rule, &one.rule))
-    };
-    findings.retain(|finding| !told.iter().any(|other| same(finding, other)));
-    // Why the MPM could not be switched says more than that it was not.
-    let why = |told: &Finding| told.severity == Severity::Error && told.setting.as_deref() == Some("mpm");
-    if told.iter().any(why) {
-        findings.retain(|finding| finding.rule != rules::mpm::MPM_001.id);
-    }
-    findings.extend(told);
-    for finding in &mut findings {
-        finding.waived = finding.waived || params.waives(&finding.rule);
-    }
-    worst_first(&mut findings);
-    findings
 }
 
 /// Numbers by the directive's canonical name.
@@ -654,15 +627,6 @@ fn need(
 
 fn or_unset(value: &str) -> &str {
     if value.is_empty() { "unset" } else { value }
-}
-
-/// Returns the warnings as text.
-pub(super) fn texts(findings: &[Finding]) -> Vec<String> {
-    findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Warning && !finding.waived)
-        .map(|finding| format!("{}: {}; {}", finding.rule, finding.message, finding.hint))
-        .collect()
 }
 
 /// Returns the effective settings as the result has them.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::evaluate::{Host, entries, in_force, texts};
-use super::{not_taken_up, pending};
+use super::evaluate::{Host, entries, in_force};
+use super::{conclude, not_taken_up, pending};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::facts::disk::{Disk, under};
 use crate::facts::{Measured, gather, process, status};
@@ -66,7 +66,7 @@ pub fn info(params: &InfoParams) -> InfoReport {
     }
     report.log = log(&disk, root, &host);
     recommend(&host, measured.as_ref(), &mut report);
-    report.warnings = texts(&report.findings);
+    report.warnings = conclude::warnings(&report.findings);
     report.msg = summary(&report);
     report
 }
@@ -80,7 +80,7 @@ fn summary(report: &InfoReport) -> String {
     let connections =
         report.capacity.connections.map_or_else(String::new, |most| format!(", at most {most} connections"));
     let found = match errors {
-        0 => "no errors found".to_owned(),
+        0 => "no errors in the configuration as it was read; httpd itself was not asked".to_owned(),
         1 => "1 error found".to_owned(),
         _ => format!("{errors} errors found"),
     };
@@ -127,6 +127,7 @@ fn judge(
         running: host.running.as_ref(),
         need: Need::None,
         changes: &[],
+        blocked: false,
         audit: true,
     };
     report.findings = rules::check(&context);

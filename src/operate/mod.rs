@@ -4,6 +4,7 @@
 //! nothing is to be done, nothing at all is written and no process is started. Only a run that has something to do
 //! takes the lock, recovers what an interrupted run left, and evaluates again.
 
+mod conclude;
 mod evaluate;
 mod info;
 
@@ -67,7 +68,7 @@ fn run(params: &Params, mode: Mode) -> Report {
     }
     let mut staged = config_test(&evaluation, params, root);
     if mode.check || staged.refuses() {
-        return tested(evaluation, staged);
+        return tested(evaluation, staged, params);
     }
     if lock.is_none() {
         match locked(params, root) {
@@ -87,7 +88,7 @@ fn run(params: &Params, mode: Mode) -> Report {
             if evaluation.changes != tested_changes {
                 staged = config_test(&evaluation, params, root);
                 if staged.refuses() {
-                    return tested(evaluation, staged);
+                    return tested(evaluation, staged, params);
                 }
             }
         }
@@ -164,26 +165,24 @@ fn look(disk: &Disk, params: &Params, mode: Mode) -> Result<(Evaluation, Option<
 fn remember_activation(evaluation: &mut Evaluation, params: &Params) {
     let pending = pending(&evaluation.host, Path::new(&params.root));
     let report = &mut evaluation.report;
+    let mut told = Vec::new();
     if let Some(pending) = &pending {
         report.activation.needed = report.activation.needed.max(pending.needed);
         report.activation.reasons.extend(pending.reasons.iter().cloned());
-        let told = not_taken_up(pending);
-        report.warnings.push(format!("{}: {}; {}", told.rule, told.message, told.hint));
-        report.findings.push(told);
+        told.push(not_taken_up(pending));
     }
     report.pending_activation = pending;
     let deferred = params.activation == ActivationMode::Defer && !evaluation.changes.is_empty();
     if deferred && evaluation.host.running.is_some() && report.activation.needed == Need::Restart {
-        let told = rules::run::ACT_002.finding(
+        told.push(rules::run::ACT_002.finding(
             ("activation", "defer"),
             "until the server is stopped and started, the next reload (logrotate, certificate renewal) ends it or \
              applies only part of the change"
                 .to_owned(),
             "notify a handler that restarts it by restart_required, or let activation be auto".to_owned(),
-        );
-        report.warnings.push(format!("{}: {}; {}", told.rule, told.message, told.hint));
-        report.findings.push(told);
+        ));
     }
+    conclude::add(report, told, params);
 }
 
 /// Returns what the running server has still to take up; reads only.
@@ -398,22 +397,14 @@ fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path) -> Repo
         told.waived = params.waives(&told.rule);
         told
     });
-    tested(evaluation, Staged { report, refusal })
+    tested(evaluation, Staged { report, refusal }, params)
 }
 
 /// Reports an evaluation that was tested and goes no further.
-fn tested(evaluation: Evaluation, staged: Staged) -> Report {
-    let refused = staged.refuses();
+fn tested(evaluation: Evaluation, staged: Staged, params: &Params) -> Report {
     let mut report = evaluation.report;
     report.config_test = staged.report;
-    if let Some(finding) = staged.refusal {
-        if refused {
-            report.failed = true;
-            report.changed = false;
-            report.msg = refusal(&finding, 1);
-        }
-        report.findings.insert(0, finding);
-    }
+    conclude::add(&mut report, staged.refusal, params);
     report
 }
 
@@ -449,6 +440,7 @@ fn verdict(report: &Report, state: State, check: bool) -> String {
     let what = if count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
     let tail = match (report.activation.needed, report.activation.done) {
         (Need::None, _) => String::new(),
+        _ if !report.activation.running => "; Apache is not running".to_owned(),
         (_, true) => "; the running server uses the new configuration".to_owned(),
         (Need::Reload, false) => "; a running server needs a reload".to_owned(),
         (Need::Restart, false) => {
@@ -458,19 +450,14 @@ fn verdict(report: &Report, state: State, check: bool) -> String {
     format!("{verb} {what}{tail}")
 }
 
-/// Returns the message of a refusal: the first error and how many there are.
-fn refusal(first: &Finding, count: usize) -> String {
-    let more = match count {
-        1 => String::new(),
-        2 => " (and 1 more error)".to_owned(),
-        _ => format!(" (and {} more errors)", count - 1),
-    };
-    format!("{}: {}; {}{more}; nothing was changed", first.rule, first.message, first.hint)
-}
-
 /// Makes the failed result of a host that could not be looked at.
 fn stopped(rule: &rules::Rule, setting: &str, message: &str) -> Stopped {
     let (message, hint) = message.rsplit_once("; ").unwrap_or((message, "mend this and run again"));
     let finding = rule.finding((setting, ""), message, hint);
-    Box::new(Report { failed: true, msg: refusal(&finding, 1), findings: vec![finding], ..Report::default() })
+    Box::new(Report {
+        failed: true,
+        msg: conclude::refusal(std::slice::from_ref(&finding)),
+        findings: vec![finding],
+        ..Report::default()
+    })
 }

@@ -279,6 +279,10 @@ pub struct Context {
     pub invocation: bool,
     /// Accept unknown parameters silently.
     pub ignore_unknown: bool,
+    /// How often `-v` was given.
+    pub verbosity: u64,
+    /// Whether no value of a parameter may be written to a log.
+    pub no_log: bool,
     /// The module's name as the task has it; empty by hand.
     pub module: String,
 }
@@ -372,6 +376,8 @@ fn split(map: Map<String, Value>, errors: &mut Vec<ParameterError>) -> (Context,
                 (Some(flag), _) => context.check_mode = flag,
                 (None, _) => refuse(&key, &value, "a boolean: true or false, yes or no, on or off"),
             },
+            "_ansible_verbosity" => context.verbosity = value.as_u64().unwrap_or_default(),
+            "_ansible_no_log" => context.no_log = flag.unwrap_or(false),
             "_ansible_inject_invocation" => context.invocation = flag.unwrap_or(false),
             "_ansible_ignore_unknown_opts" => context.ignore_unknown = flag.unwrap_or(false),
             "_ansible_module_name" => match &value {

@@ -111,6 +111,7 @@ mod tests {
             message: message.to_owned(),
             hint: String::new(),
             waived: false,
+            standing: false,
         }
     }
 

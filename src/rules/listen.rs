@@ -92,6 +92,7 @@ pub(crate) static LIS_003: Rule = Rule {
     setting: "ListenBacklog, SendBufferSize, ReceiveBufferSize",
     summary: "changes and only a reload is planned; the open socket keeps its own",
     source: "httpd 2.4 server/listen.c, make_sock",
+    after_change: true,
     check: Check::View(socket_option_kept_by_reload),
     ..Rule::NEW
 };
@@ -106,6 +107,7 @@ pub(crate) static LIS_004: Rule = Rule {
     setting: "ListenCoresBucketsRatio",
     summary: "changes and only a reload is planned; ignored, or sockets are left without a process",
     source: "httpd 2.4 server/listen.c, ap_duplicate_listeners; AH00072",
+    after_change: true,
     check: Check::View(buckets_kept_by_reload),
     ..Rule::NEW
 };
@@ -220,6 +222,7 @@ pub(crate) static REL_001: Rule = Rule {
     setting: "activation",
     summary: "something changes that needs a stop and start, and only a reload is planned",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; server/scoreboard.c, ap_create_scoreboard",
+    after_change: true,
     check: Check::View(change_needs_restart),
     ..Rule::NEW
 };
@@ -247,6 +250,7 @@ pub(crate) static REL_002: Rule = Rule {
     setting: "config_test",
     summary: "a running server takes up files that no test has read; one error ends it",
     source: "httpd 2.4 server/main.c",
+    after_change: true,
     check: Check::View(untested_files_reloaded),
     ..Rule::NEW
 };

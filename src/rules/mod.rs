@@ -44,6 +44,7 @@ use crate::httpd::read::Configuration;
 use crate::httpd::{Mpm, Version};
 use crate::params::bounds::{MOST_IN_ONE_PLACE, and_more, cut};
 use crate::params::{Params, nearest};
+use crate::registry::FEATURES;
 use crate::report::{Finding, Need, ParameterError, Severity};
 use crate::tree::Change;
 
@@ -106,7 +107,8 @@ static BY_FILE: &[&[&Rule]] = &[
 
 /// Returns every rule, in the order of the result within one severity.
 pub fn all() -> impl Iterator<Item = &'static Rule> + Clone {
-    BY_FILE.iter().flat_map(|rules| rules.iter().copied())
+    let of_features = FEATURES.iter().map(|feature| feature.rules);
+    BY_FILE.iter().copied().chain(of_features).flatten().copied()
 }
 
 /// All that the rules look at.
@@ -147,6 +149,8 @@ pub struct Context<'a> {
     pub need: Need,
     /// The files that would change.
     pub changes: &'a [Change],
+    /// Whether the change cannot be planned: then nothing of it is in `after`.
+    pub blocked: bool,
     /// Whether only a report is wanted: then lines that no task manages weigh in full.
     pub audit: bool,
 }
@@ -157,13 +161,15 @@ pub struct Context<'a> {
 pub fn check(context: &Context<'_>) -> Vec<Finding> {
     let view = View::new(context);
     let mut findings = Vec::new();
-    for rule in all().filter(|rule| rule.mpms.contains(&context.mpm)) {
+    let judges = |rule: &&Rule| rule.mpms.contains(&context.mpm) && !(context.blocked && rule.after_change);
+    for rule in all().filter(judges) {
         if let Check::View(check) = rule.check {
             check(&view, &mut Reporter { rule, findings: &mut findings });
         }
     }
     for finding in &mut findings {
         finding.waived = context.params.waives(&finding.rule);
+        finding.standing = !context.audit && !view.concerns(finding.setting.as_deref().unwrap_or_default());
     }
     crate::report::worst_first(&mut findings);
     findings

@@ -17,6 +17,7 @@ pub(crate) static MPM_001: Rule = Rule {
     setting: "mpm",
     summary: "no MPM or more than one is loaded; httpd refuses",
     source: "httpd 2.4 server/mpm_common.c, ap_check_mpm; AH00534",
+    after_change: true,
     check: Check::View(not_exactly_one_mpm),
     ..Rule::NEW
 };
@@ -63,6 +64,7 @@ pub(crate) static MPM_003: Rule = Rule {
     setting: "mpm",
     summary: "another MPM is running; a reload ends the server (a warning where activation is deferred)",
     source: "httpd 2.4 server/mpm_common.c, ap_check_mpm; AH00534",
+    after_change: true,
     check: Check::View(another_mpm_runs),
     ..Rule::NEW
 };

@@ -16,6 +16,7 @@ pub(crate) static OVR_003: Rule = Rule {
     setting: "settings",
     summary: "left out, but a line that this task does not write sets it",
     source: "httpd 2.4 server/config.c, ap_walk_config",
+    after_change: true,
     check: Check::View(left_out_but_set_elsewhere),
     ..Rule::NEW
 };

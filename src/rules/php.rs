@@ -16,6 +16,7 @@ pub(crate) static PHP_001: Rule = Rule {
     setting: "mpm",
     summary: "mod_php that is not thread-safe; httpd refuses",
     source: "PHP sapi/apache2handler/sapi_apache2.c, php_pre_config; AH00013",
+    after_change: true,
     check: Check::View(php_not_thread_safe),
     ..Rule::NEW
 };
@@ -92,6 +93,7 @@ pub(crate) static PHP_004: Rule = Rule {
     setting: "mpm",
     summary: "the change of the MPM moves PHP from php-fpm into mod_php: other user, other limits",
     source: "RHEL 8 mod_php, conf.modules.d/20-php.conf: loaded under prefork alone",
+    after_change: true,
     check: Check::View(php_moves_into_apache),
     ..Rule::NEW
 };
@@ -120,6 +122,7 @@ pub(crate) static PHP_005: Rule = Rule {
     setting: "mod_php",
     summary: "the change of the MPM drops mod_php, and nobody asked for that or no php-fpm is there",
     source: "RHEL 8 mod_php, conf.modules.d/20-php.conf: loaded under prefork alone",
+    after_change: true,
     check: Check::View(php_loses_its_module),
     ..Rule::NEW
 };

@@ -36,6 +36,8 @@ pub struct Rule {
     pub instead: &'static str,
     /// Rules whose findings about the same thing this one's replace, because it says more.
     pub(crate) supersedes: &'static [&'static Self],
+    /// Whether it judges the host as it is after the change: where the change cannot be planned, there is none.
+    pub(crate) after_change: bool,
     /// How it is found.
     pub(crate) check: Check,
 }
@@ -61,6 +63,7 @@ impl Rule {
         example: "",
         instead: "",
         supersedes: &[],
+        after_change: false,
         check: Check::Planned,
     };
 
@@ -86,6 +89,7 @@ impl Rule {
             message: message.into(),
             hint: hint.into(),
             waived: false,
+            standing: false,
         }
     }
 }

@@ -87,6 +87,7 @@ pub(crate) static SL_003: Rule = Rule {
     setting: "ServerLimit",
     summary: "differs from the running server's and only a reload is planned; httpd keeps the old value",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00501, AH00304, AH00179",
+    after_change: true,
     check: Check::View(server_limit_kept_by_reload),
     ..Rule::NEW
 };
@@ -102,6 +103,7 @@ pub(crate) static TL_003: Rule = Rule {
     setting: "ThreadLimit",
     summary: "differs from the running server's and only a reload is planned; httpd keeps the old value",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00506, AH00309",
+    after_change: true,
     check: Check::View(thread_limit_kept_by_reload),
     ..Rule::NEW
 };

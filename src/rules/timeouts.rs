@@ -10,7 +10,7 @@ use crate::report::Severity;
 
 /// The rules of this file, in the order of the result.
 pub(crate) static RULES: &[&Rule] =
-    &[&TO_001, &TO_002, &TO_003, &RRT_001, &RRT_002, &RRT_003, &RRT_004, &RRT_005, &RRT_006, &RRT_007];
+    &[&TO_001, &TO_002, &TO_003, &RRT_001, &RRT_002, &RRT_003, &RRT_004, &RRT_005, &RRT_006];
 
 /// Returns every `Timeout` line that counts: the main server's last, and those of virtual hosts.
 fn timeouts<'v, 'a>(view: &'v View<'a>) -> impl Iterator<Item = (&'a Line, &'a str)> + 'v {
@@ -195,11 +195,11 @@ pub(crate) static RRT_004: Rule = Rule {
     setting: "RequestReadTimeout",
     summary: "header=0 and body=0; no protection against slow clients",
     source: "httpd 2.4 modules/filters/mod_reqtimeout.c",
-    check: Check::View(slow_clients_unlimited),
+    check: Check::View(slowness_not_limited),
     ..Rule::NEW
 };
 
-fn slow_clients_unlimited(view: &View<'_>, out: &mut Reporter<'_>) {
+fn slowness_not_limited(view: &View<'_>, out: &mut Reporter<'_>) {
     let limits = limits(view);
     let off = |stage| main_limit(&limits, stage).initial == 0;
     if view.has("reqtimeout_module") && off(Stage::Header) && off(Stage::Body) {
@@ -255,13 +255,3 @@ fn handshake_unknown(view: &View<'_>, out: &mut Reporter<'_>) {
         }
     }
 }
-
-pub(crate) static RRT_007: Rule = Rule {
-    id: "RRT-007",
-    severity: Severity::Warning,
-    setting: "slow_clients.enabled",
-    summary: "mod_reqtimeout is not loaded; slow requests are never cut off",
-    source: "httpd 2.4 modules/filters/mod_reqtimeout.c",
-    check: Check::Planned,
-    ..Rule::NEW
-};

@@ -9,6 +9,7 @@ use crate::httpd::moved::Moved;
 use crate::httpd::normalise::Correction;
 use crate::httpd::read::{Line, Note, NoteKind, Scope};
 use crate::params::Settings;
+use crate::registry::FEATURES;
 use crate::report::{Bound, Need};
 
 /// A [`Context`] with what several rules look up in it, worked out once.
@@ -79,6 +80,27 @@ impl<'a> View<'a> {
                 }
                 Group(name) => self.params.groups.decides(name, row.key),
             }
+    }
+
+    /// Tells whether the task manages or changes what a finding of this setting is about: a parameter's path, a
+    /// directive, or a place. What else stands on the host stands there whatever the task does.
+    pub(crate) fn concerns(&self, setting: &str) -> bool {
+        let group = setting.split(['.', '[']).next().unwrap_or_default();
+        if let Some(row) = self.row(setting) {
+            return self.manages(row.group);
+        }
+        match group {
+            "settings" | "ServerLimit" => self.manages(Group::MPM),
+            "mpm" => self.params.mpm.is_some() || self.manages(Group::MPM),
+            "envvars" | "LimitNOFILE" => false,
+            // A line that is new in a file comes with the change.
+            _ if setting.starts_with('/') || setting.starts_with('<') => {
+                self.after.notes.len() + self.after.errors.len()
+                    > self.before.notes.len() + self.before.errors.len()
+            }
+            name if FEATURES.iter().any(|feature| feature.name == name) => self.params.groups.has(name),
+            _ => true,
+        }
     }
 
     /// Tells whether remarks that only matter to whoever chose the value are worth saying.

@@ -245,6 +245,7 @@ pub(crate) static MRW_006: Rule = Rule {
     summary: "beyond the running server's ServerLimit x ThreadsPerChild and only a reload is planned; httpd \
          cuts it",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00516, AH00319",
+    after_change: true,
     check: Check::View(workers_beyond_running_limits),
     ..Rule::NEW
 };

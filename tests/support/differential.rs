@@ -249,6 +249,7 @@ pub(crate) fn foretold(set: &Set, version: Version) -> Answer {
         running: None,
         need: Need::None,
         changes: &[],
+        blocked: false,
         audit: true,
     });
     let refused = findings.iter().any(|finding| finding.httpd.as_deref() == Some(REFUSED));

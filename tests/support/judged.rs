@@ -281,6 +281,7 @@ impl Host {
             running: self.running.as_ref(),
             need: self.need,
             changes: &self.changes,
+            blocked: false,
             audit: self.audit,
         })
     }

@@ -126,7 +126,7 @@ EXAMPLES = r'''
 
 - name: Stop here if a swapped MPM waits for a restart
   ansible.builtin.assert:
-    that: apache.pending_activation.needed == 'none'
+    that: apache.pending_activation is none
 
 - name: Read an image instead of the running host
   webfleet.apache.tuning_info:

@@ -78,6 +78,7 @@ fn main() -> Result<()> {
         running: None,
         need: Need::None,
         changes: &[],
+        blocked: false,
         audit: true,
     };
     let rounds = if once { 1 } else { ROUNDS };
