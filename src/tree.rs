@@ -56,6 +56,13 @@ pub trait Files {
     /// Returns the whole content of a regular file, links followed inside the view's root.
     fn read(&self, path: &Path) -> io::Result<Arc<[u8]>>;
 
+    /// Shows a regular file piece by piece from its start, until `look` returns true: for the kernel's tables, which
+    /// may be long and whose pieces end with a line. `look` may not read through the same view.
+    fn scan(&self, path: &Path, look: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<()> {
+        look(&self.read(path)?);
+        Ok(())
+    }
+
     /// Shows a regular file piece by piece from its end, until `look` returns true: for what is searched in programs,
     /// whose texts stand behind their code. Each piece but the one at the file's end, which `look` is told, runs
     /// `overlap` bytes into the one shown before. `look` may not read through the same view.
@@ -159,6 +166,10 @@ impl<'a> Snapshot<'a> {
 impl Files for Snapshot<'_> {
     fn read(&self, path: &Path) -> io::Result<Arc<[u8]>> {
         Self::once(&self.read, path, |content| content.len() <= Self::LARGEST, || self.files.read(path))
+    }
+
+    fn scan(&self, path: &Path, look: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<()> {
+        self.files.scan(path, look)
     }
 
     fn scan_back(&self, path: &Path, overlap: usize, look: Look<'_>) -> io::Result<()> {

@@ -380,9 +380,8 @@ fn a_staged_test_in_a_shared_mount_never_shows_outside() {
 #[test]
 fn a_run_killed_while_the_server_restarts_is_set_right_by_the_next_one() {
     for (call, n, served) in [
-        // The first child is the staged test, the second stops the server, the third starts it.
-        ("clone,clone3,vfork", 2, true),
-        ("clone,clone3,vfork", 3, false),
+        // The first child is the staged test, the second starts the server that was stopped.
+        ("clone,clone3,vfork", 2, false),
         // The server runs with the new files and is asked for the first time.
         ("connect", 1, true),
     ] {

@@ -4,13 +4,12 @@
 
 use apache_tuning::distro::{LAYOUTS, Layout, Site};
 use apache_tuning::facts::gather::{machine, machine_of};
-use apache_tuning::facts::process::{measure, running, running_from};
+use apache_tuning::facts::process::{measure, running};
 use apache_tuning::facts::{Known, Machine, Running};
 use apache_tuning::httpd::Mpm;
 use apache_tuning::params::Facts;
 use apache_tuning::tree::Memory;
 use apache_tuning::units::Bytes;
-use std::path::Path;
 
 /// Debian's server: its start script lowers the limit of open files.
 fn debian() -> Site {
@@ -128,7 +127,7 @@ fn another_root_has_only_the_facts_it_is_given() {
 
 #[test]
 fn the_tightest_ancestor_binds_under_version_2() {
-    let running = Running { parent: 812, mpm: None, started: None };
+    let running = Running { parent: 812, ..Running::default() };
     let files = bare()
         .file("/proc/812/cgroup", "0::/system.slice/web.slice/httpd.service\n")
         .file("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n")
@@ -151,7 +150,7 @@ fn the_tightest_ancestor_binds_under_version_2() {
 
 #[test]
 fn the_tightest_ancestor_binds_under_version_1() {
-    let running = Running { parent: 812, mpm: None, started: None };
+    let running = Running { parent: 812, ..Running::default() };
     let files = bare()
         .file(
             "/proc/812/cgroup",
@@ -185,7 +184,7 @@ fn the_tightest_ancestor_binds_under_version_1() {
 
 #[test]
 fn a_hybrid_host_is_read_where_its_controllers_are() {
-    let running = Running { parent: 812, mpm: None, started: None };
+    let running = Running { parent: 812, ..Running::default() };
     let files = bare()
         .file("/proc/812/cgroup", "4:memory:/web\n0::/web\n")
         .file(
@@ -313,6 +312,8 @@ fn serving(binary: &str) -> Memory {
         .file("/proc/812/stat", stat(812, 1, 1, 13_387))
         .file("/proc/812/maps", map("mod_alias.so") + &map("mod_mpm_event.so"))
         .file("/proc/812/limits", LIMITS)
+        .file("/proc/812/status", "Name:\tapache2\nUid:\t0\t0\t0\t0\n")
+        .link("/proc/812/fd/3", "socket:[1]")
         .file("/proc/812/cgroup", "0::/\n")
         .file("/proc/813/stat", stat(813, 812, 27, 13_400))
         .file("/proc/814/stat", stat(814, 812, 27, 13_400))
@@ -327,7 +328,13 @@ fn serving(binary: &str) -> Memory {
 
 #[test]
 fn the_running_parent_is_found_by_its_pid_file_or_by_search() {
-    let want = Running { parent: 812, mpm: Some(Mpm::Event), started: Some(1_700_000_133) };
+    let want = Running {
+        parent: 812,
+        mpm: Some(Mpm::Event),
+        started: Some(1_700_000_133),
+        ticks: Some(13_387),
+        foreground: false,
+    };
     for (binary, pid_file) in [
         ("/usr/sbin/apache2", "812\n"),
         ("/usr/sbin/apache2 (deleted)", "812\n"),
@@ -345,10 +352,7 @@ fn the_running_parent_is_found_by_its_pid_file_or_by_search() {
     let maps = "7f0-7f1 r--p 0 08:01 7 /srv/mod_mpm_worker/a.so\n7f2-7f3 r-xp 0 08:01 7 /m/mod_mpm_event.so (deleted)\n";
     let files =
         serving("/usr/sbin/apache2").file("/proc/812/maps", maps).file("/run/apache2/apache2.pid", "812");
-    assert_eq!(running(&files, &debian()), Some(want.clone()));
-    let files = serving("/usr/sbin/apache2").file("/run/shop.pid", "812");
-    assert_eq!(running_from(&files, Path::new("/usr/sbin/apache2"), Path::new("/run/shop.pid")), Some(want));
-    assert_eq!(running_from(&files, Path::new("/usr/sbin/httpd"), Path::new("/run/shop.pid")), None);
+    assert_eq!(running(&files, &debian()), Some(want));
 }
 
 #[test]
@@ -446,8 +450,7 @@ fn memory_is_divided_into_what_is_shared_a_processs_and_a_workers() {
     assert_eq!(others, [("php-fpm8.2", 2, 39_000_u64.div_ceil(1024))], "what is small is left out");
 
     // A listening socket each; 30 connections in one child and 20 in the other share the thread areas.
-    let mut files =
-        files.link("/proc/812/fd/3", "socket:[1]").link("/proc/812/fd/2", "/var/log/apache2/error.log");
+    let mut files = files.link("/proc/812/fd/2", "/var/log/apache2/error.log");
     for (pid, connections) in [(813, 30), (814, 20)] {
         files = files
             .link(format!("/proc/{pid}/fd/3"), "socket:[1]")
@@ -503,4 +506,54 @@ fn an_instance_is_found_by_the_file_with_its_process_id_or_by_its_configuration(
         // A stale number of another instance's server.
         assert_eq!(parent(&started("/etc/other.conf").file(pid_file, "812\n")), None, "{own}");
     }
+}
+
+/// Only who may start the server decides whether it runs: nobody's process and a test of the configuration are none.
+#[test]
+fn a_process_counts_as_the_server_by_its_user_its_options_and_its_socket() {
+    let binary = "/usr/sbin/apache2";
+    let named = || serving(binary).file("/run/apache2/apache2.pid", "812\n");
+    let users = |users: &str| named().file("/proc/812/status", format!("Name:\tapache2\nUid:\t{users}\n"));
+    let started =
+        |words: &str| named().file("/proc/812/cmdline", format!("{binary} {words} ").replace(' ', "\0"));
+    let own = |own: &str| users("33 33 33 33").file("/proc/self/status", format!("Uid:\t{own}\n"));
+    let first = |first: &str| users("1001 1001 1001 1001").file("/proc/1/status", format!("Uid:\t{first}\n"));
+    let silent = named().link("/proc/812/fd/3", "/dev/null");
+    let table = |state: &str| {
+        let line = format!("0: 0:0050 0:0 {state} 0:0 0:0 0 0 0 1 1\n");
+        named().file("/proc/812/net/tcp", line)
+    };
+    for (what, files, runs) in [
+        ("root", users("0 0 0 0"), true),
+        ("nobody", users("65534 65534 65534 65534"), false),
+        ("nobody by a set-user-id program", users("65534 0 0 0"), false),
+        ("root that dropped its rights", users("0 65534 0 0"), false),
+        ("nobody knows whose", named().file("/proc/812/status", ""), false),
+        ("our own user's", own("33 33 33 33"), true),
+        ("another user's than our own", own("34 34 34 34"), false),
+        ("of the user of the container's first process", first("1001 1001 1001 1001"), true),
+        ("of another user than the first process", first("0 0 0 0"), false),
+        ("started", started("-k start"), true),
+        ("in the foreground", started("-D FOREGROUND"), true),
+        ("a test of the configuration", started("-t"), false),
+        ("a list of virtual hosts", started("-D SSL -S"), false),
+        ("a question for the version", started("-V"), false),
+        ("one that tells it to stop", started("-k stop"), false),
+        ("without a socket", silent, false),
+        ("with a socket that listens", table("0A"), true),
+        ("with a connection alone", table("01"), false),
+    ] {
+        assert_eq!(running(&files, &debian()).is_some(), runs, "{what}");
+        let searched = files.file("/run/apache2/apache2.pid", "");
+        assert_eq!(running(&searched, &debian()).is_some(), runs, "{what}, without its file");
+    }
+    assert!(running(&started("-X"), &debian()).unwrap().foreground);
+}
+
+#[test]
+fn the_main_servers_file_with_the_number_of_an_instances_server_is_not_believed() {
+    let other = serving("/usr/sbin/apache2")
+        .file("/run/apache2/apache2.pid", "812\n")
+        .file("/proc/812/cmdline", "/usr/sbin/apache2\0-d\0/etc/apache2-shop\0-k\0start\0");
+    assert_eq!(running(&other, &debian()), None);
 }

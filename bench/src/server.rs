@@ -101,7 +101,7 @@ impl Server {
             .process_group(0)
             .spawn()
             .context("starting apache2")?;
-        let running = Running { parent: process.id(), mpm: Some(mpm), started: None };
+        let running = Running { parent: process.id(), mpm: Some(mpm), ..Running::default() };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut server = Self { address, running, folder, process };
         server.wait_until_it_answers()?;

@@ -99,7 +99,7 @@ impl Web {
             let all = self.processes()?;
             let is_parent = |pid: &&u32| parent_of(**pid).is_some_and(|parent| !all.contains(&parent));
             if let Some(parent) = all.iter().find(is_parent) {
-                return Ok(Running { parent: *parent, mpm: Some(self.mpm), started: None });
+                return Ok(Running { parent: *parent, mpm: Some(self.mpm), ..Running::default() });
             }
             if Instant::now() > until {
                 bail!("apache2 does not run:\n{}", self.host.read("/var/log/apache2/error.log"));

@@ -131,7 +131,7 @@ fn the_running_server_is_read_as_it_is() {
         let server = Server::start(mpm, &sized(mpm, 60)).unwrap();
         let files = Disk::new(Path::new("/"));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let found = process::running_from(&files, Path::new(BINARY), &server.pid_file()).unwrap();
+        let found = process::describe(&files, server.running.parent);
         assert_eq!((found.parent, found.mpm), (server.running.parent, Some(mpm)));
         assert!(found.started.unwrap().abs_diff(now) <= 5, "{found:?} {now}");
 

@@ -17,6 +17,7 @@ mod history;
 mod journal;
 mod lock;
 mod order;
+mod process;
 mod recover;
 mod run;
 mod server;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::process::Process;
 use super::server::{Manager, Server};
 use crate::clock::now;
 use crate::distro::{self, Site};
@@ -20,8 +21,7 @@ use crate::httpd::binary::{self, Httpd};
 use crate::params::Health;
 use crate::report::Need;
 use crate::tree::Files;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::Signal;
 
 /// How long a service command may take. systemd itself gives up after 90 s.
 const COMMAND: Duration = Duration::from_secs(120);
@@ -90,7 +90,7 @@ pub(super) fn set_right(server: &Server, was: u32) -> Result<(), String> {
         _ => {
             let manager =
                 if systemd::booted(&view) { Manager::Systemd(site.unit()) } else { plain(&view, &site) };
-            let was = Running { parent: was, mpm: None, started: None };
+            let was = Running { parent: was, ..Running::default() };
             let live = Live { server, site, view, manager, was, log_length: 0, since: now() };
             live.restart(&server.listen_before, server.mpm_before)
         }
@@ -178,11 +178,8 @@ impl Live<'_> {
             }
             Manager::OpenRc(service) => self.command("rc-service", &[service, "restart"])?,
             Manager::Apachectl => {
-                if let Some(parent) = running {
-                    self.apachectl("stop")?;
-                    gone(parent).map_err(|why| self.with_log(why))?;
-                }
-                self.apachectl("start")?;
+                self.stop_parents()?;
+                self.start()?;
             }
         }
         self.serves(running, listen, mpm)
@@ -197,7 +194,7 @@ impl Live<'_> {
                 self.command("systemctl", &["--no-ask-password", "reload", &format!("{unit}.service")])?;
             }
             Manager::OpenRc(service) => self.command("rc-service", &[service, "reload"])?,
-            Manager::Apachectl => self.apachectl("graceful")?,
+            Manager::Apachectl => self.signal(now.parent, Signal::USR1).map(drop)?,
         }
         // The signal is only sent then. A parent that takes the files up starts new children; one that cannot ends.
         let end = Instant::now() + ANSWER;
@@ -234,10 +231,39 @@ impl Live<'_> {
         }
     }
 
-    /// Tells the server something without a service manager.
-    fn apachectl(&self, action: &str) -> Result<(), String> {
+    /// Ends every parent of the site, also one that does not listen yet: an interrupted run may have started it.
+    fn stop_parents(&self) -> Result<(), String> {
+        // One that a script is still starting shows up later than the first look.
+        let end = Instant::now() + GOES;
+        while let Some(parent) = process::parents(&self.view, &self.site).first().copied() {
+            if let Some(process) = self.signal(parent, Signal::TERM)? {
+                process.wait_until_gone(GOES).map_err(|why| self.with_log(why))?;
+            }
+            if Instant::now() >= end {
+                return Err(
+                    self.with_log(format!("servers are started again and again for {} s", GOES.as_secs()))
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a signal to a parent of the site; `None` where that process is none any more. httpd's own `-k` would take
+    /// the number from a file that may be stale, and `-k graceful` starts a server that was stopped.
+    fn signal(&self, parent: u32, signal: Signal) -> Result<Option<Process>, String> {
+        let Some(process) = Process::hold(parent) else { return Ok(None) };
+        // Held before this look: the number cannot go to another process between the two.
+        if !process::parents(&self.view, &self.site).contains(&parent) {
+            return Ok(None);
+        }
+        process.send(signal).map_err(|why| self.with_log(why))?;
+        Ok(Some(process))
+    }
+
+    /// Starts the server without a service manager.
+    fn start(&self) -> Result<(), String> {
         let httpd = &self.server.httpd;
-        let (program, arguments) = control(&self.view, &self.site, httpd, action);
+        let (program, arguments) = start_command(&self.view, &self.site, httpd);
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(httpd.full_environment());
         self.run(&mut command)
@@ -314,53 +340,18 @@ impl Live<'_> {
     }
 }
 
-/// Returns the program and the arguments that tell the main server something: to start it the family's own script,
-/// which sets limits and makes directories. To stop and to reload the binary does the same, after a configuration test,
-/// without the script's cost; and of another instance the script knows nothing.
-fn control<'a>(
-    view: &dyn Files,
-    site: &'a Site,
-    httpd: &'a Httpd,
-    action: &'a str,
-) -> (&'a Path, Vec<&'a str>) {
+/// Returns the program and the arguments that start the server: the family's own script, which sets limits and makes
+/// directories. Of another instance the script knows nothing; then it is the binary itself.
+fn start_command<'a>(view: &dyn Files, site: &'a Site, httpd: &'a Httpd) -> (&'a Path, Vec<&'a str>) {
     match site.layout.control {
-        [script, words @ ..]
-            if action == "start" && site.instance.is_none() && view.is_file(Path::new(script)) =>
-        {
-            (Path::new(script), words.iter().copied().chain([action]).collect())
+        [script, words @ ..] if site.instance.is_none() && view.is_file(Path::new(script)) => {
+            (Path::new(script), words.iter().copied().chain(["start"]).collect())
         }
         _ => {
             let arguments = httpd.arguments.iter().map(String::as_str);
-            (&httpd.binary, arguments.chain(["-k", action]).collect())
+            (&httpd.binary, arguments.chain(["-k", "start"]).collect())
         }
     }
-}
-
-/// Waits until a process is gone.
-fn gone(pid: u32) -> Result<(), String> {
-    let end = Instant::now() + GOES;
-    let Some(process) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
-        return Ok(());
-    };
-    // The kernel tells at once where it can, Linux 5.3 and later; the service is down meanwhile.
-    if let (Ok(process), Ok(wait)) =
-        (pidfd_open(process, PidfdFlags::empty()), rustix::event::Timespec::try_from(GOES))
-        && let Ok(1) = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&wait))
-    {
-        return Ok(());
-    }
-    while rustix::process::test_kill_process(process).is_ok() {
-        // A zombie answers the question still, but holds no port any more.
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        if stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')) {
-            break;
-        }
-        if Instant::now() >= end {
-            return Err(format!("the old server (process {pid}) did not end within {} s", GOES.as_secs()));
-        }
-        std::thread::sleep(LOOK);
-    }
-    Ok(())
 }
 
 /// Tells whether something on one of the addresses of `Listen` answers a request, whatever the answer.
@@ -506,7 +497,7 @@ mod tests {
                 timeout: binary::TIMEOUT,
                 helper: None,
             };
-            let told = |view: &dyn Files, instance: Option<&str>, action: &str| {
+            let told = |view: &dyn Files, instance: Option<&str>| {
                 let site = Site {
                     layout,
                     instance: instance.map(str::to_owned),
@@ -515,13 +506,12 @@ mod tests {
                     distribution: String::new(),
                     distribution_version: String::new(),
                 };
-                let (program, arguments) = control(view, &site, &httpd, action);
+                let (program, arguments) = start_command(view, &site, &httpd);
                 format!("{} {}", program.display(), arguments.join(" "))
             };
-            assert_eq!(told(&all, None, "start"), start, "{family}");
-            assert_eq!(told(&all, None, "stop"), "/sbin/own -D X -k stop", "{family}");
-            assert_eq!(told(&all, Some("blue"), "start"), "/sbin/own -D X -k start", "{family}");
-            assert_eq!(told(&none, None, "start"), "/sbin/own -D X -k start", "{family}");
+            assert_eq!(told(&all, None), start, "{family}");
+            assert_eq!(told(&all, Some("blue")), "/sbin/own -D X -k start", "{family}");
+            assert_eq!(told(&none, None), "/sbin/own -D X -k start", "{family}");
         }
     }
 

@@ -128,6 +128,17 @@ impl Files for Disk {
         read_on(&file, Vec::with_capacity(told.min(MOST) + 1))
     }
 
+    fn scan(&self, path: &Path, look: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<()> {
+        let (file, _) = self.open(path)?;
+        let mut room = self.room.borrow_mut();
+        loop {
+            let read = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut room[..]))?;
+            if read == 0 || look(&room[..read]) {
+                return Ok(());
+            }
+        }
+    }
+
     fn scan_back(&self, path: &Path, overlap: usize, look: Look<'_>) -> io::Result<()> {
         let (file, size) = self.open(path)?;
         let mut room = self.room.borrow_mut();

@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod disk;
 pub mod gather;
 pub mod http;
+mod listening;
 pub mod parse;
 pub mod process;
 pub mod status;
@@ -52,7 +53,7 @@ pub struct Machine {
 }
 
 /// The server that runs now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Running {
     /// Process id of the parent.
     pub parent: u32,
@@ -60,6 +61,11 @@ pub struct Running {
     pub mpm: Option<Mpm>,
     /// When it started, in seconds since the epoch.
     pub started: Option<u64>,
+    /// When it started, in the kernel's ticks since boot: with the process id, what tells a process from every other
+    /// one of this boot.
+    pub ticks: Option<u64>,
+    /// Whether it stays with whoever started it (`-D FOREGROUND`, `-X`) instead of being a daemon.
+    pub foreground: bool,
 }
 
 /// What the running server and the rest of the host hold in memory.

@@ -3,20 +3,18 @@
 //! Source: `proc(5)`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::parse::{self, Held, Stat};
-use super::{Consumer, Measured, Running};
+use super::{Consumer, Measured, Running, listening};
 use crate::distro::Site;
 use crate::httpd::Mpm;
+use crate::httpd::start::command_line::CommandLine;
 use crate::tree::{Files, bytes, resolve};
 use crate::units::Bytes;
 
-/// Where the families' servers write the parent's process id. Each is verified before it is believed, so a file
-/// of another family does no harm.
+/// Where the families' servers write the parent's process id.
 const PID_FILES: [&str; 5] = [
     "/run/apache2/apache2.pid",
     "/run/httpd/httpd.pid",
@@ -30,51 +28,75 @@ const INSTANCE_PID_FILES: [&str; 3] =
     ["/run/apache2-{name}/apache2.pid", "/run/httpd/instance-{name}.pid", "/run/httpd@{name}.pid"];
 
 /// Returns the running server of a site; `None` where none runs or `/proc` cannot tell.
+///
+/// Any user may start the server's program, and a test of the configuration runs it too. So only a process counts that
+/// was started by root (or by our own user, or by that of a container's first process), to serve, with this site's
+/// configuration, and that listens.
 pub fn running(files: &dyn Files, site: &Site) -> Option<Running> {
-    let program = Program { files, binary: Path::new(site.layout.binary), real: None };
-    let parent = match &site.instance {
-        Some(name) => INSTANCE_PID_FILES
-            .iter()
-            .find_map(|path| program.named_in(Path::new(&path.replace("{name}", name))))
-            .filter(|pid| !matches!(program.started_with(*pid, site), (Some(false), _) | (_, Some(false)))),
-        None => PID_FILES.iter().find_map(|path| program.named_in(Path::new(path))),
-    };
-    Some(describe(files, parent.or_else(|| program.search(site))?))
+    let program = Program { files, site, binary: Path::new(site.layout.binary), real: None };
+    let is_it = |pid: &u32| program.is_parent(*pid) && listening::listens(files, *pid);
+    let named = pid_files(site).into_iter().filter_map(|path| {
+        let pid = pid(&files.read(&path).ok()?)?;
+        // After a kill -9 of the parent the file stays, and its number may go to anybody, even to a child.
+        (program.runs(pid) && program.has_own_pid_file(pid) && is_it(&pid)).then_some(pid)
+    });
+    let parent = named.into_iter().next().or_else(|| program.search(&is_it))?;
+    Some(describe(files, parent))
 }
 
-/// Returns the running server whose parent's process id stands in `pid_file`, such as that of a second
-/// instance. The file may be stale: the process must run `binary`.
-pub fn running_from(files: &dyn Files, binary: &Path, pid_file: &Path) -> Option<Running> {
-    let program = Program { files, binary, real: None };
-    Some(describe(files, program.named_in(pid_file)?))
+/// Returns the parents that serve a site and those that were told to (`-k start`) and do not listen yet: all that must be
+/// gone before another one can start.
+pub fn parents(files: &dyn Files, site: &Site) -> Vec<u32> {
+    let program = Program { files, site, binary: Path::new(site.layout.binary), real: None };
+    let serves = |pid| command_line(files, pid).action.is_some() || listening::listens(files, pid);
+    let is_it = |pid| program.runs(pid) && !program.is_other_instance(pid) && program.is_parent(pid);
+    pids(files).filter(|pid| is_it(*pid) && serves(*pid)).collect()
+}
+
+/// Returns where the site's parent may have written its process id. Each file is verified before it is believed, so one
+/// of another family does no harm.
+fn pid_files(site: &Site) -> Vec<PathBuf> {
+    match &site.instance {
+        Some(name) => {
+            INSTANCE_PID_FILES.iter().map(|path| PathBuf::from(path.replace("{name}", name))).collect()
+        }
+        None => PID_FILES.iter().map(PathBuf::from).collect(),
+    }
 }
 
 /// Returns what is known about the server with this parent.
-fn describe(files: &dyn Files, parent: u32) -> Running {
-    Running { parent, mpm: mapped_mpm(files, parent), started: started(files, parent) }
+pub fn describe(files: &dyn Files, parent: u32) -> Running {
+    let ticks = stat(files, parent).map(|stat| stat.started);
+    Running {
+        parent,
+        mpm: mapped_mpm(files, parent),
+        started: ticks.and_then(|ticks| started(files, ticks)),
+        ticks,
+        foreground: command_line(files, parent).stays_in_foreground(),
+    }
 }
 
-/// The server's program, compared with what processes run.
+/// Returns what a process was started with.
+fn command_line(files: &dyn Files, pid: u32) -> CommandLine {
+    CommandLine::parse(&files.read(&of(pid, "cmdline")).unwrap_or_default())
+}
+
+/// The program of a site's server, compared with what processes run.
 struct Program<'a> {
     files: &'a dyn Files,
+    site: &'a Site,
     binary: &'a Path,
     /// The binary with all links followed, where that was needed once.
     real: Option<PathBuf>,
 }
 
 impl Program<'_> {
-    fn named_in(&self, path: &Path) -> Option<u32> {
-        let pid = pid(&self.files.read(path).ok()?)?;
-        // After a kill -9 of the parent the file stays, and its number may go to anybody, even to a child.
-        self.runs(pid).then_some(pid).filter(|pid| !self.is_child(*pid))
-    }
-
     /// Looks through all processes; of several servers takes the one in the unit's control group, else the
     /// oldest.
-    fn search(&self, site: &Site) -> Option<u32> {
-        let unit = format!("/{}.service", site.unit());
+    fn search(&self, is_it: &dyn Fn(&u32) -> bool) -> Option<u32> {
+        let unit = format!("/{}.service", self.site.unit());
         pids(self.files)
-            .filter(|pid| self.runs(*pid) && !self.is_child(*pid) && !self.is_other_instance(*pid, site))
+            .filter(|pid| self.runs(*pid) && !self.is_other_instance(*pid) && is_it(pid))
             .min_by_key(|pid| {
                 let groups = self.files.read(&of(*pid, "cgroup")).unwrap_or_default();
                 let in_unit = parse::lines(&groups).any(|line| line.ends_with(unit.as_bytes()));
@@ -86,6 +108,28 @@ impl Program<'_> {
     fn runs(&self, pid: u32) -> bool {
         let Ok(exe) = self.files.read_link(&of(pid, "exe")) else { return false };
         self.is(&exe) && self.shares_our_world(pid)
+    }
+
+    /// Tells whether a process that runs the program is a server's parent, of somebody who may start this server.
+    fn is_parent(&self, pid: u32) -> bool {
+        !self.is_child(pid) && command_line(self.files, pid).is_of_a_server() && self.is_trusted(pid)
+    }
+
+    /// Tells whether a process belongs to root, to our own user, or to the user of process 1: whoever owns a
+    /// container's first process owns the container.
+    fn is_trusted(&self, pid: u32) -> bool {
+        let Some(owner) = self.owner(&pid.to_string()) else { return false };
+        owner == 0 || ["self", "1"].iter().any(|other| self.owner(other) == Some(owner))
+    }
+
+    /// Returns the user who runs a process; `None` where the real and the effective one differ. The owner of its
+    /// directory does not tell: that is root for whatever may not be dumped.
+    fn owner(&self, pid: &str) -> Option<u64> {
+        let status = self.files.read(&Path::new("/proc").join(pid).join("status")).ok()?;
+        let line = parse::lines(&status).find_map(|line| line.strip_prefix(b"Uid:"))?;
+        let mut users = parse::words(line).filter_map(parse::number);
+        let (real, effective) = (users.next()?, users.next()?);
+        (real == effective).then_some(real)
     }
 
     fn is(&self, exe: &Path) -> bool {
@@ -127,31 +171,30 @@ impl Program<'_> {
             .is_some_and(|exe| self.is(&exe))
     }
 
+    /// Tells whether the options of a process named by the site's own file do not speak against it: a number may have
+    /// gone to another instance.
+    fn has_own_pid_file(&self, pid: u32) -> bool {
+        !matches!(self.started_with(pid), (Some(false), _) | (_, Some(false)))
+    }
+
     /// A server started with another configuration (`-f`) or another root (`-d`) is not the site's. A second
     /// instance is always started with one of its own; the main one without, or with its own.
-    fn is_other_instance(&self, pid: u32, site: &Site) -> bool {
-        let (file, root) = self.started_with(pid, site);
+    fn is_other_instance(&self, pid: u32) -> bool {
+        let (file, root) = self.started_with(pid);
         file == Some(false)
             || root == Some(false)
-            || (site.instance.is_some() && file.is_none() && root.is_none())
+            || (self.site.instance.is_some() && file.is_none() && root.is_none())
     }
 
     /// Tells whether the configuration and the root that a server was started with are the site's; `None` where it
     /// was started without.
-    fn started_with(&self, pid: u32, site: &Site) -> (Option<bool>, Option<bool>) {
-        let line = self.files.read(&of(pid, "cmdline")).unwrap_or_default();
-        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-        let option = |option: &[u8]| {
-            words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(option)? {
-                b"" => words.get(at + 1).copied(),
-                value => Some(value),
-            })
-        };
+    fn started_with(&self, pid: u32) -> (Option<bool>, Option<bool>) {
+        let line = command_line(self.files, pid);
         // A relative path is one below ServerRoot: Red Hat's instances are started with `-f conf/NAME.conf`.
-        let is = |value: &[u8], own: &Path| site.server_root.join(OsStr::from_bytes(value)) == own;
+        let is = |value: PathBuf, own: &Path| self.site.server_root.join(value) == own;
         (
-            option(b"-f").map(|value| is(value, &site.main_file())),
-            option(b"-d").map(|value| is(value, &site.server_root)),
+            line.file.map(|file| is(file, &self.site.main_file())),
+            line.server_root.map(|root| is(root, &self.site.server_root)),
         )
     }
 }
@@ -195,11 +238,11 @@ pub fn shared(files: &dyn Files, pid: u32) -> Vec<u64> {
     parse::lines(&maps).filter_map(size).collect()
 }
 
-/// Returns when a process started, in seconds since the epoch. The kernel gives the boot time in whole seconds,
+/// Returns when a process that started so many ticks after boot started, in seconds since the epoch. The kernel gives the boot time in whole seconds,
 /// so this may be one second early.
-fn started(files: &dyn Files, pid: u32) -> Option<u64> {
+fn started(files: &dyn Files, ticks: u64) -> Option<u64> {
     let boot = parse::boot_time(&files.read(Path::new("/proc/stat")).ok()?)?;
-    boot.checked_add(stat(files, pid)?.started / parse::TICKS)
+    boot.checked_add(ticks / parse::TICKS)
 }
 
 /// Returns the serving children of a parent: processes that run the same program. Helpers such as `rotatelogs`

@@ -10,6 +10,7 @@ pub mod moved;
 pub mod normalise;
 pub mod numbers;
 pub mod read;
+pub mod start;
 
 use std::fmt;
 

@@ -203,7 +203,7 @@ impl Host {
     }
 
     pub(crate) fn running(mut self, mpm: Mpm) -> Self {
-        self.running = Some(Running { parent: 1, mpm: Some(mpm), started: None });
+        self.running = Some(Running { parent: 1, mpm: Some(mpm), ..Running::default() });
         self
     }
 

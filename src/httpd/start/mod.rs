@@ -1,0 +1,3 @@
+//! How httpd is started: read, never assumed.
+
+pub mod command_line;
