@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Everything up to and including [`plan`] is pure: plain data in, plain data out, no clock, no process, and
-//! files only through the [`tree::Files`] view it is handed. [`facts::gather`] reads the host, [`preview`] and
-//! [`apply`] start processes or change the host; nothing else touches the world. Check mode is the branch that
+//! files only through the [`tree::Files`] view it is handed. [`facts::gather`] reads the host, [`preview`],
+//! [`sandbox`] and [`apply`] start processes or change the host; nothing else touches the world. Check mode is the branch that
 //! never calls [`apply`].
 //!
 //! The modules, in reading order:
@@ -46,3 +46,4 @@ pub mod rules;
 
 pub mod apply;
 pub mod preview;
+pub mod sandbox;

@@ -13,7 +13,7 @@ static ALLOCATOR: heap::Heap = heap::Heap::new();
 
 fn main() -> ExitCode {
     // A second start of ourselves, that becomes httpd.
-    if let Some(code) = apache_tuning::httpd::binary::contained() {
+    if let Some(code) = apache_tuning::sandbox::contained() {
         return code;
     }
     std::panic::set_hook(Box::new(|panic| {

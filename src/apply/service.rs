@@ -17,9 +17,10 @@ use crate::distro::{self, Site};
 use crate::facts::disk::Disk as View;
 use crate::facts::{Running, process, systemd};
 use crate::httpd::Mpm;
-use crate::httpd::binary::{self, Httpd};
+use crate::httpd::binary::Httpd;
 use crate::params::Health;
 use crate::report::Need;
+use crate::sandbox;
 use crate::tree::Files;
 use rustix::process::Signal;
 
@@ -286,7 +287,7 @@ impl Live<'_> {
     fn run(&self, command: &mut Command) -> Result<(), String> {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let words = words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
-        let run = binary::run(command, b"", COMMAND).map_err(|error| format!("`{words}`: {error}"))?;
+        let run = sandbox::run(command, b"", COMMAND).map_err(|error| format!("`{words}`: {error}"))?;
         if run.code == Some(0) {
             return Ok(());
         }
@@ -305,13 +306,13 @@ impl Live<'_> {
         // What was said last may not be there yet. Before systemd 228 there is no asking for that.
         let mut sync = Command::new(&program);
         sync.arg("--sync").env_clear().envs(self.server.httpd.full_environment());
-        let _ = binary::run(&mut sync, b"", ANSWER);
+        let _ = sandbox::run(&mut sync, b"", ANSWER);
         let mut command = Command::new(program);
         // All lines since then: with `--lines` beside `--since`, some releases give the first ones.
         command.args(["--no-pager", "--quiet", "--output=cat"]);
         command.args([format!("--unit={unit}.service"), format!("--since=@{}", self.since)]);
         command.env_clear().envs(self.server.httpd.full_environment());
-        let run = binary::run(&mut command, b"", ANSWER).ok().filter(|run| run.code == Some(0))?;
+        let run = sandbox::run(&mut command, b"", ANSWER).ok().filter(|run| run.code == Some(0))?;
         Some(last_lines(&run.output)).filter(|lines| !lines.is_empty())
     }
 
@@ -494,7 +495,7 @@ mod tests {
                 binary: "/sbin/own".into(),
                 arguments: vec!["-D".to_owned(), "X".to_owned()],
                 environment: std::collections::BTreeMap::new(),
-                timeout: binary::TIMEOUT,
+                timeout: crate::httpd::binary::TIMEOUT,
                 helper: None,
             };
             let told = |view: &dyn Files, instance: Option<&str>| {

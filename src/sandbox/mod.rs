@@ -1,0 +1,142 @@
+//! Starts the real httpd so that it cannot hang, ask, outlive us or leave anything behind.
+//!
+//! The program is started through a second start of ourselves ([`contained`]), because its own session, its death
+//! with ours, another root directory and a private view of the files must be set up inside the child, where `std`
+//! has no safe place for it. That nothing reaches the live host is made sure *before* the first mount: see
+//! [`namespaces`].
+
+mod namespaces;
+mod overlay;
+mod process;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::overlay::Overlay;
+pub(crate) use self::process::run;
+use crate::httpd::binary::{Httpd, Tested};
+
+/// The first argument of the second start. No word of the command line that a person would type.
+const CONTAINED: &str = "__contained";
+
+/// Exit code of the second start when httpd could not be started; httpd itself knows 0 and 1.
+const NOT_STARTED: u8 = 117;
+
+/// What the child is told, on its standard input.
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    root: PathBuf,
+    binary: PathBuf,
+    arguments: Vec<String>,
+    environment: BTreeMap<String, String>,
+    overlay: Overlay,
+}
+
+impl Httpd {
+    /// Runs the configuration test on the files as they stand.
+    ///
+    /// # Errors
+    /// Why it did not run, in words for the result.
+    pub fn test(&self) -> Result<Tested, String> {
+        self.test_with(Overlay::default())
+    }
+
+    /// Runs the configuration test with some files as they are planned.
+    ///
+    /// # Errors
+    /// Why it did not run, in words for the result.
+    pub(crate) fn test_with(&self, overlay: Overlay) -> Result<Tested, String> {
+        let mut arguments = self.arguments.clone();
+        arguments.push("-t".to_owned());
+        let environment = self.full_environment();
+        let plain = overlay.is_empty() && self.root == Path::new("/");
+        let (mut command, input) = match self.helper.clone().map(|helper| (helper, None)).or_else(myself) {
+            Some((helper, name)) => {
+                let (root, binary) = (self.root.clone(), self.binary.clone());
+                let order = Order { root, binary, arguments, environment, overlay };
+                let mut command = Command::new(helper);
+                if let Some(name) = name {
+                    command.arg0(name);
+                }
+                command.arg(CONTAINED).env_clear();
+                (command, serde_json::to_vec(&order).map_err(|error| error.to_string())?)
+            }
+            // Better a test that could outlive us than none.
+            None if plain => {
+                let mut command = Command::new(&self.binary);
+                command.args(arguments).env_clear().envs(environment);
+                (command, Vec::new())
+            }
+            None => return Err("this program cannot find its own file (is /proc mounted?)".to_owned()),
+        };
+        let run = run(&mut command, &input, self.timeout)
+            .map_err(|error| format!("could not start `{}`: {error}", self.binary.display()))?;
+        match run.code {
+            Some(code) if code == i32::from(NOT_STARTED) => Err(run.output.trim().to_owned()),
+            code => {
+                let mut tested = Tested::parse(code == Some(0), run.output);
+                if let Some(why) = run.ended {
+                    tested.output.push_str(&why);
+                }
+                Ok(tested)
+            }
+        }
+    }
+}
+
+/// Returns the way to start this program again, and its name.
+fn myself() -> Option<(PathBuf, Option<OsString>)> {
+    let name = std::env::args_os().next();
+    // Names the running program even where its file was replaced or removed.
+    let proc = PathBuf::from("/proc/self/exe");
+    if proc.exists() {
+        return Some((proc, name));
+    }
+    name.map(PathBuf::from).filter(|path| path.is_absolute() && path.is_file()).map(|path| (path, None))
+}
+
+/// The second start: to be called first thing in `main`. Returns `None` where the program was started for
+/// something else; otherwise it becomes httpd, or returns why it could not.
+pub fn contained() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != OsStr::new(CONTAINED) || arguments.next().is_some() {
+        return None;
+    }
+    let Err(reason) = become_httpd();
+    // The pipe to the first start; where even that is gone nobody is left to tell.
+    let _ = writeln!(io::stderr(), "{reason}");
+    Some(ExitCode::from(NOT_STARTED))
+}
+
+/// Reads the order, sets up the surroundings and becomes httpd.
+fn become_httpd() -> Result<Infallible, String> {
+    let step = |what: &'static str| move |error: rustix::io::Errno| format!("could not {what}: {error}");
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(step("die with the parent"))?;
+    rustix::process::setsid().map_err(step("start a session"))?;
+    // Read to its end, so that httpd finds nothing on it: there may be no /dev/null in another root.
+    let mut text = Vec::new();
+    io::stdin().read_to_end(&mut text).map_err(|error| format!("could not read the order: {error}"))?;
+    let order: Order =
+        serde_json::from_slice(&text).map_err(|error| format!("the order is damaged: {error}"))?;
+
+    let other_root = order.root != Path::new("/");
+    if !order.overlay.is_empty() || other_root && !rustix::process::geteuid().is_root() {
+        namespaces::isolate()?;
+    }
+    if other_root {
+        rustix::process::chroot(&order.root).map_err(step("enter the root directory"))?;
+    }
+    rustix::process::chdir("/").map_err(step("enter the root directory"))?;
+    order.overlay.lay()?;
+    let error =
+        Command::new(&order.binary).args(&order.arguments).env_clear().envs(&order.environment).exec();
+    Err(format!("could not start `{}`: {error}", order.binary.display()))
+}
