@@ -5,12 +5,12 @@
 //! has no safe place for it. That nothing reaches the live host is made sure *before* the first mount: see
 //! [`namespaces`].
 
+mod covers;
 mod namespaces;
 mod overlay;
 mod process;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -19,6 +19,8 @@ use std::process::{Command, ExitCode};
 
 use serde::{Deserialize, Serialize};
 
+use self::covers::{Covers, Devices, Keep};
+use self::namespaces::Myself;
 pub(crate) use self::overlay::Overlay;
 pub(crate) use self::process::run;
 use crate::httpd::binary::{Httpd, Tested};
@@ -109,14 +111,15 @@ pub fn contained() -> Option<ExitCode> {
     if arguments.next()? != OsStr::new(CONTAINED) || arguments.next().is_some() {
         return None;
     }
-    let Err(reason) = become_httpd();
-    // The pipe to the first start; where even that is gone nobody is left to tell.
-    let _ = writeln!(io::stderr(), "{reason}");
-    Some(ExitCode::from(NOT_STARTED))
+    Some(become_httpd().unwrap_or_else(|reason| {
+        // The pipe to the first start; where even that is gone nobody is left to tell.
+        let _ = writeln!(io::stderr(), "{reason}");
+        ExitCode::from(NOT_STARTED)
+    }))
 }
 
-/// Reads the order, sets up the surroundings and becomes httpd.
-fn become_httpd() -> Result<Infallible, String> {
+/// Reads the order, sets up the surroundings and becomes httpd, or waits for it where it runs in a prison.
+fn become_httpd() -> Result<ExitCode, String> {
     let step = |what: &'static str| move |error: rustix::io::Errno| format!("could not {what}: {error}");
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .map_err(step("die with the parent"))?;
@@ -127,16 +130,64 @@ fn become_httpd() -> Result<Infallible, String> {
     let order: Order =
         serde_json::from_slice(&text).map_err(|error| format!("the order is damaged: {error}"))?;
 
-    let other_root = order.root != Path::new("/");
-    if !order.overlay.is_empty() || other_root && !rustix::process::geteuid().is_root() {
-        namespaces::isolate()?;
+    if order.root != Path::new("/") {
+        return imprisoned(&order);
     }
-    if other_root {
-        rustix::process::chroot(&order.root).map_err(step("enter the root directory"))?;
+    if !order.overlay.is_empty() {
+        namespaces::isolate()?;
     }
     rustix::process::chdir("/").map_err(step("enter the root directory"))?;
     order.overlay.lay()?;
-    let error =
-        Command::new(&order.binary).args(&order.arguments).env_clear().envs(&order.environment).exec();
-    Err(format!("could not start `{}`: {error}", order.binary.display()))
+    Err(not_started(&order, &order.command().exec()))
+}
+
+/// Runs httpd of another root directory: a program that nobody on this host vouches for. It sees that directory and
+/// nothing else, read-only, without devices, processes, network or sockets of this host, and has no capability there.
+fn imprisoned(order: &Order) -> Result<ExitCode, String> {
+    namespaces::isolate()?;
+    let myself = Myself::open()?;
+    let devices = Devices::take();
+    namespaces::enter(&order.root, &myself, true)?;
+    let mut covers = Covers::default();
+    for (dir, keep) in IN_ANOTHER_ROOT {
+        covers
+            .cover(Path::new(dir), "16m", keep)
+            .map_err(|error| format!("could not cover `{dir}`: {error}"))?;
+    }
+    devices.put().map_err(|error| format!("could not put devices into the view: {error}"))?;
+    order.overlay.lay()?;
+    namespaces::give_up_power(&myself)?;
+    let mut command = order.command();
+    namespaces::die_with_us(&mut command);
+    let status = command.spawn().and_then(|mut child| child.wait());
+    let status = status.map_err(|error| not_started(order, &error))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    if code.is_none() {
+        let _ = writeln!(io::stderr(), "{status}");
+    }
+    Ok(ExitCode::from(code.unwrap_or(1)))
+}
+
+/// The directories of another root through which a program could reach this host, or in which it writes.
+const IN_ANOTHER_ROOT: [(&str, Keep); 6] = [
+    ("/dev", Keep::Nothing),
+    ("/proc", Keep::Nothing),
+    ("/sys", Keep::Nothing),
+    ("/run", Keep::Directories),
+    ("/var/run", Keep::Directories),
+    ("/tmp", Keep::Nothing),
+];
+
+/// Returns why httpd could not be started.
+fn not_started(order: &Order, error: &io::Error) -> String {
+    format!("could not start `{}`: {error}", order.binary.display())
+}
+
+impl Order {
+    /// Returns the command that is httpd.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(&self.arguments).env_clear().envs(&self.environment);
+        command
+    }
 }

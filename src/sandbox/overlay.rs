@@ -157,7 +157,7 @@ impl Cover {
     fn open(&self, dir: &Path) -> io::Result<Covered> {
         let fd = open_dir(dir)?;
         let stat = rustix::fs::fstatfs(&fd)?;
-        #[allow(clippy::unnecessary_cast)]
+        #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
         if stat.f_type as u64 != TMPFS || stat.f_files as u64 != self.files {
             return Err(moved());
         }

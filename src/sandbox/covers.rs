@@ -1,0 +1,167 @@
+//! Directories in which programs write, covered by memory: what is written there is gone with the process.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags};
+
+/// How deep the directories below a covered one are made again.
+const DEPTH: usize = 6;
+
+/// The most entries that are made again in one covered directory.
+const ENTRIES: usize = 10_000;
+
+/// The largest file that is shown in a covered directory, such as a secret that a container's engine put there.
+const SMALL: u64 = 256 << 10;
+
+/// Covered directories, none below another.
+#[derive(Debug, Default)]
+pub(super) struct Covers {
+    dirs: BTreeSet<PathBuf>,
+}
+
+/// What stays in sight of a covered directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Nothing.
+    Nothing,
+    /// Its directories, with their owners and modes.
+    Directories,
+    /// Small files as well, and links.
+    Files,
+}
+
+impl Covers {
+    /// Covers a directory that exists; one that does not is made where it lies in a covered one. The root directory
+    /// itself is never covered.
+    ///
+    /// # Errors
+    /// Those of mounting.
+    pub(super) fn cover(&mut self, dir: &Path, size: &str, keep: Keep) -> io::Result<()> {
+        let Ok(real) = fs::canonicalize(dir) else {
+            // Elsewhere all is read-only and this fails, as it should.
+            let _ = DirBuilder::new().recursive(true).mode(0o755).create(dir);
+            return Ok(());
+        };
+        let known = self.dirs.iter().any(|covered| real.starts_with(covered));
+        if known || real == Path::new("/") || !real.is_dir() {
+            return Ok(());
+        }
+        let listed = if keep == Keep::Nothing { Vec::new() } else { entries(&real, keep) };
+        let about = fs::metadata(&real)?;
+        let options = CString::new(format!("mode={:o},size={size}", about.mode() & 0o7777))?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        rustix::mount::mount("tmpfs", &real, "tmpfs", flags, options.as_c_str())?;
+        // In a user namespace owners that are not in it cannot be given.
+        let _ = chown(&real, Some(about.uid()), Some(about.gid()));
+        for entry in listed {
+            entry.make(&real);
+        }
+        self.dirs.insert(real);
+        Ok(())
+    }
+}
+
+/// Something in a directory that is made again over it.
+struct Entry {
+    /// Its path below the directory.
+    path: PathBuf,
+    uid: u32,
+    gid: u32,
+    mode: u32,
+    what: What,
+}
+
+enum What {
+    Directory,
+    File(Vec<u8>),
+    Link(PathBuf),
+}
+
+impl Entry {
+    /// Makes it. What cannot be made is missing, as it may be on another day.
+    fn make(self, below: &Path) {
+        let path = below.join(&self.path);
+        let made = match &self.what {
+            What::Directory => fs::create_dir(&path),
+            What::File(content) => fs::write(&path, content),
+            What::Link(target) => symlink(target, &path),
+        };
+        if made.is_err() || matches!(self.what, What::Link(_)) {
+            return;
+        }
+        let _ = chown(&path, Some(self.uid), Some(self.gid));
+        let _ = fs::set_permissions(&path, fs::Permissions::from_mode(self.mode & 0o7777));
+    }
+}
+
+/// Returns what stands below a directory and is to stay in sight, outer directories first.
+fn entries(dir: &Path, keep: Keep) -> Vec<Entry> {
+    let mut list = Vec::new();
+    let mut open = vec![(PathBuf::new(), 0)];
+    while let Some((below, depth)) = open.pop() {
+        for entry in fs::read_dir(dir.join(&below)).into_iter().flatten().flatten() {
+            let path = below.join(entry.file_name());
+            let Ok(about) = entry.metadata() else { continue };
+            let kind = about.file_type();
+            let what = if kind.is_dir() {
+                if depth < DEPTH {
+                    open.push((path.clone(), depth + 1));
+                }
+                What::Directory
+            } else if keep == Keep::Files && kind.is_symlink() {
+                let Ok(target) = fs::read_link(entry.path()) else { continue };
+                What::Link(target)
+            } else if keep == Keep::Files && kind.is_file() && about.len() <= SMALL {
+                let mut content = Vec::new();
+                let read =
+                    File::open(entry.path()).and_then(|file| file.take(SMALL).read_to_end(&mut content));
+                // A file with the number of a running server's process would be taken for that of an earlier one.
+                if read.is_err() || path.extension().is_some_and(|extension| extension == "pid") {
+                    continue;
+                }
+                What::File(content)
+            } else {
+                // Neither sockets, by which a program could speak with those outside, nor logs.
+                continue;
+            };
+            list.push(Entry { path, uid: about.uid(), gid: about.gid(), mode: about.mode(), what });
+            if list.len() >= ENTRIES {
+                return list;
+            }
+        }
+    }
+    list
+}
+
+/// Devices without which a program may not start, taken along from the host.
+pub(super) struct Devices(Vec<(&'static str, OwnedFd)>);
+
+impl Devices {
+    /// Takes them; none where the kernel cannot hold a mount that is nowhere (before 5.2).
+    pub(super) fn take() -> Self {
+        let names = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"];
+        let take = |name| {
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            Some((name, rustix::mount::open_tree(CWD, name, flags).ok()?))
+        };
+        Self(names.into_iter().filter_map(take).collect())
+    }
+
+    /// Puts them into `/dev`, which must be covered.
+    pub(super) fn put(self) -> Result<(), Errno> {
+        for (name, device) in self.0 {
+            if File::create(name).is_ok() {
+                rustix::mount::move_mount(&device, "", CWD, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+            }
+        }
+        Ok(())
+    }
+}
