@@ -216,7 +216,8 @@ pub struct CapacityReport {
     pub binding: Option<String>,
 }
 
-/// The real `httpd -t`. JSON: `{"ran": true, "ok": true, "output": "Syntax OK", "reason": null}`.
+/// The real `httpd -t`, and the rehearsal. JSON: `{"ran": true, "ok": true, "output": "Syntax OK", "reason": null,
+/// "rehearsal": {...}}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigTest {
@@ -227,6 +228,27 @@ pub struct ConfigTest {
     /// What it printed.
     pub output: String,
     /// Why it did not run; null where it did.
+    pub reason: Option<String>,
+    /// The server started with the change where nobody can see it.
+    pub rehearsal: RehearsalReport,
+}
+
+/// The real httpd, started with the change in namespaces of its own and asked once. JSON: `{"ran": true, "ok": true,
+/// "status": 200, "milliseconds": 140, "output": "", "reason": null}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RehearsalReport {
+    /// Whether it ran and said something about the change.
+    pub ran: bool,
+    /// Whether httpd started and served; null where it did not run.
+    pub ok: Option<bool>,
+    /// The status of its answer; null where no listener without TLS answered.
+    pub status: Option<u16>,
+    /// How long it took until it served or ended; null where it did not run.
+    pub milliseconds: Option<u64>,
+    /// What it said of errors, on its streams and in its logs.
+    pub output: String,
+    /// Why it did not run or says nothing; null where it did.
     pub reason: Option<String>,
 }
 

@@ -165,8 +165,12 @@ fn a_rejected_configuration_is_undone_to_the_byte() {
             fs::create_dir(root.path().join("etc/apache2/mods-enabled/local")).unwrap();
         }
         let before = tree(root.path());
-        let reject =
-            || ConfigTest { ran: true, ok: Some(false), output: "AH00526: line 7".to_owned(), reason: None };
+        let reject = || ConfigTest {
+            ran: true,
+            ok: Some(false),
+            output: "AH00526: line 7".to_owned(),
+            ..ConfigTest::default()
+        };
         let error = run(root.path(), &swap(), &Options { test: Some(&reject), ..options() }).unwrap_err();
         assert!(matches!(error.host, HostState::RolledBack), "{error}");
         assert_eq!(

@@ -344,7 +344,7 @@ fn a_staged_test_in_a_shared_mount_never_shows_outside() {
     fs::remove_file(&server).unwrap();
     fs::write(
         &server,
-        "#!/bin/sh\ntest -e /etc/apache2/mods-enabled/mpm_event.load || exit 1\n: > /tmp/testing\nsleep 1\necho Syntax OK\n",
+        "#!/bin/sh\ntest -e /etc/apache2/mods-enabled/mpm_event.load || exit 1\n: > /srv/testing\nsleep 1\necho Syntax OK\n",
     )
     .unwrap();
     fs::set_permissions(&server, fs::Permissions::from_mode(0o755)).unwrap();
@@ -356,8 +356,8 @@ fn a_staged_test_in_a_shared_mount_never_shows_outside() {
         mounts > "$0/tmp/before"
         unshare --mount --propagation unchanged chroot "$0" /usr/local/bin/apache-tuning /root/parameters.json \
             > "$0/tmp/result" &
-        for try in $(seq 500); do test -e "$0/tmp/testing" && break; sleep 0.02; done
-        test -e "$0/tmp/testing"
+        for try in $(seq 500); do test -e "$0/srv/testing" && break; sleep 0.02; done
+        test -e "$0/srv/testing"
         mounts > "$0/tmp/during"
         wait $!
         mounts > "$0/tmp/after"
@@ -380,8 +380,8 @@ fn a_staged_test_in_a_shared_mount_never_shows_outside() {
 #[test]
 fn a_run_killed_while_the_server_restarts_is_set_right_by_the_next_one() {
     for (call, n, served) in [
-        // The first child is the staged test, the second starts the server that was stopped.
-        ("clone,clone3,vfork", 2, false),
+        // The first child is the staged test, the second the rehearsal, the third starts the server that was stopped.
+        ("clone,clone3,vfork", 3, false),
         // The server runs with the new files and is asked for the first time.
         ("connect", 1, true),
     ] {

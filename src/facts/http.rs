@@ -102,6 +102,11 @@ impl Url {
         Ok(Self { host: host.to_owned(), addresses, path })
     }
 
+    /// Returns path and query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Tells whether every address it stands for is a loopback address.
     pub fn is_loopback(&self) -> bool {
         self.addresses.iter().all(|address| address.ip().to_canonical().is_loopback())

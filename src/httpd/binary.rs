@@ -79,7 +79,12 @@ impl Tested {
 
     /// Returns it as the report has it.
     pub fn report(&self) -> ConfigTest {
-        ConfigTest { ran: true, ok: Some(self.ok), output: self.output.trim_end().to_owned(), reason: None }
+        ConfigTest {
+            ran: true,
+            ok: Some(self.ok),
+            output: self.output.trim_end().to_owned(),
+            ..ConfigTest::default()
+        }
     }
 }
 
@@ -87,9 +92,7 @@ impl Tested {
 pub fn report(tested: &Result<Tested, String>) -> ConfigTest {
     match tested {
         Ok(tested) => tested.report(),
-        Err(reason) => {
-            ConfigTest { ran: false, ok: None, output: String::new(), reason: Some(reason.clone()) }
-        }
+        Err(reason) => ConfigTest { reason: Some(reason.clone()), ..ConfigTest::default() },
     }
 }
 

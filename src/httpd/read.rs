@@ -9,6 +9,7 @@ mod modules;
 mod object;
 mod paths;
 mod regex;
+pub mod startup;
 mod version;
 mod words;
 

@@ -19,6 +19,7 @@ use crate::httpd::effective::{self, Value};
 use crate::httpd::envvars;
 use crate::httpd::moved::{InForce, Moved, moved_until_restart};
 use crate::httpd::normalise::{Written, normalise_with_buckets};
+use crate::httpd::read::startup::{self, Startup};
 use crate::httpd::read::{self, Configuration, Line, Scope, Start};
 use crate::httpd::{Mpm, Version};
 use crate::params::{Facts, ModPhp, Params, State};
@@ -135,6 +136,8 @@ pub struct Evaluation {
     pub changes: Vec<Change>,
     /// How the start script will start the server.
     pub launch: Launch,
+    /// What decides whether httpd starts after the change; `None` where nothing changes.
+    pub startup: Option<Startup>,
     /// The codes of the messages that httpd will print about numbers it changes.
     pub foreseen: Vec<&'static str>,
     /// The result so far: everything that does not need a process or a change.
@@ -204,15 +207,9 @@ pub fn evaluate(
     told.extend(findings);
 
     let draft = Draft::with(files, &changes);
-    let after_read;
-    let after = if changes.is_empty() {
-        &host.configuration
-    } else {
-        // A start script may choose another binary and other modules now.
-        let (after_start, _) = start(&draft, &host.site, version);
-        after_read = read::read(&draft, &after_start);
-        &after_read
-    };
+    // A start script may choose another binary and other modules now.
+    let startup = (!changes.is_empty()).then(|| startup::read(&draft, &start(&draft, &host.site, version).0));
+    let after = startup.as_ref().map_or(&host.configuration, |startup| &startup.configuration);
     let after_mpm = only(&after.mpms()).filter(|_| !blocked).unwrap_or(mpm);
     let values_before = host.values();
     let values = if changes.is_empty() && host.mpm() == Some(after_mpm) {
@@ -297,7 +294,7 @@ pub fn evaluate(
     let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();
     let launch = Launch::of(&draft, &host.site);
     drop(draft);
-    Ok(Evaluation { host, changes, launch, foreseen, report })
+    Ok(Evaluation { host, changes, launch, startup, foreseen, report })
 }
 
 /// Numbers by the directive's canonical name.

@@ -16,10 +16,11 @@ pub use info::info;
 
 use crate::apply::{self, ApplyError, Lock, Rollback};
 use crate::facts::disk::Disk;
+use crate::facts::http::Url;
 use crate::httpd::Version;
 use crate::httpd::binary::{self, Httpd, Tested};
 use crate::params::{ActivationMode, Params, State};
-use crate::preview;
+use crate::preview::{self, Verdict};
 use crate::report::{ConfigTest, Finding, Need, PendingActivation, Report};
 use crate::rules;
 
@@ -38,7 +39,13 @@ pub type Stopped = Box<Report>;
 /// Does what `state` asks for, or only foretells it, and reports.
 pub fn tuning(params: &Params, mode: Mode) -> Report {
     let report = run(params, mode);
-    if report.failed { report } else { conclude(report, params, mode) }
+    let mut report = if report.failed { report } else { conclude(report, params, mode) };
+    let test = &mut report.config_test;
+    if !test.rehearsal.ran && test.rehearsal.reason.is_none() {
+        let refused = || "the configuration test stands against the change".to_owned();
+        test.rehearsal.reason = Some(test.reason.clone().unwrap_or_else(refused));
+    }
+    report
 }
 
 /// Does it and reports, without the sentence at the end of a run that did not fail.
@@ -327,16 +334,31 @@ fn config_test(evaluation: &Evaluation, params: &Params, root: &Path) -> Staged 
     }
     let httpd = httpd(evaluation, root);
     let result = preview::staged_test(&httpd, &evaluation.changes);
-    let report = binary::report(&result);
+    let mut report = binary::report(&result);
     let mut refusal = match result {
         Ok(tested) if !tested.ok => Some(broken(&httpd, &tested)),
         Ok(tested) => unforeseen(evaluation, &tested),
         Err(_) => None,
     };
+    if report.ran && refusal.is_none() {
+        let verdict = rehearsal(evaluation, params, &httpd);
+        report.rehearsal = verdict.report;
+        refusal = verdict.refusal;
+    }
     if let Some(finding) = &mut refusal {
         finding.waived = params.waives(&finding.rule);
     }
     Staged { report, refusal }
+}
+
+/// Starts the real httpd with the planned files where nobody can see it.
+fn rehearsal(evaluation: &Evaluation, params: &Params, httpd: &Httpd) -> Verdict {
+    let Some(startup) = evaluation.startup.as_ref().filter(|_| params.rehearse) else {
+        return Verdict::none("rehearse is false");
+    };
+    let asked = params.health.as_ref().and_then(|health| Url::parse(&health.url).ok());
+    let path = asked.as_ref().map_or("/", |url| url.path());
+    preview::rehearse(httpd, &evaluation.changes, startup, path)
 }
 
 /// Returns what httpd said, as one line.

@@ -34,6 +34,7 @@ const TUNING: &[Field] = &[
         Kind::Dict(&[field("url", Kind::Str), field("status", Kind::Int), field("timeout", Kind::Int)]),
     ),
     field("config_test", Kind::Bool),
+    field("rehearse", Kind::Bool),
     field("waive", Kind::List),
     field("keep", Kind::Int),
     field("lock_timeout", Kind::Int),
@@ -43,8 +44,12 @@ const TUNING: &[Field] = &[
 ];
 
 /// The keys of `tuning_info`.
-pub const INFO: &[Field] =
-    &[field("facts", Kind::Dict(FACTS)), field("root", Kind::Str), field("status_url", Kind::Str)];
+pub const INFO: &[Field] = &[
+    field("facts", Kind::Dict(FACTS)),
+    field("root", Kind::Str),
+    field("status_url", Kind::Str),
+    field("config_test", Kind::Bool),
+];
 
 const FACTS: &[Field] = &[
     field("memory_mb", Kind::Int),

@@ -189,6 +189,10 @@ pub struct Params {
     /// Whether the real `httpd -t` is run on the staged change before anything is touched.
     #[serde(default = "defaults::yes")]
     pub config_test: bool,
+    /// Whether the test goes on with the rehearsal: the real httpd started with the change in private namespaces, asked
+    /// once and ended. Skipped, and said, where a loaded module reaches outside at start or no namespace can be had.
+    #[serde(default = "defaults::yes")]
+    pub rehearse: bool,
     /// Rules whose findings are kept in the result but do not fail the task.
     #[serde(default)]
     pub waive: Vec<String>,
@@ -242,6 +246,7 @@ impl Params {
             activation: ActivationMode::Auto,
             health: None,
             config_test: true,
+            rehearse: true,
             waive: Vec::new(),
             keep: defaults::keep(),
             lock_timeout: defaults::lock_timeout(),
@@ -265,6 +270,10 @@ pub struct InfoParams {
     pub root: String,
     /// Where mod_status answers. Default: found from the configuration.
     pub status_url: Option<String>,
+    /// Whether the real `httpd -t` and the rehearsal are run on the files as they stand. Without it no process is
+    /// started.
+    #[serde(default)]
+    pub config_test: bool,
 }
 
 /// What Ansible itself says beside the parameters: its `_ansible_*` keys. Unknown ones are ignored, because each

@@ -4,7 +4,8 @@ use super::{Check, Reporter, Rule, View};
 use crate::report::Severity;
 
 /// The rules of this file, in the order of the result.
-pub(crate) static RULES: &[&Rule] = &[&TST_001, &TST_002, &TST_003, &TST_004, &CAP_001, &ACT_001, &ACT_002];
+pub(crate) static RULES: &[&Rule] =
+    &[&TST_001, &TST_002, &TST_003, &TST_004, &TST_005, &TST_006, &TST_007, &CAP_001, &ACT_001, &ACT_002];
 
 pub(crate) static TST_001: Rule = Rule {
     id: "TST-001",
@@ -55,6 +56,36 @@ pub(crate) static TST_004: Rule = Rule {
     setting: "config_test",
     summary: "httpd says that it would change a number which no rule foretold",
     source: "httpd -t on the staged files",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static TST_005: Rule = Rule {
+    id: "TST-005",
+    severity: Severity::Error,
+    setting: "config_test",
+    summary: "httpd -t passes, and httpd does not start with the planned configuration, or dies of the first request",
+    source: "the real httpd, started with the staged files in private namespaces",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static TST_006: Rule = Rule {
+    id: "TST-006",
+    severity: Severity::Error,
+    setting: "config_test",
+    summary: "httpd -t passes, and httpd does not start with the files as they stand either",
+    source: "the real httpd, started in private namespaces",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static TST_007: Rule = Rule {
+    id: "TST-007",
+    severity: Severity::Error,
+    setting: "config_test",
+    summary: "with the planned configuration the server answers 500, as it does not with the files as they stand",
+    source: "the real httpd, started with the staged files in private namespaces",
     check: Check::Planned,
     ..Rule::NEW
 };

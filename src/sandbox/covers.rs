@@ -1,6 +1,6 @@
 //! Directories in which programs write, covered by memory: what is written there is gone with the process.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -21,10 +21,10 @@ const ENTRIES: usize = 10_000;
 /// The largest file that is shown in a covered directory, such as a secret that a container's engine put there.
 const SMALL: u64 = 256 << 10;
 
-/// Covered directories, none below another.
+/// Covered directories, none below another, each with the files that were made again in it and their lengths.
 #[derive(Debug, Default)]
 pub(super) struct Covers {
-    dirs: BTreeSet<PathBuf>,
+    dirs: BTreeMap<PathBuf, BTreeMap<PathBuf, u64>>,
 }
 
 /// What stays in sight of a covered directory.
@@ -39,8 +39,8 @@ pub(super) enum Keep {
 }
 
 impl Covers {
-    /// Covers a directory that exists; one that does not is made where it lies in a covered one. The root directory
-    /// itself is never covered.
+    /// Covers a directory that exists; one that does not is made where it lies in a covered one. Never covered are the
+    /// root directory and one with large files beside logs in it, which would be missing: it stays read-only.
     ///
     /// # Errors
     /// Those of mounting.
@@ -50,22 +50,48 @@ impl Covers {
             let _ = DirBuilder::new().recursive(true).mode(0o755).create(dir);
             return Ok(());
         };
-        let known = self.dirs.iter().any(|covered| real.starts_with(covered));
+        let known = self.dirs.keys().any(|covered| real.starts_with(covered));
         if known || real == Path::new("/") || !real.is_dir() {
             return Ok(());
         }
-        let listed = if keep == Keep::Nothing { Vec::new() } else { entries(&real, keep) };
+        let listed = if keep == Keep::Nothing { Some(Vec::new()) } else { entries(&real, keep) };
+        let Some(listed) = listed else { return Ok(()) };
         let about = fs::metadata(&real)?;
         let options = CString::new(format!("mode={:o},size={size}", about.mode() & 0o7777))?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
         rustix::mount::mount("tmpfs", &real, "tmpfs", flags, options.as_c_str())?;
         // In a user namespace owners that are not in it cannot be given.
         let _ = chown(&real, Some(about.uid()), Some(about.gid()));
+        let mut files = BTreeMap::new();
         for entry in listed {
+            if let What::File(content) = &entry.what {
+                files.insert(real.join(&entry.path), content.len() as u64);
+            }
             entry.make(&real);
         }
-        self.dirs.insert(real);
+        self.dirs.insert(real, files);
         Ok(())
+    }
+
+    /// Returns the regular files in covered directories, each with where that begins which was not there before.
+    pub(super) fn written(&self) -> Vec<(PathBuf, u64)> {
+        let mut found = Vec::new();
+        for (covered, files) in &self.dirs {
+            let mut open: Vec<(PathBuf, usize)> = vec![(covered.clone(), 0)];
+            while let Some((dir, depth)) = open.pop() {
+                for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                    let Ok(kind) = entry.file_type() else { continue };
+                    if kind.is_dir() && depth < DEPTH {
+                        open.push((entry.path(), depth + 1));
+                    } else if kind.is_file() && found.len() < ENTRIES {
+                        let start = files.get(&entry.path()).copied().unwrap_or(0);
+                        found.push((entry.path(), start));
+                    }
+                }
+            }
+        }
+        found.sort();
+        found
     }
 }
 
@@ -102,8 +128,9 @@ impl Entry {
     }
 }
 
-/// Returns what stands below a directory and is to stay in sight, outer directories first.
-fn entries(dir: &Path, keep: Keep) -> Vec<Entry> {
+/// Returns what stands below a directory and is to stay in sight, outer directories first; `None` where too much of it
+/// could not.
+fn entries(dir: &Path, keep: Keep) -> Option<Vec<Entry>> {
     let mut list = Vec::new();
     let mut open = vec![(PathBuf::new(), 0)];
     while let Some((below, depth)) = open.pop() {
@@ -111,6 +138,7 @@ fn entries(dir: &Path, keep: Keep) -> Vec<Entry> {
             let path = below.join(entry.file_name());
             let Ok(about) = entry.metadata() else { continue };
             let kind = about.file_type();
+            let is_log = path.to_string_lossy().contains("log");
             let what = if kind.is_dir() {
                 if depth < DEPTH {
                     open.push((path.clone(), depth + 1));
@@ -128,17 +156,19 @@ fn entries(dir: &Path, keep: Keep) -> Vec<Entry> {
                     continue;
                 }
                 What::File(content)
+            } else if keep == Keep::Files && kind.is_file() && !is_log && !dir.starts_with("/run") {
+                return None;
             } else {
                 // Neither sockets, by which a program could speak with those outside, nor logs.
                 continue;
             };
             list.push(Entry { path, uid: about.uid(), gid: about.gid(), mode: about.mode(), what });
             if list.len() >= ENTRIES {
-                return list;
+                return None;
             }
         }
     }
-    list
+    Some(list)
 }
 
 /// Devices without which a program may not start, taken along from the host.

@@ -7,8 +7,10 @@
 
 mod covers;
 mod namespaces;
+mod network;
 mod overlay;
 mod process;
+mod rehearsal;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -16,13 +18,15 @@ use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use self::covers::{Covers, Devices, Keep};
 use self::namespaces::Myself;
 pub(crate) use self::overlay::Overlay;
-pub(crate) use self::process::run;
+pub(crate) use self::process::{Run, run};
+pub(crate) use self::rehearsal::{Ended, Kind, Rehearsal, Rehearsed};
 use crate::httpd::binary::{Httpd, Tested};
 
 /// The first argument of the second start. No word of the command line that a person would type.
@@ -30,6 +34,9 @@ const CONTAINED: &str = "__contained";
 
 /// Exit code of the second start when httpd could not be started; httpd itself knows 0 and 1.
 const NOT_STARTED: u8 = 117;
+
+/// How long a rehearsal may take beside what httpd needs until it serves.
+const REHEARSAL_MORE: Duration = Duration::from_secs(20);
 
 /// What the child is told, on its standard input.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +46,8 @@ struct Order {
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     overlay: Overlay,
+    /// What is rehearsed; `None` for a program that is only run.
+    rehearsal: Option<Rehearsal>,
 }
 
 impl Httpd {
@@ -55,31 +64,7 @@ impl Httpd {
     /// # Errors
     /// Why it did not run, in words for the result.
     pub(crate) fn test_with(&self, overlay: Overlay) -> Result<Tested, String> {
-        let mut arguments = self.arguments.clone();
-        arguments.push("-t".to_owned());
-        let environment = self.full_environment();
-        let plain = overlay.is_empty() && self.root == Path::new("/");
-        let (mut command, input) = match self.helper.clone().map(|helper| (helper, None)).or_else(myself) {
-            Some((helper, name)) => {
-                let (root, binary) = (self.root.clone(), self.binary.clone());
-                let order = Order { root, binary, arguments, environment, overlay };
-                let mut command = Command::new(helper);
-                if let Some(name) = name {
-                    command.arg0(name);
-                }
-                command.arg(CONTAINED).env_clear();
-                (command, serde_json::to_vec(&order).map_err(|error| error.to_string())?)
-            }
-            // Better a test that could outlive us than none.
-            None if plain => {
-                let mut command = Command::new(&self.binary);
-                command.args(arguments).env_clear().envs(environment);
-                (command, Vec::new())
-            }
-            None => return Err("this program cannot find its own file (is /proc mounted?)".to_owned()),
-        };
-        let run = run(&mut command, &input, self.timeout)
-            .map_err(|error| format!("could not start `{}`: {error}", self.binary.display()))?;
+        let run = self.start(&["-t"], overlay, None, self.timeout)?;
         match run.code {
             Some(code) if code == i32::from(NOT_STARTED) => Err(run.output.trim().to_owned()),
             code => {
@@ -90,6 +75,63 @@ impl Httpd {
                 Ok(tested)
             }
         }
+    }
+
+    /// Starts the server with some files as they are planned where nobody can see it, and asks it once.
+    ///
+    /// # Errors
+    /// Why it was not started, in words for the result.
+    pub(crate) fn rehearse(&self, overlay: Overlay, rehearsal: Rehearsal) -> Result<Rehearsed, String> {
+        if self.root != Path::new("/") {
+            return Err("programs of another root directory are not started as a server".to_owned());
+        }
+        // In the foreground, so that its end is seen; with one process at first, however many are configured.
+        let arguments = ["-D", "FOREGROUND", "-c", "StartServers 1"];
+        let run = self.start(&arguments, overlay, Some(rehearsal), rehearsal::PATIENCE + REHEARSAL_MORE)?;
+        match serde_json::from_str(&run.output) {
+            Ok(rehearsed) if run.code == Some(0) => Ok(rehearsed),
+            _ => Err((run.output + run.ended.as_deref().unwrap_or_default()).trim().to_owned()),
+        }
+    }
+
+    /// Starts httpd through a second start of ourselves.
+    fn start(
+        &self,
+        arguments: &[&str],
+        overlay: Overlay,
+        rehearsal: Option<Rehearsal>,
+        timeout: Duration,
+    ) -> Result<Run, String> {
+        let arguments = self
+            .arguments
+            .iter()
+            .map(String::as_str)
+            .chain(arguments.iter().copied())
+            .map(str::to_owned)
+            .collect();
+        let environment = self.full_environment();
+        let plain = overlay.is_empty() && self.root == Path::new("/") && rehearsal.is_none();
+        let (mut command, input) = match self.helper.clone().map(|helper| (helper, None)).or_else(myself) {
+            Some((helper, name)) => {
+                let (root, binary) = (self.root.clone(), self.binary.clone());
+                let order = Order { root, binary, arguments, environment, overlay, rehearsal };
+                let mut command = Command::new(helper);
+                if let Some(name) = name {
+                    command.arg0(name);
+                }
+                command.arg(CONTAINED).env_clear();
+                (command, serde_json::to_vec(&order).map_err(|error| error.to_string())?)
+            }
+            // Better a test that could outlive us than none.
+            None if plain => {
+                let mut command = Command::new(&self.binary);
+                command.args::<Vec<String>, _>(arguments).env_clear().envs(environment);
+                (command, Vec::new())
+            }
+            None => return Err("this program cannot find its own file (is /proc mounted?)".to_owned()),
+        };
+        run(&mut command, &input, timeout)
+            .map_err(|error| format!("could not start `{}`: {error}", self.binary.display()))
     }
 }
 
@@ -130,15 +172,34 @@ fn become_httpd() -> Result<ExitCode, String> {
     let order: Order =
         serde_json::from_slice(&text).map_err(|error| format!("the order is damaged: {error}"))?;
 
+    if let Some(rehearsal) = &order.rehearsal {
+        let rehearsed = rehearsal::rehearse(&order, rehearsal)?;
+        let text = serde_json::to_string(&rehearsed).map_err(|error| error.to_string())?;
+        return writeln!(io::stdout(), "{text}")
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|error| error.to_string());
+    }
     if order.root != Path::new("/") {
         return imprisoned(&order);
     }
-    if !order.overlay.is_empty() {
-        namespaces::isolate()?;
+    match namespaces::isolate() {
+        // A shared cache makes files there when it is only tested.
+        Ok(()) => cover_temporary().map_err(|error| format!("could not cover a directory: {error}"))?,
+        // The files as they stand can be read without a view of one's own.
+        Err(_) if order.overlay.is_empty() => {}
+        Err(reason) => return Err(reason),
     }
     rustix::process::chdir("/").map_err(step("enter the root directory"))?;
     order.overlay.lay()?;
     Err(not_started(&order, &order.command().exec()))
+}
+
+/// Covers the directories for what is not to stay.
+fn cover_temporary() -> io::Result<()> {
+    let mut covers = Covers::default();
+    ["/tmp", "/var/tmp", "/dev/shm"]
+        .iter()
+        .try_for_each(|dir| covers.cover(Path::new(dir), "50%", Keep::Nothing))
 }
 
 /// Runs httpd of another root directory: a program that nobody on this host vouches for. It sees that directory and

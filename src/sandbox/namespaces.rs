@@ -1,6 +1,6 @@
 //! Namespaces of a process's own: what it mounts there never reaches the host.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,8 +24,8 @@ use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 /// Why that cannot be had; nothing has been mounted then.
 pub(super) fn isolate() -> Result<(), String> {
     let root = rustix::process::geteuid().is_root();
-    match unshare(UnshareFlags::NEWNS) {
-        Ok(()) => private_from_the_top(),
+    match isolate_mounts() {
+        Ok(done) => done,
         Err(Errno::PERM) => {
             let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
             unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS).map_err(|error| {
@@ -37,6 +37,11 @@ pub(super) fn isolate() -> Result<(), String> {
         }
         Err(error) => Err(format!("no private view of the files can be had here (mount namespace: {error})")),
     }
+}
+
+/// Takes this process into a mount namespace of its own, without a user namespace: only root can.
+pub(super) fn isolate_mounts() -> Result<Result<(), String>, Errno> {
+    unshare(UnshareFlags::NEWNS).map(|()| private_from_the_top())
 }
 
 /// Leaves the namespaces of the other processes.
@@ -208,6 +213,20 @@ pub(super) fn die_with_us(command: &mut Command) {
     };
     // SAFETY: one system call, between fork and exec of a process that has one thread.
     unsafe { command.pre_exec(die) };
+}
+
+/// The same for a program that is to see the processes of its namespace, and no others, in `/proc`.
+#[allow(unsafe_code)]
+pub(super) fn as_first_process(command: &mut Command) {
+    die_with_us(command);
+    let mount = || {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        // Where it cannot be had the old one stays in sight, read-only.
+        let _ = rustix::mount::mount(c"proc", c"/proc", c"proc", flags, None::<&CStr>);
+        Ok(())
+    };
+    // SAFETY: one system call, between fork and exec of a process that has one thread.
+    unsafe { command.pre_exec(mount) };
 }
 
 /// Gives up all power for good: what this process starts has no capability, can get none, and belongs to a user

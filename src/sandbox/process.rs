@@ -76,7 +76,7 @@ pub(crate) fn run(command: &mut Command, input: &[u8], timeout: Duration) -> io:
 }
 
 /// Reads what is there, waiting for it; `None` where nothing came, nothing read is the end.
-fn read_some(reader: &mut io::PipeReader, wait: Duration) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_some(reader: &mut io::PipeReader, wait: Duration) -> io::Result<Option<Vec<u8>>> {
     let wait = Timespec::try_from(wait).map_err(io::Error::other)?;
     match poll(&mut [PollFd::new(&*reader, PollFlags::IN)], Some(&wait)) {
         Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(None),

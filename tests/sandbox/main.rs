@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod another_root;
+mod rehearsal;
 
 use std::io::Write;
 use std::path::Path;

@@ -428,6 +428,14 @@ options:
       - Whether the real C(httpd -t) is run on the staged change before anything is touched.
     type: bool
     default: true
+  rehearse:
+    description:
+      - >-
+        Whether the test goes on with the rehearsal: the real httpd started with the change in private
+        namespaces, asked once and ended. Skipped, and said, where a loaded module reaches outside at start or
+        no namespace can be had.
+    type: bool
+    default: true
   waive:
     description:
       - Rules whose findings are kept in the result but do not fail the task.
@@ -1064,6 +1072,43 @@ config_test:
         - Why it did not run; null where it did.
       returned: always
       type: str
+    rehearsal:
+      description:
+        - The server started with the change where nobody can see it.
+      returned: always
+      type: dict
+      contains:
+        ran:
+          description:
+            - Whether it ran and said something about the change.
+          returned: always
+          type: bool
+        ok:
+          description:
+            - Whether httpd started and served; null where it did not run.
+          returned: always
+          type: bool
+        status:
+          description:
+            - The status of its answer; null where no listener without TLS answered.
+            - From 0 to 65535.
+          returned: always
+          type: int
+        milliseconds:
+          description:
+            - How long it took until it served or ended; null where it did not run.
+          returned: always
+          type: int
+        output:
+          description:
+            - What it said of errors, on its streams and in its logs.
+          returned: always
+          type: str
+        reason:
+          description:
+            - Why it did not run or says nothing; null where it did.
+          returned: always
+          type: str
   sample:
     ran: true
     ok: true

@@ -110,6 +110,13 @@ options:
     description:
       - 'Where mod_status answers. Default: found from the configuration.'
     type: str
+  config_test:
+    description:
+      - >-
+        Whether the real C(httpd -t) and the rehearsal are run on the files as they stand. Without it no
+        process is started.
+    type: bool
+    default: false
 '''
 
 EXAMPLES = r'''

@@ -23,7 +23,7 @@ use super::macros::Macro;
 use super::modules::Modules;
 use super::words::{Variables, lossy, trim, word};
 use super::{
-    Configuration, FileId, Module, Note, NoteKind, ReadError, ReadFile, Scope, Start, include, paths,
+    Configuration, FileId, Module, Note, NoteKind, ReadError, ReadFile, Scope, Start, include, paths, startup,
 };
 use crate::httpd::Version;
 use crate::httpd::hash::of as hash;
@@ -150,6 +150,8 @@ pub(super) struct Reader<'a> {
     tasks: Vec<Task>,
     open: Vec<Open>,
     error_logs: ErrorLogs,
+    /// The lines that decide whether httpd starts, where they are asked for.
+    startup: Option<Vec<startup::Line>>,
     scope: Scope,
     /// Whether what is read will never be walked.
     dead: bool,
@@ -174,6 +176,7 @@ impl<'a> Reader<'a> {
             tasks: Vec::new(),
             open: Vec::new(),
             error_logs: ErrorLogs::default(),
+            startup: None,
             scope: Scope::Main,
             dead: false,
             halted: false,
@@ -191,6 +194,20 @@ impl<'a> Reader<'a> {
 
     /// Reads everything from the main file on.
     pub(super) fn run(mut self) -> Configuration {
+        self.read_all();
+        self.finish()
+    }
+
+    /// Reads as [`Self::run`] does, and keeps the lines that decide whether httpd starts.
+    pub(super) fn run_startup(mut self) -> startup::Startup {
+        self.startup = Some(Vec::new());
+        self.read_all();
+        let lines = self.startup.take().unwrap_or_default();
+        let server_root = paths::path(&self.server_root);
+        startup::Startup { configuration: self.finish(), lines, server_root }
+    }
+
+    fn read_all(&mut self) {
         let files = std::iter::once(&self.start.file).chain(&self.start.then);
         let items: Vec<_> = files.cloned().map(include::Item::Path).collect();
         self.tasks.push(Task::Pending(Pending {
@@ -214,7 +231,6 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        self.finish()
     }
 
     fn note(&mut self, kind: NoteKind, place: Place, text: impl Into<String>) {
@@ -369,10 +385,10 @@ impl<'a> Reader<'a> {
     /// Reads a file until an include interrupts it or it ends.
     fn read_on(&mut self, mut level: Level, buffer: &mut Vec<u8>) {
         while !self.halted {
-            let Self { names, walk, dead, config, start, .. } = self;
+            let Self { names, walk, dead, config, start, startup, .. } = self;
             let table = start.table;
             let next = level.source.next(buffer, |text, place| {
-                wanted(table, text, |plain| match plain {
+                wanted(table, text, startup.is_some(), |plain| match plain {
                     // What is never walked is neither looked up nor opened.
                     _ if *dead => {}
                     Plain::RequestLog => config.logs += 1,

@@ -5,7 +5,7 @@ use crate::httpd::directives::{Directive, Parser, Table};
 use crate::httpd::hash::of as hash;
 use crate::httpd::read::lines::Place;
 use crate::httpd::read::words::{first_word, is_space, lossy, words};
-use crate::httpd::read::{Line, Module, NoteKind, Scope, include, paths};
+use crate::httpd::read::{Line, Module, NoteKind, Scope, include, paths, startup};
 use crate::tree::Kind;
 
 /// Where this reader gives up: httpd has no such limit and would take all memory.
@@ -106,8 +106,8 @@ pub(super) enum Plain<'a> {
 
 /// Tells whether a line, cut at both ends, has to be looked at: all but comments and plain directives that
 /// nothing here asks for, and the log files of requests, of which only the number counts. What those are goes to
-/// `plain`.
-pub(super) fn wanted(table: &Table, text: &[u8], plain: impl FnOnce(Plain<'_>)) -> bool {
+/// `plain`; with `startup` so are the directives that decide whether httpd starts.
+pub(super) fn wanted(table: &Table, text: &[u8], startup: bool, plain: impl FnOnce(Plain<'_>)) -> bool {
     match text[0] {
         b'#' => false,
         first if first.is_ascii_alphabetic() => {
@@ -119,6 +119,9 @@ pub(super) fn wanted(table: &Table, text: &[u8], plain: impl FnOnce(Plain<'_>)) 
             }
             let name = &text[..end];
             if name[end - 1] == b'>' {
+                return true;
+            }
+            if startup && startup::matters(name) {
                 return true;
             }
             let hash = hash(name);
@@ -143,6 +146,18 @@ impl Reader<'_> {
         place: Place,
         undefined: &[Vec<u8>],
     ) -> Option<Pending> {
+        if let Some(startup) = self.startup.as_mut()
+            && !self.dead
+            && startup::matters(name)
+        {
+            startup.push(startup::Line {
+                directive: lossy(name),
+                words: words(rest).iter().map(|word| lossy(word)).collect(),
+                file: place.file,
+                line: place.line,
+                scope: self.scope,
+            });
+        }
         let Some(command) = command(self.start.table, name) else {
             if !name.first().is_some_and(u8::is_ascii_alphabetic) || !name.is_ascii() {
                 if !name.is_ascii() {

@@ -22,7 +22,8 @@ const IF_FILE: Version = Version::v24(34);
 /// Tells whether a line matters in a block that is skipped: section tags, and directives whose absence there is
 /// told. The first word may be quoted.
 fn wanted_in_skipped(table: &Table, text: &[u8]) -> bool {
-    matches!(text[0], b'<' | b'"' | b'\'') || (text[0].is_ascii_alphabetic() && wanted(table, text, |_| {}))
+    matches!(text[0], b'<' | b'"' | b'\'')
+        || (text[0].is_ascii_alphabetic() && wanted(table, text, false, |_| {}))
 }
 
 impl Reader<'_> {

@@ -1,0 +1,152 @@
+//! The lines that decide whether httpd starts, beside those that are read for their values: read only where a change is
+//! to be made or a host is looked at closely, because an unchanged run needs none of them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::engine::Reader;
+use super::{Configuration, FileId, Scope, Start};
+use crate::tree::Files;
+
+/// A directive line that decides about the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The directive as written.
+    pub directive: String,
+    /// Its arguments, variables expanded, split and unquoted.
+    pub words: Vec<String>,
+    /// The file it stands in.
+    pub file: FileId,
+    /// 1-based number of its first physical line.
+    pub line: u32,
+    /// Where it stands.
+    pub scope: Scope,
+}
+
+impl Line {
+    /// Tells whether it is this directive, as httpd compares names.
+    pub fn is(&self, directive: &str) -> bool {
+        self.directive.eq_ignore_ascii_case(directive)
+    }
+
+    /// Returns the first argument.
+    pub fn first(&self) -> &str {
+        self.words.first().map_or("", String::as_str)
+    }
+}
+
+/// What a directive's argument says about files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writes {
+    /// Nothing that is written to.
+    Nothing,
+    /// The file of its first argument, and what is made beside it.
+    File,
+    /// The directory of its first argument.
+    Dir,
+    /// `type:file(size)` or `type:file`, as caches and mutexes have it.
+    Typed,
+}
+
+/// The directives, and where they let httpd write.
+const DIRECTIVES: &[(&str, Writes)] = &[
+    ("BalancerMember", Writes::Nothing),
+    ("CacheRoot", Writes::Dir),
+    ("CacheSocache", Writes::Typed),
+    ("CustomLog", Writes::File),
+    ("DavLockDB", Writes::File),
+    ("DOSLogDir", Writes::Dir),
+    ("ErrorLog", Writes::File),
+    ("FcgidIPCDir", Writes::Dir),
+    ("FcgidProcessTableFile", Writes::File),
+    ("ForensicLog", Writes::File),
+    ("GlobalLog", Writes::File),
+    ("JkLogFile", Writes::File),
+    ("JkShmFile", Writes::File),
+    ("Mutex", Writes::Typed),
+    ("PidFile", Writes::File),
+    ("ProxyPass", Writes::Nothing),
+    ("ProxyPassMatch", Writes::Nothing),
+    ("ScoreBoardFile", Writes::File),
+    ("ScriptLog", Writes::File),
+    ("ScriptSock", Writes::File),
+    ("SecAuditLog", Writes::File),
+    ("SecAuditLogStorageDir", Writes::Dir),
+    ("SecDataDir", Writes::Dir),
+    ("SecDebugLog", Writes::File),
+    ("SecTmpDir", Writes::Dir),
+    ("SecUploadDir", Writes::Dir),
+    ("SSLCertificateFile", Writes::Nothing),
+    ("SSLCertificateKeyFile", Writes::Nothing),
+    ("SSLCipherSuite", Writes::Nothing),
+    ("SSLEngine", Writes::Nothing),
+    ("SSLProtocol", Writes::Nothing),
+    ("SSLSessionCache", Writes::Typed),
+    ("SSLStaplingCache", Writes::Typed),
+    ("SSLUseStapling", Writes::Nothing),
+    ("TransferLog", Writes::File),
+    ("WSGISocketPrefix", Writes::File),
+];
+
+/// Tells whether a line of this directive is one of them.
+pub(super) fn matters(name: &[u8]) -> bool {
+    DIRECTIVES.iter().any(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// What decides whether httpd starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Startup {
+    /// The configuration as it is read in any case.
+    pub configuration: Configuration,
+    /// The lines, in reading order.
+    pub lines: Vec<Line>,
+    /// The directory that relative paths are below.
+    pub server_root: PathBuf,
+}
+
+/// Reads a configuration for what decides about the start.
+pub fn read(files: &dyn Files, start: &Start) -> Startup {
+    Reader::new(files, start).run_startup()
+}
+
+impl Startup {
+    /// Returns the lines of one directive.
+    pub fn of<'a>(&'a self, directive: &'a str) -> impl Iterator<Item = &'a Line> {
+        self.lines.iter().filter(move |line| line.is(directive))
+    }
+
+    /// Returns the absolute path of a file as a directive names it.
+    pub fn path(&self, written: &str) -> PathBuf {
+        self.server_root.join(written)
+    }
+
+    /// Returns the directories in which httpd writes by these lines.
+    pub fn written_dirs(&self) -> BTreeSet<PathBuf> {
+        self.lines.iter().filter_map(|line| self.written_dir(line)).collect()
+    }
+
+    fn written_dir(&self, line: &Line) -> Option<PathBuf> {
+        let (_, writes) = DIRECTIVES.iter().find(|(known, _)| line.is(known))?;
+        let text = line.first();
+        if text.is_empty() || text.starts_with('|') || text.to_ascii_lowercase().starts_with("syslog") {
+            return None;
+        }
+        let file = match writes {
+            Writes::Nothing => return None,
+            Writes::Dir => return Some(self.path(text)),
+            Writes::File => text,
+            Writes::Typed => {
+                let (kind, file) = text.split_once(':')?;
+                // A mutex names a directory, a cache a file; a cache on the network names neither.
+                if line.is("Mutex") {
+                    return Some(self.path(file));
+                }
+                if !["shmcb", "dbm", "dc", "shm"].contains(&kind.to_ascii_lowercase().as_str()) {
+                    return None;
+                }
+                file.split_once('(').map_or(file, |(file, _)| file)
+            }
+        };
+        self.path(file).parent().map(Path::to_owned)
+    }
+}
