@@ -2,7 +2,6 @@
 //! are stands in [`crate::registry`].
 
 use std::any::Any;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -30,8 +29,10 @@ pub struct Feature {
     pub directives: &'static [&'static [Directive]],
     /// The directives that only matter to it.
     pub watched: &'static [Directive],
-    /// The module that brings them, where that can be switched.
-    pub module: Option<&'static Module>,
+    /// The modules that bring them and that can be switched; the first one is what `enabled` is about.
+    pub modules: &'static [&'static Module],
+    /// The rules about it that no other file has.
+    pub rules: &'static [&'static Rule],
     /// Where its lines are written.
     pub writes: Writes,
     /// Makes its parameters of their JSON, once that is known to fit the schema.
@@ -39,8 +40,6 @@ pub struct Feature {
     /// Makes the schema of its parameters.
     #[cfg(feature = "schema")]
     pub schema: fn(schemars::SchemaGenerator) -> schemars::Schema,
-    /// The rules about it alone.
-    pub rules: &'static [&'static Rule],
     /// Looks up, once in a run, what `want` and the rules ask of a host beside its configuration.
     pub look: fn(&Place<'_>) -> Option<Box<dyn Any>>,
     /// Says what is wanted of a host.
@@ -74,9 +73,9 @@ impl Feature {
     }
 
     /// Tells whether the block in `text` sets something that is not asked for any more.
-    pub fn lets_go(&self, text: &[u8], wanted: &[Setting]) -> bool {
-        blocks::first_words(text, self.name)
-            .any(|word| self.key_of(word).is_some() && !self.makes_room(word, wanted))
+    pub fn lets_go(&self, text: &[u8], want: &Want) -> bool {
+        let gone = |word| self.key_of(word).is_some() && !self.makes_room(word, &want.settings);
+        blocks::first_words(text, self.name).any(gone) || (want.is_empty() && blocks::has(text, self.name))
     }
 }
 
@@ -94,12 +93,18 @@ pub fn parse<T: Group + DeserializeOwned>(value: Value) -> serde_json::Result<Ar
     Ok(Arc::new(serde_json::from_value::<T>(value)?))
 }
 
+/// Tells whether a section is a condition, whose lines are the file's own where it holds: for [`Feature::takes_over`].
+pub fn is_condition(section: &[u8]) -> bool {
+    section.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"<If"))
+        && section.get(3).is_some_and(u8::is_ascii_alphabetic)
+}
+
 /// Where the lines of a feature are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writes {
     /// In the own drop-in.
     DropIn,
-    /// In the file with the settings of its module, whose lines are taken over.
+    /// In the file with the settings of its first module, whose lines are taken over.
     ModuleFile,
 }
 
@@ -114,14 +119,12 @@ pub struct Module {
     pub package: fn(&Layout) -> &'static str,
     /// Modules that it needs beside those that the family's own files name.
     pub needs: &'static [&'static Module],
-    /// MPMs that it does not go with.
-    pub not_with: &'static [Mpm],
 }
 
 impl Module {
     /// Returns the row of a module of httpd's own source tree.
     pub const fn stock(name: &'static str, is: fn(&str) -> bool) -> Self {
-        Self { name, is, package: |layout| layout.package, needs: &[], not_with: &[] }
+        Self { name, is, package: |layout| layout.package, needs: &[] }
     }
 }
 
@@ -180,8 +183,24 @@ pub struct Setting {
     pub parameter: String,
     /// Its arguments, as httpd's words have them once quotes are off.
     pub words: Vec<String>,
-    /// Whether a module brings it, so that it stands in the guard.
-    pub of_module: bool,
+    /// The module whose guard it stands in, if any.
+    pub guard: Option<String>,
+}
+
+/// A line that is no parameter's value, or a section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// A directive with its arguments.
+    Line(&'static str, Vec<String>),
+    /// A section: its name, its argument, what is in it.
+    Section(&'static str, String, Vec<Item>),
+}
+
+impl Item {
+    /// Returns a line.
+    pub fn line<W: Into<String>>(directive: &'static str, words: impl IntoIterator<Item = W>) -> Self {
+        Self::Line(directive, words.into_iter().map(Into::into).collect())
+    }
 }
 
 /// What a feature wants of a host.
@@ -189,21 +208,37 @@ pub struct Setting {
 pub struct Want {
     /// The lines, in the order in which they are written.
     pub settings: Vec<Setting>,
-    /// The name that a guard around the lines of modules asks for, if any.
-    pub guard: Option<String>,
-    /// Whether the module is loaded; `None` leaves it as it is.
+    /// Further lines and sections, behind those.
+    pub items: Vec<Item>,
+    /// Writes all of it to the drop-in, whatever the feature usually does.
+    pub in_drop_in: bool,
+    /// Whether the first module is loaded; `None` leaves it as it is.
     pub module: Option<bool>,
+    /// Further modules of the feature that are needed then.
+    pub also: Vec<&'static Module>,
     /// What is said where the module is left as it is and not loaded.
     pub idle: Option<Finding>,
     /// Takes out what this program put in, and nothing else.
     pub gone: bool,
-    /// Further files, whole: where and with which content.
-    pub files: Vec<(PathBuf, Vec<u8>)>,
     /// What stands in the way, or is worth saying.
     pub findings: Vec<Finding>,
 }
 
 impl Want {
+    /// Tells whether nothing is to be written.
+    pub fn is_empty(&self) -> bool {
+        self.settings.is_empty() && self.items.is_empty()
+    }
+
+    /// Puts the lines of modules in a guard that asks for this name.
+    pub fn guard(&mut self, feature: &Feature, guard: &str) {
+        for setting in &mut self.settings {
+            if feature.owned().any(|row| row.name == setting.directive && row.module.is_some()) {
+                setting.guard = Some(guard.to_owned());
+            }
+        }
+    }
+
     /// Wants each parameter that is given in the directive of its row; a list in one line an element.
     pub fn given(&mut self, feature: &Feature, group: &dyn Group) {
         self.given_in(feature, group, |_| true);
@@ -227,14 +262,16 @@ impl Want {
         }
     }
 
+    /// Wants a directive of this name, where a parameter has several.
+    pub fn set_row(&mut self, feature: &Feature, name: &str, words: Vec<String>) {
+        if let Some(row) = feature.owned().find(|row| row.name == name) {
+            self.push(feature, row, words);
+        }
+    }
+
     fn push(&mut self, feature: &Feature, row: &'static Directive, words: Vec<String>) {
         let parameter = format!("{}.{}", feature.name, row.key);
-        self.settings.push(Setting {
-            directive: row.name,
-            parameter,
-            words,
-            of_module: row.module.is_some(),
-        });
+        self.settings.push(Setting { directive: row.name, parameter, words, guard: None });
     }
 }
 

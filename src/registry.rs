@@ -1,12 +1,20 @@
 //! The features, one row each: the only file besides their own that names them.
 
 use crate::feature::Feature;
-use crate::features::{evasive, keepalive, slow_clients};
+use crate::features::{compression, evasive, http2, keepalive, slow_clients, status, tls};
 use crate::httpd::core_directives::{Settings, WATCHED};
 use crate::httpd::directives::{Directive, Table};
 
 /// The features, in the order in which files and results show them.
-pub static FEATURES: &[&Feature] = &[&keepalive::KEEPALIVE, &evasive::EVASIVE, &slow_clients::SLOW_CLIENTS];
+pub static FEATURES: &[&Feature] = &[
+    &keepalive::KEEPALIVE,
+    &evasive::EVASIVE,
+    &slow_clients::SLOW_CLIENTS,
+    &status::STATUS,
+    &http2::HTTP2,
+    &compression::COMPRESSION,
+    &tls::TLS,
+];
 
 /// Every directive managed or watched, in the order in which files and results show them.
 pub static TABLE: Table = Table::new(&ROWS);

@@ -2,6 +2,9 @@
 //! what is only tried out never shows.
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+#[path = "apply_host/features.rs"]
+mod features;
+
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;

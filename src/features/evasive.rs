@@ -127,12 +127,12 @@ pub static EVASIVE: Feature = Feature {
     fields: Evasive::FIELDS,
     directives: Evasive::DIRECTIVES,
     watched: WATCHED,
-    module: Some(&MODULE),
+    modules: &[&MODULE],
+    rules: &[],
     writes: Writes::ModuleFile,
     parse: feature::parse::<Evasive>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Evasive>,
-    rules: &[],
     look: |place| installed(place).map(|build| Box::new(build) as Box<dyn std::any::Any>),
     want,
     takes_over: inside,
@@ -242,7 +242,7 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
         _ => true,
     };
     want.given_in(&EVASIVE, group, spoken);
-    want.guard = Some(build.symbol.clone());
+    want.guard(&EVASIVE, &build.symbol);
     want.module = evasive.enabled;
     want.idle = Some(rules::evasive::EV_027.finding(
         ("evasive", "values"),

@@ -1,7 +1,11 @@
 //! What each group of parameters writes: one file a feature.
 
 pub mod blocks;
+pub mod compression;
 pub mod evasive;
+pub mod http2;
 pub mod keepalive;
 pub mod mpm;
 pub mod slow_clients;
+pub mod status;
+pub mod tls;

@@ -71,7 +71,7 @@ pub static SLOW_CLIENTS: Feature = Feature {
     fields: SlowClients::FIELDS,
     directives: SlowClients::DIRECTIVES,
     watched: &[],
-    module: Some(&MODULE),
+    modules: &[&MODULE],
     writes: Writes::DropIn,
     parse: feature::parse::<SlowClients>,
     #[cfg(feature = "schema")]
@@ -131,7 +131,7 @@ fn want(group: &dyn crate::parameters::Group, _: &Host<'_>, want: &mut Want) {
     if let Some(seconds) = asked.timeout {
         want.set(&SLOW_CLIENTS, "timeout", vec![seconds.to_string()]);
     }
-    want.guard = Some(MODULE_ID.to_owned());
+    want.guard(&SLOW_CLIENTS, MODULE_ID);
     want.module = asked.enabled;
     want.idle = Some(RRT_007.finding(
         (NAME, "values"),

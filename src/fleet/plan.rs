@@ -211,7 +211,7 @@ fn missing(facts: &HostFacts, record: &Record, params: &Params) -> Option<String
     {
         names.push("php".to_owned());
     }
-    let switches_modules = params.groups.iter().any(|(feature, _)| feature.module.is_some());
+    let switches_modules = params.groups.iter().any(|(feature, _)| !feature.modules.is_empty());
     if params.state == State::Present && switches_modules && facts.modules.is_none() {
         names.push("modules".to_owned());
     }

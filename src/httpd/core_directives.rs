@@ -77,12 +77,6 @@ const fn watched(name: &'static str) -> Directive {
     Directive::new(name, Group::WATCHED, Parser::Atoi)
 }
 
-const fn http2(name: &'static str) -> Directive {
-    Directive::new(name, Group::WATCHED, Parser::Raw)
-        .in_vhosts()
-        .module(|identifier| identifier == "http2_module")
-}
-
 /// The directives that rules need and no parameter sets.
 pub const WATCHED: &[Directive] = &[
     watched("ListenCoresBucketsRatio").since(17).takes(Takes::Restart),
@@ -90,11 +84,6 @@ pub const WATCHED: &[Directive] = &[
     watched("SendBufferSize").takes(Takes::Socket),
     watched("ReceiveBufferSize").takes(Takes::Socket),
     Directive::new("ScoreBoardFile", Group::WATCHED, Parser::Text).takes(Takes::Restart),
-    http2("H2MinWorkers"),
-    http2("H2MaxWorkers"),
-    http2("H2MaxSessionStreams"),
-    http2("H2WindowSize"),
-    http2("H2StreamMaxMemSize"),
 ];
 
 /// Returns the rows of the directives of httpd itself, for what needs no feature.

@@ -207,6 +207,8 @@ mod tests {
                 "KeepAliveTimeout",
                 "MaxKeepAliveRequests",
                 "Timeout",
+                "ExtendedStatus",
+                "Protocols",
             ]
         );
         assert!(names(Mpm::Event).contains(&"AsyncRequestWorkerFactor"));

@@ -237,7 +237,7 @@ impl Work<'_> {
     /// Gives back which MPM, and which of the features' modules, `file` loaded before this tool came, where its other
     /// lines are somebody else's now.
     pub(super) fn give_modules_back(&mut self, file: &Path, was: &[u8]) -> Result<(), Unreadable> {
-        let modules = self.ground.features.iter().filter_map(|feature| feature.module);
+        let modules = self.ground.features.iter().flat_map(|feature| feature.modules);
         self.edit(file, |text| {
             modules.fold(back_to(text, was, is_mpm), |text, module| back_to(&text, was, module.is))
         })

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use originals::{Original, Originals, fingerprint};
 
 use crate::distro::{DropIn, ModuleSwitch, Site};
-use crate::feature::{Feature, Host, Looks, Place, Setting, Want, Writes};
+use crate::feature::{Feature, Host, Item, Looks, Place, Want, Writes};
 use crate::features::{blocks, mpm};
 use crate::httpd::core_directives;
 use crate::httpd::normalise::{Written, normalise};
@@ -318,7 +318,7 @@ impl<'a> Work<'a> {
         Ok(all)
     }
 
-    /// Writes what a feature wants, and switches its module.
+    /// Writes what a feature wants, and switches its modules.
     fn feature(&mut self, feature: &'static Feature, group: &dyn Group) -> Result<(), Unreadable> {
         let ground = self.ground;
         let mut want = Want::default();
@@ -327,44 +327,61 @@ impl<'a> Work<'a> {
         (feature.want)(group, &host, &mut want);
         self.findings.append(&mut want.findings);
         if want.gone {
-            self.take_blocks_out(feature)?;
-            self.drop_empty_drop_in()?;
-            return feature.module.map_or(Ok(()), |module| self.restore_module(module));
+            return self.take_feature_out(feature);
         }
-        let file = file_of(ground.site, feature);
+        let drop_in = ground.site.drop_in();
+        let file = if want.in_drop_in { drop_in.clone() } else { file_of(ground.site, feature) };
         self.wishes.extend(want.settings.iter().map(|setting| Wish {
             directive: setting.directive,
             parameter: setting.parameter.clone(),
             value: setting.words.join(" "),
             file: file.clone(),
         }));
-        if feature.lets_go(&self.text(&file)?, &want.settings) {
+        for other in [file_of(ground.site, feature), drop_in.clone()] {
             // What stood before stands again before the rest is written.
-            self.take_block_out(&file, feature.name)?;
-            if file == ground.site.drop_in() && want.settings.is_empty() {
-                self.drop_empty_drop_in()?;
+            let moves = other != file && blocks::has(&self.text(&other)?, feature.name);
+            if moves || (other == file && feature.lets_go(&self.text(&file)?, &want)) {
+                self.take_block_out(&other, feature.name)?;
+                if other == drop_in && (moves || want.is_empty()) {
+                    self.drop_empty_drop_in()?;
+                }
             }
         }
-        if !want.settings.is_empty() {
+        let body_is_empty = want.is_empty();
+        if !body_is_empty {
             let body = body(&want);
-            self.edit(&file, |text| match feature.writes {
-                Writes::DropIn => blocks::put(text, feature.name, Some(&body)),
-                Writes::ModuleFile => {
-                    let makes_room = |word: &[u8]| feature.makes_room(word, &want.settings);
-                    let rest = blocks::take_over(text, feature.name, makes_room, feature.takes_over);
-                    blocks::put(&rest, feature.name, Some(&body))
+            let takes_over = feature.writes == Writes::ModuleFile && file == file_of(ground.site, feature);
+            self.edit(&file, |text| {
+                if !takes_over {
+                    return blocks::put(text, feature.name, Some(&body));
                 }
+                let makes_room = |word: &[u8]| feature.makes_room(word, &want.settings);
+                let rest = blocks::take_over(text, feature.name, makes_room, feature.takes_over);
+                blocks::put(&rest, feature.name, Some(&body))
             })?;
         }
-        if let Some(module) = feature.module {
-            let setting = format!("{}.enabled", feature.name);
+        let setting = format!("{}.enabled", feature.name);
+        if let Some(module) = feature.modules.first() {
             self.switch_module(module, want.module, want.idle, &setting)?;
         }
-        if file == ground.site.drop_in() && !want.settings.is_empty() {
-            self.enable_drop_in()
-        } else {
-            Ok(())
+        for module in want.also {
+            self.switch_module(module, Some(true), None, &setting)?;
         }
+        if file == drop_in && !body_is_empty { self.enable_drop_in() } else { Ok(()) }
+    }
+
+    /// Takes out what this tool put in for a feature, and switches its modules back.
+    fn take_feature_out(&mut self, feature: &Feature) -> Result<(), Unreadable> {
+        let file = file_of(self.ground.site, feature);
+        if feature.writes == Writes::ModuleFile && file != self.ground.site.drop_in() {
+            self.give_back(&file)?;
+        }
+        self.take_blocks_out(feature)?;
+        self.drop_empty_drop_in()?;
+        for module in feature.modules {
+            self.restore_module(module)?;
+        }
+        Ok(())
     }
 
     /// Takes a feature's block out of all files that may hold it.
@@ -534,7 +551,7 @@ impl<'a> Work<'a> {
 
 /// Returns the file that the lines of a feature are written to.
 fn file_of(site: &Site, feature: &Feature) -> PathBuf {
-    match (feature.writes, feature.module) {
+    match (feature.writes, feature.modules.first()) {
         (Writes::ModuleFile, Some(module)) => site.module_conf(module.name),
         _ => site.drop_in(),
     }
@@ -542,20 +559,34 @@ fn file_of(site: &Site, feature: &Feature) -> PathBuf {
 
 /// Returns the lines that a feature wants.
 fn body(want: &Want) -> String {
-    let line = |text: &mut String, indent: &str, setting: &Setting| {
-        let words: Vec<String> = setting.words.iter().map(|word| blocks::argument(word)).collect();
-        let _ = writeln!(text, "{indent}{:<24} {}", setting.directive, words.join(" "));
-    };
     let mut text = String::new();
-    let guarded = |setting: &&Setting| want.guard.is_some() && setting.of_module;
-    want.settings.iter().filter(|setting| !guarded(setting)).for_each(|setting| line(&mut text, "", setting));
-    if let Some(guard) = want.guard.as_ref().filter(|_| want.settings.iter().any(|setting| setting.of_module))
-    {
-        let _ = writeln!(text, "<IfModule {guard}>");
-        want.settings.iter().filter(guarded).for_each(|setting| line(&mut text, "    ", setting));
-        text.push_str("</IfModule>\n");
+    for group in want.settings.chunk_by(|one, next| one.guard == next.guard) {
+        let lines =
+            group.iter().map(|setting| Item::Line(setting.directive, setting.words.clone())).collect();
+        match group.first().and_then(|setting| setting.guard.clone()) {
+            Some(guard) => render(&[Item::Section("IfModule", guard, lines)], "", &mut text),
+            None => render(&lines, "", &mut text),
+        }
     }
+    render(&want.items, "", &mut text);
     text
+}
+
+/// Writes lines and sections.
+fn render(items: &[Item], indent: &str, text: &mut String) {
+    for item in items {
+        match item {
+            Item::Line(directive, words) => {
+                let words: Vec<String> = words.iter().map(|word| blocks::argument(word)).collect();
+                let _ = writeln!(text, "{indent}{directive:<24} {}", words.join(" "));
+            }
+            Item::Section(name, argument, items) => {
+                let _ = writeln!(text, "{indent}<{name} {}>", blocks::argument(argument));
+                render(items, &format!("{indent}    "), text);
+                let _ = writeln!(text, "{indent}</{name}>");
+            }
+        }
+    }
 }
 
 /// Returns the program of an MPM on this host; `None` where the family has none to look for.

@@ -340,7 +340,7 @@ impl Work<'_> {
     /// changed since: all other words and lines stay.
     pub(super) fn give_variables_back(&mut self, file: &Path, was: &[u8]) -> Result<(), Unreadable> {
         let mpm = assignment(was, MPM).map(|found| found.value);
-        let modules = self.ground.features.iter().filter_map(|feature| feature.module);
+        let modules = self.ground.features.iter().flat_map(|feature| feature.modules);
         self.edit(file, |text| {
             let text = mpm.map_or_else(|| text.to_vec(), |mpm| assign(text, MPM, &mpm));
             modules.fold(text, |text, module| words_back_to(&text, was, module.is))

@@ -100,33 +100,93 @@ fn slow_clients_are_cut_off_and_let_be_again() {
     }
 }
 
-#[test]
-fn slow_clients_beside_all_other_groups_go_alone() {
-    for host in hosts() {
-        let host = with_module(host, "reqtimeout", "");
-        let mut tried = Tried::new(&host);
-        if matches!(tried.asks(&json!({})).host.site.layout.modules, ModuleSwitch::BuiltIn) {
-            continue;
+/// Returns parameters that make a feature do something, and the modules that it needs.
+fn sample(feature: &str) -> (Value, &'static [&'static str]) {
+    match feature {
+        "keepalive" => (json!({"timeout": "7s"}), &[]),
+        "evasive" => (json!({"enabled": true, "page_count": 9}), &[]),
+        "slow_clients" => {
+            (json!({"enabled": true, "header": {"initial": 9}, "timeout": 61}), &["reqtimeout"])
         }
-        let others = host.wishes(host.mpms[0]);
-        tried.does(&others);
-        let alone = tried.clone();
-        let mut all = others.clone();
-        all["slow_clients"] = json!({"enabled": true, "header": {"initial": 9}});
+        "status" => (json!({"enabled": true, "listen": "127.0.0.1:8081", "extended": false}), &["status"]),
+        "http2" => (json!({"enabled": true, "max_streams": 50, "push": false}), &["http2"]),
+        "compression" => {
+            (json!({"enabled": true, "br_quality": 4, "gzip_level": 5}), &["filter", "deflate", "brotli"])
+        }
+        "tls" => (json!({"session_cache": "2M", "tickets": false, "protocols": "1.2"}), &[]),
+        other => panic!("no sample for {other}"),
+    }
+}
+
+/// Returns every host with the modules of a feature, and what each is asked for first: an MPM that all features go with.
+fn hosts_with(modules: &[&str]) -> impl Iterator<Item = (Host, Value)> {
+    hosts().into_iter().filter_map(move |host| {
+        let host = modules.iter().fold(host, |host, name| with_module(host, name, ""));
+        let tried = Tried::new(&host);
+        let built_in = matches!(tried.asks(&json!({})).host.site.layout.modules, ModuleSwitch::BuiltIn);
+        let mpm = host.mpms.iter().copied().find(|mpm| mpm.threaded())?;
+        let first = json!({"mpm": mpm.name(), "waive": ["PHP-004", "PHP-005"]});
+        (!built_in).then_some((host, first))
+    })
+}
+
+#[test]
+fn each_feature_comes_about_once_and_goes_to_the_byte() {
+    for feature in FEATURES.iter().filter(|feature| feature.name != "evasive") {
+        let (asked, modules) = sample(feature.name);
+        for (host, first) in hosts_with(modules) {
+            let mut tried = Tried::new(&host);
+            tried.does(&first);
+            let before = super::tried::everything(&tried.files);
+            let task = |group: &Value| {
+                let mut task = first.clone();
+                task[feature.name] = group.clone();
+                task
+            };
+            tried.does(&task(&asked));
+            tried.does_nothing(&task(&asked));
+            let errors = tried.configuration().errors;
+            assert!(errors.is_empty(), "{} {}: {errors:?}", host.name, feature.name);
+            for name in modules {
+                assert!(loads(&tried, &format!("{name}_module")), "{} {name}", host.name);
+            }
+            if feature.fields.iter().any(|field| field.key == "enabled") && feature.name != "keepalive" {
+                let mut off = tried.clone();
+                off.does(&task(&json!({"enabled": false})));
+                off.does_nothing(&task(&json!({"enabled": false})));
+                for (path, node) in super::tried::everything(&off.files) {
+                    let own = path.starts_with("/var/lib/apache-tuning");
+                    assert!(
+                        own || before.get(&path) == Some(&node),
+                        "{} {}: {}",
+                        host.name,
+                        feature.name,
+                        path.display()
+                    );
+                }
+            }
+            tried.does(&json!({"state": "absent"}));
+            tried.is_as_at_first();
+        }
+    }
+}
+
+#[test]
+fn all_features_together_come_about_and_go_one_by_one() {
+    let modules: Vec<&str> = FEATURES.iter().flat_map(|feature| sample(feature.name).1).copied().collect();
+    for (host, first) in hosts_with(&modules) {
+        let mut tried = Tried::new(&host);
+        let mut all = first.clone();
+        for feature in FEATURES.iter().filter(|feature| feature.name != "evasive" || host.evasive.is_some()) {
+            all[feature.name] = sample(feature.name).0;
+        }
         tried.does(&all);
         tried.does_nothing(&all);
-        let mut off = others.clone();
-        off["slow_clients"] = json!({"enabled": false});
-        tried.does(&off);
-        tried.does_nothing(&off);
-        for (path, node) in super::tried::everything(&alone.files) {
-            let now = tree::node(&tried.files, &path).unwrap();
-            assert!(
-                path.starts_with("/var/lib/apache-tuning") || now == node,
-                "{}: {}",
-                host.name,
-                path.display()
-            );
+        let mut rest = all.clone();
+        for feature in FEATURES.iter().filter(|feature| !["evasive", "keepalive"].contains(&feature.name)) {
+            rest[feature.name] = json!({"enabled": false});
+            tried.does(&rest);
+            tried.does_nothing(&rest);
         }
         tried.does(&json!({"state": "absent"}));
         tried.is_as_at_first();
@@ -176,6 +236,7 @@ fn no_feature_is_named_outside_its_file_and_the_registry() {
     let older = ["keepalive", "evasive"];
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for feature in FEATURES.iter().filter(|feature| !older.contains(&feature.name)) {
+        let names = [format!("features::{}", feature.name), format!("\"{}.", feature.name)];
         let mut folders = vec![source.clone()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
@@ -189,7 +250,8 @@ fn no_feature_is_named_outside_its_file_and_the_registry() {
                     folders.push(path);
                 } else if !own && !listed.iter().any(|file| path == source.join(file)) {
                     let text = std::fs::read_to_string(&path).unwrap();
-                    assert!(!text.contains(feature.name), "{} in {}", feature.name, path.display());
+                    let found = names.iter().find(|name| text.contains(*name));
+                    assert!(found.is_none(), "{found:?} in {}", path.display());
                 }
             }
         }

@@ -369,6 +369,144 @@ options:
             it stays as it stands.
           - From 1 to 2147483647.
         type: int
+  status:
+    description:
+      - The status page of mod_status, on an address of its own if wanted. Left out, what stands stays.
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - >-
+            Whether the page is there: C(true) loads mod_status, C(false) takes out what this program put in.
+            Left out, the module stays as it stands.
+        type: bool
+      path:
+        description:
+          - 'Where the page is. Default: C(/server-status).'
+        type: str
+      allow:
+        description:
+          - 'Who may see it: C(local), addresses, networks, host names. Default: C(local).'
+        type: list
+        elements: str
+      listen:
+        description:
+          - >-
+            An address of its own to listen on, such as C(127.0.0.1:8081), with a virtual host that has
+            nothing else: no site can hide the page or show it. Left out, the page is part of every site.
+        type: str
+      extended:
+        description:
+          - Whether each request is listed and counted. C(ExtendedStatus). Left out, it stays as it stands.
+        type: bool
+  http2:
+    description:
+      - HTTP/2 for clients that take it, before HTTP/1.1. Left out, what stands stays.
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - >-
+            Whether clients are offered HTTP/2: C(true) loads mod_http2 and writes C(Protocols), C(false)
+            takes out what this program put in. Left out, both stay as they stand.
+        type: bool
+      min_workers:
+        description:
+          - >-
+            Threads for HTTP/2 in each process, beside those of the MPM. C(H2MinWorkers); httpd's default is
+            ThreadsPerChild.
+          - From 1 to 100000.
+        type: int
+      max_workers:
+        description:
+          - Most of them. C(H2MaxWorkers), at least C(min_workers).
+          - From 1 to 100000.
+        type: int
+      max_streams:
+        description:
+          - Requests that one connection may carry at a time. C(H2MaxSessionStreams).
+          - From 1 to 2147483647.
+        type: int
+      clear_text:
+        description:
+          - 'Whether HTTP/2 is offered without TLS too (C(h2c)). Default: no; no browser uses it.'
+        type: bool
+      push:
+        description:
+          - Whether answers are pushed that nobody asked for. C(H2Push); browsers dropped it.
+        type: bool
+  compression:
+    description:
+      - Compression of answers by brotli and gzip. Left out, what stands stays.
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - >-
+            Whether answers are compressed: C(true) loads the modules that are needed, C(false) takes out what
+            this program put in. Left out, the modules stay as they stand.
+        type: bool
+      algorithms:
+        description:
+          - 'C(br), C(gzip) or both; the first that a client takes is used. Default: C(br), C(gzip).'
+        type: list
+        elements: str
+      types:
+        description:
+          - 'The types that are compressed. Default: text in its usual forms.'
+        type: list
+        elements: str
+      gzip_level:
+        description:
+          - '1 to 9. C(DeflateCompressionLevel). Left out, it stays as it stands.'
+          - From 1 to 9.
+        type: int
+      br_quality:
+        description:
+          - >-
+            0 to 11; above 6 is not for compression on the fly. C(BrotliCompressionQuality). Left out, it
+            stays as it stands.
+          - From 0 to 11.
+        type: int
+  tls:
+    description:
+      - 'What all sites with TLS share: sessions, stapling, the lowest version. Left out, what stands stays.'
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - C(false) takes out what this program put in.
+        type: bool
+      session_cache:
+        description:
+          - 'The cache of sessions: C(auto) (4 MiB), a size such as C(2M), or C(off). C(SSLSessionCache).'
+        type: str
+      session_timeout:
+        description:
+          - Seconds for which a session can be resumed. C(SSLSessionCacheTimeout).
+          - From 1 to 86400.
+        type: int
+      tickets:
+        description:
+          - >-
+            Whether clients keep their sessions themselves: they resume without any cache.
+            C(SSLSessionTickets).
+        type: bool
+      stapling:
+        description:
+          - >-
+            Whether the answer of the certificate's issuer is sent along. C(SSLUseStapling),
+            C(SSLStaplingCache).
+        type: bool
+      stapling_timeout:
+        description:
+          - Seconds to wait for that answer. C(SSLStaplingResponderTimeout); httpd's default is 10.
+          - From 1 to 60.
+        type: int
+      protocols:
+        description:
+          - 'The lowest version: C(1.2) or C(1.3). C(SSLProtocol).'
+        type: str
   mod_php:
     description:
       - What to do when a thread-unsafe mod_php stands against a threaded MPM.
@@ -577,6 +715,24 @@ EXAMPLES = r'''
         initial: 5
         max: 15
       timeout: 60
+
+- name: Watch the server on a port of its own, and offer HTTP/2 and brotli
+  webfleet.apache.tuning:
+    mpm: event
+    status:
+      enabled: true
+      listen: 127.0.0.1:8081
+    http2:
+      enabled: true
+    compression:
+      enabled: true
+      algorithms: [br, gzip]
+
+- name: Let sessions be resumed from a cache of 4 MiB, from TLS 1.2 on
+  webfleet.apache.tuning:
+    tls:
+      session_cache: 4M
+      protocols: "1.2"
 
 - name: Leave the restart to a handler
   webfleet.apache.tuning:
