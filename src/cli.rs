@@ -1,6 +1,7 @@
 //! Front 2: the same operations for a person.
 
 mod fleet;
+mod papers;
 mod text;
 
 use std::ffi::{OsStr, OsString};
@@ -77,12 +78,50 @@ const COMMANDS: &[Command] = &[
         about: "the JSON Schema of what goes in and what comes out",
         run: schema,
     },
+    Command { name: "man", usage: "", about: "the manual page, for man -l", run: man },
+    Command {
+        name: "completions",
+        usage: "bash|zsh|fish",
+        about: "what a shell completes a command line with",
+        run: completions,
+    },
+];
+
+/// What each option of the commands means.
+const OPTIONS: &[(&str, &str)] = &[
+    ("--active", "connections that are served at one moment"),
+    ("--by", "the inventory's variable that the table counts by"),
+    ("--compare", "an earlier table to compare with"),
+    ("--connections", "connections that are open at one moment"),
+    ("--cpus", "processors of the host"),
+    ("--exit-code", "exit with 3 when a change is due"),
+    ("--facts", "a file of host facts to use instead of the host's; of a fleet, the cached facts"),
+    ("--group", "show one group of hosts"),
+    ("--inventory", "the inventory of the hosts"),
+    ("--json", "print the machine form"),
+    ("--limits", "a directory to write lists of hosts into, for ansible-playbook --limit"),
+    ("--max-age", "the age beyond which cached facts are too old"),
+    ("--memory", "memory of the host"),
+    ("--mpm", "event, worker or prefork"),
+    ("--order", "the order in which hosts are shown"),
+    ("--per-worker", "memory that one worker needs"),
+    ("--prefix", "what stands before a host's name in the cache"),
+    ("--reserve", "memory to leave to everything else"),
+    ("--results", "results of a run to report"),
+    ("--root", "another root directory, such as an image"),
+    ("--samples", "hosts to show of each group"),
 ];
 
 impl Command {
     /// The text of `--help` behind its name.
     fn help(&self) -> String {
-        format!("usage: apache-tuning {} {} [--json]\n\n{}\n", self.name, self.usage, self.about)
+        let mut text =
+            format!("usage: apache-tuning {} {} [--json]\n\n{}\n\n", self.name, self.usage, self.about);
+        for option in self.options() {
+            let about = OPTIONS.iter().find(|(name, _)| *name == option).map_or("", |(_, about)| about);
+            let _ = writeln!(text, "  {option:<14} {about}");
+        }
+        text
     }
 }
 
@@ -490,6 +529,25 @@ fn rules_(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
     } else {
         text::rules(&chosen)
     })
+}
+
+fn man(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
+    match parser.next()? {
+        None => done(papers::man()),
+        Some(other) => Err(other.unexpected().into()),
+    }
+}
+
+fn completions(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
+    let shell = match parser.next()? {
+        Some(Value(word)) => word.to_string_lossy().into_owned(),
+        Some(other) => return Err(other.unexpected().into()),
+        None => return Err(Failure::Usage("the shell is missing: bash, zsh or fish".to_owned())),
+    };
+    let text = papers::completions(&shell);
+    done(text.ok_or_else(|| {
+        Failure::Usage(format!("there are no completions for `{shell}`; they are for bash, zsh and fish"))
+    })?)
 }
 
 fn schema(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {

@@ -116,3 +116,47 @@ fn colour_is_for_terminals_only() {
     let output = run(&["preview", path.to_str().unwrap()]);
     assert!(!text(&output.stdout).contains('\x1b') && text(&output.stdout).contains("must be one of"));
 }
+
+/// What bash completes a command line with.
+fn completed(words: &[&str]) -> String {
+    let script = text(&run(&["completions", "bash"]).stdout).to_owned();
+    let words = words.join(" ");
+    let asked = format!(
+        "{script}\nCOMP_WORDS=({words})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n_apache_tuning\necho \"${{COMPREPLY[*]}}\""
+    );
+    let output = Command::new("bash").args(["-c", &asked]).output().unwrap();
+    assert_eq!(text(&output.stderr), "");
+    text(&output.stdout).trim_end().to_owned()
+}
+
+#[test]
+fn a_shell_completes_commands_and_options() {
+    assert_eq!(completed(&["apache-tuning", "prev"]), "preview");
+    assert_eq!(completed(&["apache-tuning", "preview", "--r"]), "--root");
+    assert_eq!(completed(&["apache-tuning", "size", "--mpm", "pre"]), "prefork");
+    assert_eq!(completed(&["apache-tuning", "schema", "fac"]), "facts");
+    for shell in ["zsh", "fish"] {
+        let output = run(&["completions", shell]);
+        assert!(text(&output.stdout).contains("rollback") && output.status.success(), "{shell}");
+    }
+    assert_eq!(run(&["completions", "csh"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_manual_page_names_every_command_and_option() {
+    let page = run(&["man"]);
+    let page = text(&page.stdout).replace("\\-", "-");
+    assert!(page.starts_with(".TH APACHE-TUNING 1"), "{page}");
+    let help = run(&["--help"]);
+    for word in text(&help.stdout).split_whitespace().filter(|word| word.starts_with("--")) {
+        assert!(page.contains(word.trim_end_matches(['.', ']'])), "{word}");
+    }
+    // Where a formatter is there, it has nothing to complain about.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("apache-tuning.1");
+    std::fs::write(&file, run(&["man"]).stdout).unwrap();
+    if let Ok(output) = Command::new("groff").args(["-man", "-Tutf8", "-ww"]).arg(&file).output() {
+        assert_eq!(text(&output.stderr), "");
+        assert!(text(&output.stdout).contains("preview"), "{output:?}");
+    }
+}
