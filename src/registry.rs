@@ -1,7 +1,7 @@
 //! The features, one row each: the only file besides their own that names them.
 
 use crate::feature::Feature;
-use crate::features::{compression, evasive, http2, keepalive, slow_clients, status, tls};
+use crate::features::{cache_disk, compression, evasive, http2, keepalive, slow_clients, status, tls};
 use crate::httpd::core_directives::{Settings, WATCHED};
 use crate::httpd::directives::{Directive, Table};
 
@@ -14,6 +14,7 @@ pub static FEATURES: &[&Feature] = &[
     &http2::HTTP2,
     &compression::COMPRESSION,
     &tls::TLS,
+    &cache_disk::CACHE_DISK,
 ];
 
 /// Every directive managed or watched, in the order in which files and results show them.

@@ -85,7 +85,7 @@ static BROTLI: Module = Module {
     ..Module::stock("brotli", is_brotli)
 };
 
-static CMP_002: Rule = Rule {
+pub(crate) static CMP_002: Rule = Rule {
     id: "CMP-002",
     severity: Severity::Warning,
     setting: "compression.types",
@@ -94,7 +94,7 @@ static CMP_002: Rule = Rule {
     ..Rule::NEW
 };
 
-static CMP_005: Rule = Rule {
+pub(crate) static CMP_005: Rule = Rule {
     id: "CMP-005",
     severity: Severity::Warning,
     setting: "compression.br_quality, compression.gzip_level",
@@ -103,7 +103,7 @@ static CMP_005: Rule = Rule {
     ..Rule::NEW
 };
 
-static CMP_007: Rule = Rule {
+pub(crate) static CMP_007: Rule = Rule {
     id: "CMP-007",
     severity: Severity::Error,
     setting: "compression.algorithms",

@@ -54,7 +54,7 @@ static MODULE: Module = Module {
     ..Module::stock("http2", is_http2)
 };
 
-static H2_010: Rule = Rule {
+pub(crate) static H2_010: Rule = Rule {
     id: "H2-010",
     severity: Severity::Error,
     setting: "http2.enabled",
@@ -63,7 +63,7 @@ static H2_010: Rule = Rule {
     ..Rule::NEW
 };
 
-static H2_011: Rule = Rule {
+pub(crate) static H2_011: Rule = Rule {
     id: "H2-011",
     severity: Severity::Error,
     setting: "http2.max_workers",

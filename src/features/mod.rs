@@ -1,6 +1,7 @@
 //! What each group of parameters writes: one file a feature.
 
 pub mod blocks;
+pub mod cache_disk;
 pub mod compression;
 pub mod evasive;
 pub mod http2;

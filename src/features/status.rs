@@ -40,7 +40,7 @@ crate::parameters! {
 
 static MODULE: Module = Module::stock("status", is_status);
 
-static STAT_003: Rule = Rule {
+pub(crate) static STAT_003: Rule = Rule {
     id: "STAT-003",
     severity: Severity::Warning,
     setting: "status.allow",
@@ -49,7 +49,7 @@ static STAT_003: Rule = Rule {
     ..Rule::NEW
 };
 
-static STAT_005: Rule = Rule {
+pub(crate) static STAT_005: Rule = Rule {
     id: "STAT-005",
     severity: Severity::Error,
     setting: "status.path",
@@ -58,7 +58,7 @@ static STAT_005: Rule = Rule {
     ..Rule::NEW
 };
 
-static STAT_006: Rule = Rule {
+pub(crate) static STAT_006: Rule = Rule {
     id: "STAT-006",
     severity: Severity::Error,
     setting: "status.listen",
@@ -67,7 +67,7 @@ static STAT_006: Rule = Rule {
     ..Rule::NEW
 };
 
-static STAT_007: Rule = Rule {
+pub(crate) static STAT_007: Rule = Rule {
     id: "STAT-007",
     severity: Severity::Warning,
     setting: "status.enabled",

@@ -55,7 +55,7 @@ crate::parameters! {
     }
 }
 
-static TLS_013: Rule = Rule {
+pub(crate) static TLS_013: Rule = Rule {
     id: "TLS-013",
     severity: Severity::Error,
     setting: "tls",

@@ -47,6 +47,8 @@ fn features_act_on_real_hosts_and_go_again() {
         let host = with_program(host);
         host.write("/var/www/html/page.html", "text ".repeat(10_000));
         host.write("/var/www/html/data.json", format!("[{}1]", "1,".repeat(10_000)));
+        // A new file is fresh for no time at all.
+        host.run(&["touch", "-d", "2020-01-01", "/var/www/html/page.html"]).ok();
         // It would block a client that asks as quickly as this one.
         host.run(&["a2dismod", "evasive"]).ok();
         host.start_apache();
@@ -56,6 +58,7 @@ fn features_act_on_real_hosts_and_go_again() {
             "status": {"enabled": true, "listen": "127.0.0.1:8081"},
             "http2": {"enabled": true, "clear_text": true},
             "compression": {"enabled": true},
+            "cache_disk": {"enabled": true, "paths": ["/page.html"], "header": true},
         });
         let result = tune(&host, &all);
         done(&result);
@@ -82,6 +85,9 @@ fn features_act_on_real_hosts_and_go_again() {
             assert_eq!(encoding(path, "identity"), None, "{path}");
         }
 
+        let cached = asks(&host, 80, &["GET /page.html HTTP/1.1", "Host: x", "Accept-Encoding: gzip", CLOSE]);
+        assert!(cached.contains("X-Cache: HIT"), "{}", cached.split("\r\n\r\n").next().unwrap_or_default());
+
         let upgraded = asks(
             &host,
             80,
@@ -97,7 +103,7 @@ fn features_act_on_real_hosts_and_go_again() {
 
         let off = json!({
             "slow_clients": {"enabled": false}, "status": {"enabled": false},
-            "http2": {"enabled": false}, "compression": {"enabled": false},
+            "http2": {"enabled": false}, "compression": {"enabled": false}, "cache_disk": {"enabled": false},
         });
         done(&tune(&host, &off));
         assert_eq!(tune(&host, &off)["changed"], false);

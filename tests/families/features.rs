@@ -113,6 +113,10 @@ fn sample(feature: &str) -> (Value, &'static [&'static str]) {
         "compression" => {
             (json!({"enabled": true, "br_quality": 4, "gzip_level": 5}), &["filter", "deflate", "brotli"])
         }
+        "cache_disk" => (
+            json!({"enabled": true, "root": "/srv/cache", "paths": ["/app"], "except": ["/app/me"], "header": true}),
+            &["cache", "cache_disk"],
+        ),
         "tls" => (json!({"session_cache": "2M", "tickets": false, "protocols": "1.2"}), &[]),
         other => panic!("no sample for {other}"),
     }
@@ -121,7 +125,8 @@ fn sample(feature: &str) -> (Value, &'static [&'static str]) {
 /// Returns every host with the modules of a feature, and what each is asked for first: an MPM that all features go with.
 fn hosts_with(modules: &[&str]) -> impl Iterator<Item = (Host, Value)> {
     hosts().into_iter().filter_map(move |host| {
-        let host = modules.iter().fold(host, |host, name| with_module(host, name, ""));
+        let mut host = modules.iter().fold(host, |host, name| with_module(host, name, ""));
+        host.files = host.files.file("/srv/cache/.keep", "");
         let tried = Tried::new(&host);
         let built_in = matches!(tried.asks(&json!({})).host.site.layout.modules, ModuleSwitch::BuiltIn);
         let mpm = host.mpms.iter().copied().find(|mpm| mpm.threaded())?;

@@ -507,6 +507,76 @@ options:
         description:
           - 'The lowest version: C(1.2) or C(1.3). C(SSLProtocol).'
         type: str
+  cache_disk:
+    description:
+      - A cache of answers on disk, with cookies left out and access rules kept. Left out, what stands stays.
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - >-
+            Whether answers are cached: C(true) loads the modules, C(false) takes out what this program put
+            in. Left out, the modules stay as they stand.
+        type: bool
+      root:
+        description:
+          - 'The directory, of the user that serves requests. Default: that of the distribution.'
+        type: str
+      size:
+        description:
+          - 'The size that htcacheclean keeps the cache below. Default: C(300M).'
+        type: str
+      interval:
+        description:
+          - 'Minutes between two cleanings. Default: 15.'
+          - From 1 to 1440.
+        type: int
+      paths:
+        description:
+          - 'Beginnings of the paths that are cached. Default: all of them.'
+        type: list
+        elements: str
+      except:
+        description:
+          - Beginnings of paths that are not.
+        type: list
+        elements: str
+      quick:
+        description:
+          - >-
+            Whether answers come from the cache before any access rule is asked. C(CacheQuickHandler).
+            Default: no.
+        type: bool
+      max_file:
+        description:
+          - 'The largest answer that is kept. C(CacheMaxFileSize). Default: C(1M).'
+        type: str
+      default_expire:
+        description:
+          - Seconds for answers that say nothing themselves. C(CacheDefaultExpire).
+          - From 0 to 31536000.
+        type: int
+      max_expire:
+        description:
+          - 'The most seconds that any answer is kept. C(CacheMaxExpire). Default: 86400.'
+          - From 1 to 31536000.
+        type: int
+      lock:
+        description:
+          - 'Whether only one request fetches what many wait for. C(CacheLock). Default: yes.'
+        type: bool
+      stale_on_error:
+        description:
+          - 'Whether an old answer is given where the backend fails. C(CacheStaleOnError). Default: yes.'
+        type: bool
+      store_cookies:
+        description:
+          - 'Whether cookies are stored and handed to the next visitor. Default: no.'
+        type: bool
+      header:
+        description:
+          - 'Whether answers say in C(X-Cache) where they come from. C(CacheHeader). Default: no.'
+        type: bool
   mod_php:
     description:
       - What to do when a thread-unsafe mod_php stands against a threaded MPM.
@@ -733,6 +803,13 @@ EXAMPLES = r'''
     tls:
       session_cache: 4M
       protocols: "1.2"
+
+- name: Keep the answers of an application on disk
+  webfleet.apache.tuning:
+    cache_disk:
+      enabled: true
+      paths: [/app]
+      except: [/app/account]
 
 - name: Leave the restart to a handler
   webfleet.apache.tuning:
