@@ -31,6 +31,9 @@ pub mod distro;
 pub mod facts;
 pub mod feature;
 pub mod fleet;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod house;
 pub mod httpd;
 pub mod modules;
 pub mod state_dir;

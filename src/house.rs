@@ -1,0 +1,129 @@
+//! What holds the parts of the program apart: which of them may import which, which may start programs, and how long a
+//! file may be. `docs/design.md` has the map.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms that others build on, and what each may import. Shorter is better: what is not plain data of httpd, of
+/// parameters or of the result has no place here.
+const LEAVES: [(&str, &[&str]); 3] = [
+    ("httpd", &["parameters", "report", "tree", "units"]),
+    ("params", &["feature", "httpd", "parameters", "report", "rules", "units"]),
+    ("report", &["capacity", "facts", "httpd", "units"]),
+];
+
+/// The rooms that start programs.
+const STARTERS: [&str; 2] = ["apply", "sandbox"];
+
+/// The most lines of a file.
+const LONGEST: usize = 600;
+
+/// Files that are longer still, and the most lines each may have. A file that has become shorter gets the smaller
+/// number, or leaves the list.
+const LONGER: [(&str, usize); 5] = [
+    ("capacity.rs", 1000),
+    ("distro.rs", 830),
+    ("operate/evaluate.rs", 700),
+    ("plan/mod.rs", 680),
+    ("tree.rs", 640),
+];
+
+/// Returns the files of the program below `src`, without those that only tests compile.
+fn sources() -> Vec<(PathBuf, String)> {
+    fn add(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                add(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    add(&root, &mut found);
+    let only_tests = |path: &PathBuf| path.ends_with("tests.rs") || path.ends_with("house.rs");
+    let files = found.into_iter().filter(|path| !only_tests(path));
+    files
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("\nmod tests {").next().unwrap_or_default().to_owned();
+            (path.strip_prefix(&root).unwrap().to_owned(), code)
+        })
+        .collect()
+}
+
+/// Returns the room of a file: the first name of its path.
+fn room(file: &Path) -> String {
+    let first = file.components().next().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    first.unwrap_or_default().trim_end_matches(".rs").to_owned()
+}
+
+/// Returns the rooms that a file names by `crate::`.
+fn imports(code: &str) -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        text.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect()
+    };
+    let code =
+        code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            Some(list) => {
+                let list = list.split('}').next().unwrap_or_default();
+                found.extend(list.split(',').map(|item| word(item.trim())));
+            }
+            None => {
+                found.insert(word(rest));
+            }
+        }
+    }
+    // A macro's own `$crate` and names of items at the root are no rooms.
+    found
+        .into_iter()
+        .filter(|name| !name.is_empty() && name.starts_with(|c: char| c.is_lowercase()))
+        .collect()
+}
+
+#[test]
+fn rooms_that_others_build_on_import_little() {
+    let mut wrong = Vec::new();
+    for (file, code) in sources() {
+        let own = room(&file);
+        let Some((_, allowed)) = LEAVES.iter().find(|(name, _)| *name == own) else { continue };
+        for import in imports(&code) {
+            if import != own && !allowed.contains(&import.as_str()) {
+                wrong.push(format!("{} imports {import}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn programs_are_started_by_the_sandbox_and_by_apply_alone() {
+    let starts = ["process::Command", "Command::new(", "execve", "posix_spawn", "fexecve"];
+    let wrong: Vec<String> = sources()
+        .into_iter()
+        .filter(|(file, code)| {
+            !STARTERS.contains(&room(file).as_str()) && starts.iter().any(|call| code.contains(call))
+        })
+        .map(|(file, _)| file.display().to_string())
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn no_file_is_longer_than_can_be_read() {
+    let mut wrong = Vec::new();
+    for (file, code) in sources() {
+        let most = LONGER.iter().find(|(name, _)| file == Path::new(name)).map_or(LONGEST, |(_, most)| *most);
+        let lines = code.lines().count();
+        if lines > most {
+            wrong.push(format!("{} has {lines} lines, at most {most}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
