@@ -193,6 +193,17 @@ fn modules() -> Vec<Case> {
             event().module("http2_module", "h.so").main(&["H2MaxWorkers 24"]).manages(),
         ),
         case("H2-003", event().manages(), event().module("http2_module", "h.so").manages()),
+        case(
+            "H2-005",
+            event().module("http2_module", "h.so").main(&["Protocols h2 http/1.1"]),
+            event().module("http2_module", "h.so").main(&["Protocols http/1.1 h2"]),
+        ),
+        case("H2-006", event().main(&["Protocols http/1.1"]), event().main(&["Protocols h2 http/1.1"])),
+        case(
+            "H2-007",
+            event().module("http2_module", "h.so").main(&["Protocols h2"]),
+            event().module("http2_module", "h.so"),
+        ),
         case("H2-004", event().main(&["H2WindowSize 1024"]), event().main(&["H2WindowSize 1023"])),
         case(
             "PHP-001",

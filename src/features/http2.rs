@@ -3,8 +3,9 @@
 use crate::feature::{self, Feature, Host, Module, Want, Writes};
 use crate::httpd::Mpm;
 use crate::httpd::directives::{Directive, Group, Parser};
+use crate::httpd::read::{Line, Scope};
 use crate::report::Severity;
-use crate::rules::Rule;
+use crate::rules::{Check, Reporter, Rule, THREADED, View};
 
 /// The name of this feature's parameters and block.
 pub const NAME: &str = "http2";
@@ -72,16 +73,103 @@ pub(crate) static H2_011: Rule = Rule {
     ..Rule::NEW
 };
 
+pub(crate) static H2_005: Rule = Rule {
+    id: "H2-005",
+    severity: Severity::Warning,
+    setting: "Protocols",
+    summary: "http/1.1 before h2: every client is served by HTTP/1.1",
+    source: "httpd 2.4 server/protocol.c, ap_select_protocol",
+    example: "Protocols http/1.1 h2",
+    instead: "Protocols h2 http/1.1",
+    check: Check::View(old_protocol_first),
+    ..Rule::NEW
+};
+
+fn old_protocol_first(view: &View<'_>, out: &mut Reporter<'_>) {
+    let words = protocols(view);
+    let place = |name: &str| words.iter().position(|word| word.eq_ignore_ascii_case(name));
+    if let (Some(old), Some(new)) = (place("http/1.1"), place("h2"))
+        && old < new
+        && view.has(MODULE_ID)
+        && !view.standing("ProtocolsHonorOrder").is_some_and(|word| word.eq_ignore_ascii_case("off"))
+    {
+        out.about("Protocols").value(words.join(" ")).effective("http/1.1").emit(
+            format!(
+                "Protocols{} prefers http/1.1 to h2: no client gets HTTP/2",
+                view.at(view.line("Protocols"))
+            ),
+            "write Protocols h2 http/1.1, or ProtocolsHonorOrder off",
+        );
+    }
+}
+
+pub(crate) static H2_006: Rule = Rule {
+    id: "H2-006",
+    severity: Severity::Warning,
+    setting: "Protocols",
+    summary: "h2 without mod_http2: every client is served by HTTP/1.1, without a word",
+    source: "httpd 2.4 server/protocol.c",
+    check: Check::View(no_module),
+    ..Rule::NEW
+};
+
+fn no_module(view: &View<'_>, out: &mut Reporter<'_>) {
+    let words = protocols(view);
+    if words.iter().any(|word| is_new(word)) && !view.has(MODULE_ID) {
+        out.about("Protocols").value(words.join(" ")).effective("http/1.1").emit(
+            format!("Protocols{} names h2, but mod_http2 is not loaded", view.at(view.line("Protocols"))),
+            "set http2.enabled: true, or take h2 out of the line",
+        );
+    }
+}
+
+pub(crate) static H2_007: Rule = Rule {
+    id: "H2-007",
+    severity: Severity::Warning,
+    mpms: THREADED,
+    setting: "http2",
+    summary: "mod_http2 is loaded and no Protocols line offers h2: its threads wait for nothing",
+    source: "httpd 2.4 modules/http2/h2_conn.c, h2_conn_child_init",
+    check: Check::View(threads_for_nothing),
+    ..Rule::NEW
+};
+
+fn threads_for_nothing(view: &View<'_>, out: &mut Reporter<'_>) {
+    let offered = |line: &&Line| line.directive == "Protocols" && line.words.iter().any(|word| is_new(word));
+    if view.has(MODULE_ID) && !view.after.lines.iter().any(|line| offered(&line)) {
+        out.about(NAME).emit(
+            "mod_http2 is loaded, but no Protocols line offers h2: each process starts its threads for nothing",
+            "set http2.enabled: true, or take the module out",
+        );
+    }
+}
+
+/// Tells whether a word of `Protocols` is HTTP/2's.
+fn is_new(word: &str) -> bool {
+    word.eq_ignore_ascii_case("h2") || word.eq_ignore_ascii_case("h2c")
+}
+
+/// Returns the words of the main server's `Protocols` lines: each adds to those before.
+fn protocols<'a>(view: &View<'a>) -> Vec<&'a str> {
+    let lines = view.context.after.lines.iter();
+    let main = lines.filter(|line| line.directive == "Protocols" && line.scope == Scope::Main);
+    main.flat_map(|line| line.words.iter().map(String::as_str)).collect()
+}
+
 /// The feature.
 pub static HTTP2: Feature = Feature {
     name: NAME,
     doc: "HTTP/2 for clients that take it, before HTTP/1.1. Left out, what stands stays.",
     fields: Http2::FIELDS,
     directives: Http2::DIRECTIVES,
-    watched: &[directive("H2WindowSize", Parser::Raw), directive("H2StreamMaxMemSize", Parser::Raw)],
+    watched: &[
+        Directive::new("ProtocolsHonorOrder", Group(NAME), Parser::Flag).in_vhosts().default(|_, _| "On"),
+        directive("H2WindowSize", Parser::Raw),
+        directive("H2StreamMaxMemSize", Parser::Raw),
+    ],
     modules: &[&MODULE],
     // `Protocols` adds to the lines before it: that of the module's own file makes room.
-    rules: &[&H2_010, &H2_011],
+    rules: &[&H2_005, &H2_006, &H2_007, &H2_010, &H2_011],
     writes: Writes::ModuleFile,
     parse: feature::parse::<Http2>,
     #[cfg(feature = "schema")]

@@ -31,7 +31,7 @@ crate::parameters! {
         enabled: bool;
         /// The cache of sessions: `auto` (4 MiB), a size such as `2M`, or `off`. `SSLSessionCache`.
         session_cache: String => [
-            directive("SSLSessionCache", Parser::Text).default(|_, _| "none").takes(Takes::Restart),
+            directive("SSLSessionCache", Parser::Text).default(|_, _| "none").takes(Takes::RestartToEnd),
         ];
         /// Seconds for which a session can be resumed. `SSLSessionCacheTimeout`.
         #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 86_400)))]
@@ -43,7 +43,7 @@ crate::parameters! {
         /// Whether the answer of the certificate's issuer is sent along. `SSLUseStapling`, `SSLStaplingCache`.
         stapling: bool => [
             directive("SSLUseStapling", Parser::Flag).in_vhosts().default(|_, _| "Off"),
-            directive("SSLStaplingCache", Parser::Text).takes(Takes::Restart),
+            directive("SSLStaplingCache", Parser::Text).takes(Takes::RestartToEnd),
         ];
         /// Seconds to wait for that answer. `SSLStaplingResponderTimeout`; httpd's default is 10.
         #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 60)))]

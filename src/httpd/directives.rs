@@ -42,6 +42,9 @@ impl Group {
 pub enum Takes {
     /// A graceful reload.
     Reload,
+    /// A graceful reload; but a stop and start where nothing is left of it, because a reload that ends it may end the
+    /// server.
+    RestartToEnd,
     /// A stop and start: the parent keeps the old value for its whole life.
     Restart,
     /// A stop and start, because the open listening socket keeps its own value.

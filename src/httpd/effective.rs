@@ -209,6 +209,7 @@ mod tests {
                 "Timeout",
                 "ExtendedStatus",
                 "Protocols",
+                "ProtocolsHonorOrder",
             ]
         );
         assert!(names(Mpm::Event).contains(&"AsyncRequestWorkerFactor"));

@@ -5,7 +5,7 @@
 //! and neither do `60` and `1min`.
 
 use super::core_directives;
-use super::directives::{Group, Takes};
+use super::directives::{Directive, Group, Takes};
 use super::effective::{self, Value};
 use super::numbers::atoi;
 use super::read::{Configuration, Scope};
@@ -35,17 +35,21 @@ pub struct InForce<'a> {
 /// Returns the directives that a running server keeps from its start and that differ, under one MPM.
 ///
 /// Source: `first_server_limit` and `first_thread_limit` of `server/mpm/*/*.c`; `server/listen.c`, which goes on with the
-/// sockets and the buckets that it has; `server/scoreboard.c`, `ap_create_scoreboard`, which keeps the memory.
+/// sockets and the buckets that it has; `server/scoreboard.c`, `ap_create_scoreboard`, which keeps the memory;
+/// `modules/ssl/ssl_engine_config.c`, `ssl_config_global_create`, whose record points into the last configuration.
 pub fn moved_until_restart(before: InForce<'_>, after: InForce<'_>) -> Vec<Moved> {
-    let differs = |directive| {
+    let differs = |row: &'static Directive| {
+        let directive = row.name;
         let (before, after) = (before.used(directive), after.used(directive));
-        (before != after).then_some(Moved { directive, before, after })
+        let kept = match row.takes {
+            Takes::Reload => false,
+            Takes::RestartToEnd => ["", "none"].contains(&after.as_str()),
+            Takes::Restart | Takes::Socket => true,
+        };
+        (kept && before != after).then_some(Moved { directive, before, after })
     };
-    core_directives::rows()
-        .filter(|row| row.takes > Takes::Reload)
-        .map(|row| row.name)
-        .filter_map(differs)
-        .collect()
+    let rows = after.configuration.table.rows().filter(|row| row.takes > Takes::Reload);
+    rows.filter_map(differs).collect()
 }
 
 impl InForce<'_> {
@@ -83,7 +87,7 @@ mod tests {
         let mut configuration = Configuration { table: &crate::registry::TABLE, ..Configuration::default() };
         configuration.lines.extend(lines.iter().filter_map(|text| {
             let (written, word) = text.split_once(' ')?;
-            let directive = core_directives::find(written.as_bytes())?.name;
+            let directive = crate::registry::TABLE.find(written.as_bytes())?.name;
             let words = vec![word.to_owned()];
             Some(Line { directive, written: written.to_owned(), words, file: 0, line: 1, scope: Scope::Main })
         }));
@@ -147,5 +151,11 @@ mod tests {
             assert_eq!(moved(mpm, before, after), expected);
         }
         assert_eq!(moved(Mpm::Prefork, &[], &["ThreadLimit 128"]), [], "prefork has no such limit");
+        // A cache that comes or changes needs a reload, one that goes a stop and start.
+        let (small, large) = ("SSLSessionCache shmcb:/run/c(9000)", "SSLSessionCache shmcb:/run/c(90000)");
+        assert_eq!(moved(Mpm::Event, &[], &[small]), []);
+        assert_eq!(moved(Mpm::Event, &[small], &[large]), []);
+        assert_eq!(moved(Mpm::Event, &[small], &[]).len(), 1);
+        assert_eq!(moved(Mpm::Event, &[small], &["SSLSessionCache none"]).len(), 1);
     }
 }

@@ -28,7 +28,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 pub use rule::Rule;
-pub(crate) use rule::{Check, Reporter};
+pub(crate) use rule::{Check, Reporter, THREADED};
 pub use sizes::scoreboard;
 pub(crate) use view::View;
 
