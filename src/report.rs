@@ -1,6 +1,7 @@
 //! What is answered: the result as Ansible gets it, and as every front prints it.
 
 pub(crate) mod crowds;
+pub mod host_facts;
 
 use std::collections::BTreeMap;
 
@@ -372,6 +373,15 @@ pub struct InfoLimit {
     pub source: String,
 }
 
+/// Facts that Ansible keeps: every fact cache holds them for later plays and for `apache-tuning fleet`. JSON:
+/// `{"apache_tuning": {…}}`, of the schema `host-facts`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AnsibleFacts {
+    /// The inputs of a plan of this host.
+    pub apache_tuning: host_facts::HostFacts,
+}
+
 /// The result of the `tuning_info` module, whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -416,6 +426,10 @@ pub struct InfoReport {
     /// Settings to paste and why: for the load that the current ones are meant for where something is wrong with
     /// them, for twice that load where the error log says that it was reached. Null where nothing is to better.
     pub recommendation: Option<Recommendation>,
+    /// The inputs of a plan of this host, kept by Ansible's fact cache under `apache_tuning`; null where the host could
+    /// not be looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ansible_facts: Option<AnsibleFacts>,
     /// The parameters, where Ansible asks for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invocation: Option<Value>,

@@ -540,7 +540,7 @@ fn the_archive_installs_into_an_empty_place_and_works_there() {
         assert!(listed.contains(&name), "{kind} {name}: {listed}");
         good(fresh.command("ansible-doc").args(["-t", kind, &name]));
     }
-    for playbook in ["tune", "preview", "rollout"] {
+    for playbook in ["tune", "preview", "rollout", "facts"] {
         good(
             fresh
                 .command("ansible-playbook")
@@ -677,6 +677,45 @@ esac
     let shown = run(&variables);
     assert!(shown.contains("all changes were undone"), "{shown}");
     assert!(shown.contains("changed: [one]") && !shown.contains("[three]"), "{shown}");
+
+    // A host that cannot be reached counts as one that failed, wherever it stands in its batch.
+    site.file(
+        "inventory.yml",
+        &json!({"all": {"hosts": {
+            "one": {},
+            "gone": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1},
+            "three": {}, "four": {}, "five": {}
+        }}})
+        .to_string(),
+    );
+    let mut lax = variables.clone();
+    for (batches, reached) in [("1", "[one]"), ("2", "[one]"), ("[1, 2]", "[three]"), ("1,40%", "[three]")] {
+        lax["apache_tuning_batches"] = batches.into();
+        let shown = run(&lax);
+        // Where the batch is that host alone, Ansible ends the play by itself.
+        let says = "the rollout stops: 1 hosts have failed or are unreachable (gone)";
+        assert!(batches == "1" || shown.contains(says), "{batches}: {shown}");
+        assert!(shown.contains(&format!("changed: {reached}")), "{batches}: {shown}");
+        assert!(
+            !shown.contains("changed: [four]") && !shown.contains("changed: [five]"),
+            "{batches}: {shown}"
+        );
+    }
+    lax["apache_tuning_max_failures"] = "20%".into();
+    let shown = run(&lax);
+    assert!(shown.contains("changed: [five]") && !shown.contains("the rollout stops"), "{shown}");
+    for (name, wrong) in [
+        ("apache_tuning_batches", "some"),
+        ("apache_tuning_batches", "1,0%"),
+        ("apache_tuning_max_failures", "few"),
+        ("apache_tuning_max_fail_percentage", "0"),
+    ] {
+        let mut asked = variables.clone();
+        asked[name] = wrong.into();
+        let shown = run(&asked);
+        assert!(shown.contains(name) && !shown.contains("changed: [one]"), "{name}={wrong}: {shown}");
+        assert!(!shown.contains("Traceback") && !shown.contains("probably a bug"), "{shown}");
+    }
 
     let shown = run(&json!({"apache_tuning_batches": 1}));
     assert!(

@@ -370,25 +370,7 @@ fn is_done(facts: &HostFacts, change: &crate::tree::Change) -> bool {
             && !matches!(change.after, Node::Absent);
     };
     match &change.after {
-        Node::File(text) => managed.as_left && managed.sha256 == fingerprint(text),
+        Node::File(text) => managed.as_left && managed.sha256 == operate::managed_fingerprint(text),
         _ => false,
     }
-}
-
-/// Returns the SHA-256 of the lines between this tool's markers, markers included: what a plan is compared by.
-pub fn fingerprint(text: &[u8]) -> String {
-    let mut digest = Sha256::new();
-    let mut inside = false;
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        if line.starts_with(b"# BEGIN apache-tuning ") {
-            inside = true;
-        }
-        if inside {
-            digest.update(line);
-        }
-        if line.starts_with(b"# END apache-tuning ") {
-            inside = false;
-        }
-    }
-    hex(&digest.finalize())
 }

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::evaluate::{Host, entries, in_force};
+use super::host_facts::host_facts;
 use super::{conclude, not_taken_up, pending};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
+use crate::clock;
 use crate::facts::disk::{Disk, under};
 use crate::facts::{Measured, gather, process, status};
 use crate::feature::{Looks, Place};
@@ -17,7 +19,9 @@ use crate::httpd::read::Scope;
 use crate::params::{InfoParams, Params};
 use crate::plan;
 use crate::registry::FEATURES;
-use crate::report::{InfoLimit, InfoMemory, InfoReport, Need, Overridden, Recommendation, Severity};
+use crate::report::{
+    AnsibleFacts, InfoLimit, InfoMemory, InfoReport, Need, Overridden, Recommendation, Severity,
+};
 use crate::rules;
 use crate::tree::{Files, resolve};
 use crate::units::Bytes;
@@ -68,6 +72,8 @@ pub fn info(params: &InfoParams) -> InfoReport {
     recommend(&host, measured.as_ref(), &mut report);
     report.warnings = conclude::warnings(&report.findings);
     report.msg = summary(&report);
+    let facts = host_facts(&disk, &host, &report, measured.as_ref(), clock::now());
+    report.ansible_facts = Some(AnsibleFacts { apache_tuning: facts });
     report
 }
 

@@ -6,12 +6,14 @@
 
 mod conclude;
 mod evaluate;
+mod host_facts;
 mod info;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use evaluate::{Evaluation, Host, evaluate};
+pub use host_facts::managed_fingerprint;
 pub use info::info;
 
 use crate::apply::{self, ApplyError, Lock, Rollback};

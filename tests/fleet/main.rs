@@ -3,5 +3,6 @@
 
 mod bad_input;
 mod forms;
+mod own_facts;
 mod report;
 mod support;

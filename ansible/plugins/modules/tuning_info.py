@@ -619,4 +619,208 @@ recommendation:
       max_request_workers: 900
       threads_per_child: 150
       thread_limit: 150
+ansible_facts:
+  description:
+    - >-
+      The inputs of a plan of this host, kept by Ansible's fact cache under C(apache_tuning); null where the
+      host could not be looked at.
+  returned: always
+  type: dict
+  contains:
+    apache_tuning:
+      description:
+        - The inputs of a plan of this host.
+      returned: always
+      type: dict
+      contains:
+        version:
+          description:
+            - >-
+              The version of this form, C(MAJOR.MINOR): a reader ignores keys it does not know and refuses
+              another major.
+          returned: always
+          type: str
+        collected:
+          description:
+            - When the facts were collected, in seconds since the epoch.
+          returned: always
+          type: int
+        plan_key:
+          description:
+            - >-
+              A hash over all that follows: hosts with an equal key and an equal desired state have the same
+              plan.
+          returned: always
+          type: str
+        distribution:
+          description:
+            - 'The distribution''s ID as in os-release: C(debian).'
+          returned: always
+          type: str
+        distribution_version:
+          description:
+            - 'Its C(VERSION_ID): C(12).'
+          returned: always
+          type: str
+        httpd_version:
+          description:
+            - 'httpd''s version: C(2.4.62).'
+          returned: always
+          type: str
+        mpm:
+          description:
+            - The multi-processing modules.
+          returned: always
+          type: dict
+          contains:
+            configured:
+              description:
+                - The one configured; null where none or several are.
+                - 'C(event): Threads, and one listener a process that holds idle connections without a worker.'
+                - 'C(worker): Threads, one for each connection.'
+                - 'C(prefork): One process for each connection.'
+              returned: always
+              type: str
+            running:
+              description:
+                - The one in the running server; null where nothing runs.
+                - 'C(event): Threads, and one listener a process that holds idle connections without a worker.'
+                - 'C(worker): Threads, one for each connection.'
+                - 'C(prefork): One process for each connection.'
+              returned: always
+              type: str
+        modules:
+          description:
+            - Identifiers of the loaded modules that a plan asks for, sorted.
+          returned: always
+          type: list
+          elements: str
+        evasive:
+          description:
+            - >-
+              The program that C(LoadModule) loads for mod_evasive, and the directive of its status, where it
+              is installed.
+          returned: always
+          type: dict
+          contains:
+            symbol:
+              description:
+                - The module identifier of its C(LoadModule) line.
+              returned: always
+              type: str
+            fork:
+              description:
+                - Whether it is the 2.x fork, which is off until C(DOSEnabled true).
+              returned: always
+              type: bool
+            status:
+              description:
+                - The directive for the status of a blocked request, where the build has one.
+              returned: always
+              type: str
+        effective:
+          description:
+            - The directives of the main server, by name.
+            - 'C(value) of each entry: As the winning line has it.'
+            - 'C(used) of each entry: After httpd''s own corrections.'
+            - 'C(file) of each entry: The file of the winning line; null for a default.'
+            - 'C(line) of each entry: The line, from 1.'
+          returned: always
+          type: dict
+        limits:
+          description:
+            - The limits of the machine and the service, by name.
+            - 'C(value) of each entry: The value; null is "no limit".'
+            - 'C(source) of each entry: Where it was read.'
+          returned: always
+          type: dict
+        php:
+          description:
+            - How PHP runs.
+            - 'C(mod_php): Inside httpd''s processes.'
+            - 'C(fpm): In php-fpm''s own.'
+            - 'C(none): Not at all.'
+          returned: always
+          type: str
+        php_fpm:
+          description:
+            - The PHP versions whose php-fpm is installed, with a snippet for httpd.
+          returned: always
+          type: list
+          elements: str
+        overridden:
+          description:
+            - Lines that win over those this tool manages, without the names of virtual hosts.
+          returned: always
+          type: list
+          elements: dict
+          contains:
+            setting:
+              description:
+                - The directive.
+              returned: always
+              type: str
+            effective:
+              description:
+                - Its value there.
+              returned: always
+              type: str
+            file:
+              description:
+                - The file.
+              returned: always
+              type: str
+            line:
+              description:
+                - The line, from 1.
+              returned: always
+              type: int
+            scope:
+              description:
+                - C(main) or C(virtual host).
+              returned: always
+              type: str
+        per_worker_kib:
+          description:
+            - Memory one worker takes in the running server, in KiB.
+          returned: always
+          type: int
+        running:
+          description:
+            - Whether a server runs.
+          returned: always
+          type: bool
+        managed:
+          description:
+            - What this tool manages on the host.
+          returned: always
+          type: list
+          elements: dict
+          contains:
+            path:
+              description:
+                - The path.
+              returned: always
+              type: str
+            sha256:
+              description:
+                - SHA-256 of the lines this tool manages there, in hexadecimal digits.
+              returned: always
+              type: str
+            as_left:
+              description:
+                - Whether the file is as this tool last left it.
+              returned: always
+              type: bool
+  sample:
+    apache_tuning:
+      version: '1.0'
+      collected: 1795617990
+      plan_key: '8f76b5991905317c40cd08f47782fe33'
+      distribution: debian
+      distribution_version: '12'
+      httpd_version: '2.4.62'
+      mpm:
+        configured: event
+        running: event
 '''
