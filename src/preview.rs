@@ -76,8 +76,11 @@ pub fn rehearse(httpd: &Httpd, changes: &[Change], startup: &Startup, path: &str
     };
     // Whether the change is to blame is seen by what the files as they stand do.
     let before = if changes.is_empty() { None } else { httpd.rehearse(Overlay::default(), rehearsal()).ok() };
-    let before = before.and_then(|before| Problem::of(&before).ok().flatten());
-    let refusal = problem.refusal(before, changes.is_empty(), &rehearsed, path);
+    let before = before.and_then(|before| Problem::of(&before).ok());
+    // An answer of 500 is the change's fault only where the same question was seen to be answered otherwise before.
+    let unproven = before.is_none() && problem == Problem::Fails;
+    let refusal =
+        if unproven { None } else { problem.refusal(before.flatten(), changes.is_empty(), &rehearsed, path) };
     report.ok = Some(refusal.is_none());
     Verdict { report, refusal }
 }

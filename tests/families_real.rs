@@ -34,6 +34,9 @@ DefaultRuntimeDir /run/httpd
 PidFile /run/httpd/httpd.pid
 ErrorLog /var/log/httpd/error_log
 DocumentRoot /var/www/html
+<IfModule !authz_core_module>
+    LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+</IfModule>
 ";
 
 const LOADS: &str = "\

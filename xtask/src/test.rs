@@ -31,6 +31,18 @@ pub(crate) const TEST_NEEDS: &[Need] = &[
         met: || apt::there("/usr/bin/strace"),
     },
     Need {
+        package: "procps",
+        purpose: "finds a process that was left",
+        programs: &["pgrep"],
+        met: || apt::there("/usr/bin/pgrep"),
+    },
+    Need {
+        package: "groff-base",
+        purpose: "reads the manual page",
+        programs: &["groff"],
+        met: || apt::there("/usr/bin/groff"),
+    },
+    Need {
         package: "shellcheck",
         purpose: "reads the shell scripts",
         programs: &["shellcheck"],
