@@ -1,7 +1,6 @@
 //! What is answered: the result as Ansible gets it, and as every front prints it.
 
 pub(crate) mod crowds;
-pub mod host_facts;
 
 use std::collections::BTreeMap;
 
@@ -379,7 +378,7 @@ pub struct InfoLimit {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AnsibleFacts {
     /// The inputs of a plan of this host.
-    pub apache_tuning: host_facts::HostFacts,
+    pub apache_tuning: crate::facts::host_facts::HostFacts,
 }
 
 /// The result of the `tuning_info` module, whole.

@@ -27,7 +27,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ),
         (
             "host-facts",
-            schema::<crate::report::host_facts::HostFacts>(
+            schema::<crate::facts::host_facts::HostFacts>(
                 "host-facts",
                 "The inputs of a plan, as webfleet.apache.tuning_info returns them under ansible_facts.apache_tuning.",
             ),

@@ -5,6 +5,7 @@ mod ahead;
 pub mod cgroup;
 pub mod disk;
 pub mod gather;
+pub mod host_facts;
 pub mod http;
 mod listening;
 pub mod parse;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-pub use crate::report::host_facts::{Amount, HostFacts, LimitFact, MAJOR};
+pub use crate::facts::host_facts::{Amount, HostFacts, LimitFact, MAJOR};
 
 /// Ansible's own facts and this collection's, those that a plan needs. JSON: an object with `ansible_` before the
 /// names of Ansible's own, and `apache_tuning`.

@@ -7,15 +7,15 @@ use sha2::{Digest, Sha256};
 use super::evaluate::Host;
 use crate::distro::ModuleSwitch;
 use crate::facts::Measured;
+use crate::facts::host_facts::{
+    Amount, EffectiveFact, EvasiveFacts, HostFacts, LimitFact, MAJOR, ManagedFact, MpmFacts, OverriddenFact,
+};
 use crate::feature::{Looks, Place};
 use crate::features::evasive::{Build, Generation};
 use crate::params::Php;
 use crate::plan::originals::{Originals, fingerprint};
 use crate::registry::FEATURES;
 use crate::report::InfoReport;
-use crate::report::host_facts::{
-    Amount, EffectiveFact, EvasiveFacts, HostFacts, LimitFact, MAJOR, ManagedFact, MpmFacts, OverriddenFact,
-};
 use crate::state_dir::STATE_DIR;
 use crate::tree::{Files, Kind, Node};
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use apache_tuning::httpd::directives::{Group, Parser};
+use apache_tuning::httpd::directives::Parser;
 use apache_tuning::httpd::read::{Configuration, FileId, Scope};
 use apache_tuning::registry::TABLE;
 
@@ -95,7 +95,7 @@ impl Kept {
 
 fn kept(all: &[Dumped], dumped: &Dumped) -> Option<Kept> {
     let row = TABLE.find(dumped.name.as_bytes())?;
-    let raw = row.group == Group::WATCHED && row.parser == Parser::Raw;
+    let raw = row.parser == Parser::Raw;
     let parents: Vec<&str> = dumped.parents.iter().map(|&index| all[index].name.as_str()).collect();
     Some(Kept {
         name: row.name,
