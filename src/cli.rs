@@ -448,19 +448,26 @@ fn history(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
         }
     }
     let root = root.as_str().unwrap_or("/");
-    let mut generations =
+    let (mut generations, damaged) =
         apply::history(Path::new(root)).map_err(|error| Failure::Failed(error.to_string()))?;
     generations.reverse();
     if as_json {
         let list: Vec<Json> = generations
             .iter()
             .map(|one| {
-                json!({"id": one.id, "changes": plan::entries(&one.changes), "undoes": one.undoes, "undone_by": one.undone_by})
+                json!({
+                    "id": one.id,
+                    "instance": one.instance,
+                    "changes": plan::entries(&one.changes),
+                    "undoes": one.undoes,
+                    "undone_by": one.undone_by,
+                })
             })
+            .chain(damaged.iter().map(|one| json!({"id": one.id, "path": one.path, "damaged": one.why})))
             .collect();
         return done(format!("{:#}\n", Json::Array(list)));
     }
-    done(text::history(&generations))
+    done(text::history(&generations, &damaged))
 }
 
 /// Returns a directory of the command line as an absolute path.

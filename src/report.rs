@@ -290,6 +290,9 @@ pub struct PendingActivation {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
+    /// What to say of a run without changes, where the usual sentence says too little. Not part of the result.
+    #[serde(skip)]
+    pub note: Option<String>,
     /// Whether anything was, or in check mode would be, changed.
     pub changed: bool,
     /// True on failure, absent otherwise.

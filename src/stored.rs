@@ -123,8 +123,7 @@ impl Stored {
     }
 }
 
-/// Returns the error of something kept that cannot be read any more.
-pub fn damaged(what: &str) -> io::Error {
+fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the record has {what}"))
 }
 
@@ -152,4 +151,13 @@ fn from_hex(text: &str) -> io::Result<Vec<u8>> {
                 .ok_or_else(|| damaged("a byte that is none"))
         })
         .collect()
+}
+
+/// Returns a checksum, FNV-1a of 64 bits in hexadecimal. It notices changes, it guards against nobody.
+pub fn checksum(content: &[u8]) -> String {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in content {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    format!("{hash:016x}")
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::records::Damaged;
 use crate::state_dir;
 
 /// What was being done when it failed.
@@ -61,6 +62,53 @@ pub enum Cause {
     Interrupted {
         /// Its id.
         transaction: String,
+    },
+    /// What an interrupted run did cannot be read.
+    #[error(
+        "the journal `{path}` of an interrupted run cannot be read: {why}; what that run changed is not known: see that \
+         httpd's configuration is as it should be (its files' times and `httpd -t` help), then remove the journal and run \
+         again"
+    )]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The transaction is another server's.
+    #[error(
+        "transaction `{id}` is of {}, and undoing it would reload the wrong server; {}",
+        match instance {
+            Some(name) => format!("the instance {name}"),
+            None => "the main server".to_owned(),
+        },
+        match instance {
+            Some(name) => format!("set instance to {name}"),
+            None => "leave instance out".to_owned(),
+        }
+    )]
+    OtherInstance {
+        /// Its id.
+        id: String,
+        /// The instance; `None` for the main server.
+        instance: Option<String>,
+    },
+    /// The record of the transaction to undo cannot be read.
+    #[error(
+        "the record of transaction `{}` cannot be read: {}; restore `{}` from a backup, or remove it{}",
+        record.id.as_deref().unwrap_or_default(),
+        record.why,
+        record.path.display(),
+        match ids.as_slice() {
+            [] => "; nothing else is left to undo".to_owned(),
+            ids => format!(" or name what to undo with transaction; there are {}", ids.join(", ")),
+        }
+    )]
+    Unreadable {
+        /// The record.
+        record: Box<Damaged>,
+        /// Those that can be undone, oldest first.
+        ids: Vec<String>,
     },
     /// There is no such transaction.
     #[error("no transaction `{id}` in the history; {}", known(ids))]
@@ -142,6 +190,11 @@ impl ApplyError {
 }
 
 impl Cause {
+    /// Returns why the journal could not be read: what the system refused, or that it is damaged.
+    pub(super) fn journal(path: PathBuf, error: &io::Error) -> Self {
+        Self::Journal { path, why: error.to_string() }
+    }
+
     pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing, path: path.to_owned(), source }
     }

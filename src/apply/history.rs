@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Standing};
-use super::journal::{self, Record};
+use super::journal::Record;
 use super::lock::Lock;
+use super::records::{self, Damaged, Records};
 use super::{Applied, ApplyError, Cause, Options, Wanted, transact};
 use crate::state_dir::{self, STATE_DIR};
-use crate::tree::{Change, Node};
+use crate::tree::Change;
 
 /// One transaction of the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generation {
     /// Its id, which begins with the time it was done at: `20261120T231500Z-1f2e`.
     pub id: String,
+    /// The instance whose files it changed; the main one has no name.
+    pub instance: Option<String>,
     /// What it changed, in the order planned.
     pub changes: Vec<Change>,
     /// The transactions that it took back; empty for one that was no rollback.
@@ -32,76 +34,125 @@ pub struct Rollback {
     pub changes: Vec<Change>,
     /// The transactions taken back, oldest first.
     pub undoes: Vec<String>,
+    /// Where the newest transaction is taken back already: what to say of it and of those before.
+    pub undone: Option<String>,
     /// What stood at each path of `changes`, with owner, mode and time.
     old: Vec<Standing>,
 }
 
-/// Returns the transactions of the host below `root`, oldest first. Reads only.
+/// Returns the transactions of the host below `root`, of every instance, oldest first, and what in the history is no
+/// readable record. Reads only.
 ///
 /// # Errors
 /// Those of reading, for example for an ordinary user.
-pub fn history(root: &Path) -> Result<Vec<Generation>, ApplyError> {
+pub fn history(root: &Path) -> Result<(Vec<Generation>, Vec<Damaged>), ApplyError> {
     let disk = open(root)?;
-    let records = records(&disk)?;
-    let undone = undone(&records);
-    records
-        .iter()
-        .map(|record| {
-            Ok(Generation {
+    let Records { readable, mut damaged } = all(&disk)?;
+    let undone = undone(&readable);
+    let mut generations = Vec::new();
+    for record in &readable {
+        match record.changes() {
+            Ok(changes) => generations.push(Generation {
                 id: record.id.clone(),
-                changes: record.changes().map_err(|error| unreadable(&record.id, error))?,
+                instance: record.instance.clone(),
+                changes,
                 undoes: record.undoes.clone(),
                 undone_by: undone.get(&record.id).cloned(),
-            })
-        })
-        .collect()
-}
-
-/// Returns what stood at each path before this program changed it for the first time that is still known. Reads
-/// only.
-///
-/// # Errors
-/// As [`history`].
-pub fn originals(root: &Path) -> Result<BTreeMap<PathBuf, Node>, ApplyError> {
-    let mut originals = BTreeMap::new();
-    for generation in history(root)? {
-        for change in generation.changes {
-            originals.entry(change.path).or_insert(change.before);
+            }),
+            Err(error) => damaged.push(Damaged {
+                path: state_dir::generation(&record.id),
+                id: Some(record.id.clone()),
+                why: error.to_string(),
+            }),
         }
     }
-    Ok(originals)
+    Ok((generations, damaged))
 }
 
-/// Plans to take back the newest transaction, or everything since and with the one of this id. Reads only.
+/// Plans to take back the newest transaction of an instance, or everything since and with the one of this id. Reads
+/// only.
 ///
-/// The newest is not taken back twice: where it was, there are no changes.
+/// The newest is not taken back twice: where it was, there are no changes. A record that cannot be read costs itself:
+/// only where it may be the one to take back is that refused.
 ///
 /// # Errors
-/// [`Cause::NoSuchTransaction`]; [`Cause::Moved`] with all the paths that somebody else has changed since.
-pub fn plan_rollback(root: &Path, id: Option<&str>) -> Result<Rollback, ApplyError> {
+/// [`Cause::NoSuchTransaction`], [`Cause::OtherInstance`], [`Cause::Unreadable`]; [`Cause::Moved`] with all the paths
+/// that somebody else has changed since.
+pub fn plan_rollback(root: &Path, instance: Option<&str>, id: Option<&str>) -> Result<Rollback, ApplyError> {
     let disk = open(root)?;
-    let records = records(&disk)?;
-    let undone = undone(&records);
+    let Records { readable, damaged } = all(&disk)?;
+    if let Some(other) = readable
+        .iter()
+        .find(|record| id.is_some_and(|id| record.id == id) && record.instance.as_deref() != instance)
+    {
+        let cause = Cause::OtherInstance { id: other.id.clone(), instance: other.instance.clone() };
+        return Err(ApplyError::untouched(cause));
+    }
+    let own: Vec<Record> =
+        readable.into_iter().filter(|record| record.instance.as_deref() == instance).collect();
+    let undone = undone(&own);
+    let open_ones = || {
+        let left = own.iter().filter(|record| record.undoes.is_empty() && !undone.contains_key(&record.id));
+        left.map(|record| record.id.clone()).collect::<Vec<_>>()
+    };
+    let unreadable = |damaged: &Damaged| {
+        ApplyError::untouched(Cause::Unreadable { record: Box::new(damaged.clone()), ids: open_ones() })
+    };
+    if let Some(id) = id
+        && let Some(named) = damaged.iter().find(|damaged| damaged.id.as_deref() == Some(id))
+    {
+        return Err(unreadable(named));
+    }
     let first = if let Some(id) = id {
-        records.iter().position(|record| record.id == id).ok_or_else(|| {
-            let ids = records.iter().map(|record| record.id.clone()).collect();
+        own.iter().position(|record| record.id == id).ok_or_else(|| {
+            let ids = own.iter().map(|record| record.id.clone()).collect();
             ApplyError::untouched(Cause::NoSuchTransaction { id: id.to_owned(), ids })
         })?
     } else {
-        let newest = records.iter().rposition(|record| record.undoes.is_empty());
-        let Some(index) = newest.filter(|index| !undone.contains_key(&records[*index].id)) else {
-            return Ok(Rollback::default());
-        };
+        let newest = own.iter().rposition(|record| record.undoes.is_empty());
+        // Whose it was cannot be told: it may be the one that is meant.
+        let newest_id = newest.map(|index| own[index].id.clone());
+        if let Some(newer) = damaged.iter().find(|damaged| damaged.id.is_some() && damaged.id > newest_id) {
+            return Err(unreadable(newer));
+        }
+        let Some(index) = newest else { return Ok(Rollback::default()) };
+        if let Some(by) = undone.get(&own[index].id) {
+            let said = already(&own[index].id, by, &open_ones());
+            return Ok(Rollback { undone: Some(said), ..Rollback::default() });
+        }
         index
     };
-    let range = records.get(first..).unwrap_or_default();
+    let mut rollback = backwards(&disk, own.get(first..).unwrap_or_default())?;
+    if !rollback.changes.is_empty() {
+        let range = own.get(first..).unwrap_or_default();
+        let taken_back = |record: &&Record| record.undoes.is_empty() && !undone.contains_key(&record.id);
+        rollback.undoes = range.iter().filter(taken_back).map(|record| record.id.clone()).collect();
+        if rollback.undoes.is_empty() {
+            // Only rollbacks in the range: what is taken back then are they.
+            rollback.undoes = range.iter().map(|record| record.id.clone()).collect();
+        }
+    }
+    Ok(rollback)
+}
 
+/// Says that the newest transaction is taken back already, and what else can be.
+fn already(newest: &str, by: &str, left: &[String]) -> String {
+    let more = match left {
+        [] => "nothing older is left to undo".to_owned(),
+        [only] => format!("to go back further, set transaction to {only}"),
+        several => format!("to go back further, set transaction to one of {}", several.join(", ")),
+    };
+    format!("transaction {newest} was undone by {by} already; {more}")
+}
+
+/// Returns the changes that lead back to before a range of transactions.
+fn backwards(disk: &Disk, range: &[Record]) -> Result<Rollback, ApplyError> {
     // Each path from the newest transaction back to the oldest: what it must be now, and what it was.
     let mut paths: BTreeMap<PathBuf, (Change, Standing, Standing)> = BTreeMap::new();
     let mut moved: Vec<PathBuf> = Vec::new();
     for record in range.iter().rev() {
         for entry in &record.entries {
-            let read = |error| unreadable(&record.id, error);
+            let read = |error| ApplyError::io("read the record", &state_dir::generation(&record.id), error);
             let (before, after) = (entry.before().map_err(read)?, entry.after().map_err(read)?);
             match paths.entry(entry.path.clone()) {
                 Slot::Vacant(slot) => {
@@ -134,14 +185,6 @@ pub fn plan_rollback(root: &Path, id: Option<&str>) -> Result<Rollback, ApplyErr
         moved.dedup();
         return Err(ApplyError::untouched(Cause::Moved { paths: moved }));
     }
-    if !rollback.changes.is_empty() {
-        let taken_back = |record: &&Record| record.undoes.is_empty() && !undone.contains_key(&record.id);
-        rollback.undoes = range.iter().filter(taken_back).map(|record| record.id.clone()).collect();
-        if rollback.undoes.is_empty() {
-            // Only rollbacks in the range: what is taken back then are they.
-            rollback.undoes = range.iter().map(|record| record.id.clone()).collect();
-        }
-    }
     Ok(rollback)
 }
 
@@ -163,22 +206,9 @@ fn open(root: &Path) -> Result<Disk, ApplyError> {
     Disk::open(root).map_err(|error| ApplyError::io("open the root directory", root, error))
 }
 
-/// Reads all records, oldest first.
-fn records(disk: &Disk) -> Result<Vec<Record>, ApplyError> {
-    let ids = journal::ids(disk)
-        .map_err(|error| ApplyError::io("read the history in", Path::new(STATE_DIR), error))?;
-    let mut records = Vec::new();
-    for id in ids {
-        // One that is gone was pushed out by a run that goes on meanwhile.
-        if let Some(record) = journal::done(disk, &id).map_err(|error| unreadable(&id, error))? {
-            records.push(record);
-        }
-    }
-    Ok(records)
-}
-
-fn unreadable(id: &str, error: io::Error) -> ApplyError {
-    ApplyError::io("read the record", &state_dir::generation(id), error)
+/// Reads the history.
+fn all(disk: &Disk) -> Result<Records, ApplyError> {
+    records::all(disk).map_err(|error| ApplyError::io("read the history in", Path::new(STATE_DIR), error))
 }
 
 /// Returns which transactions were taken back, and by which.

@@ -5,7 +5,6 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::disk::Disk;
@@ -14,7 +13,7 @@ use crate::clock::{now, random, timestamp};
 use crate::modules::Header;
 use crate::report::Need;
 use crate::state_dir::{self, STATE_DIR, generation, history, journal};
-use crate::stored::{Meta, Standing, Stored, damaged};
+use crate::stored::{Meta, Standing, Stored, checksum};
 use crate::tree::{Change, Node, Role};
 
 /// The layout of a record.
@@ -45,6 +44,9 @@ pub(super) struct Record {
     pub(super) token: String,
     /// The directory of the server's configuration.
     pub(super) config_dir: PathBuf,
+    /// The instance of the server that the files are of; the main one has no name. Version 1 has none.
+    #[serde(default)]
+    pub(super) instance: Option<String>,
     /// Directories where something staged may be found.
     pub(super) staging: Vec<PathBuf>,
     /// Directories made for it, outermost first.
@@ -132,7 +134,7 @@ impl Record {
     /// Returns a record of a change that is about to begin; `newest` is the id of the last one done.
     pub(super) fn new(
         newest: Option<&str>,
-        config_dir: &Path,
+        (config_dir, instance): (&Path, Option<&str>),
         entries: Vec<Entry>,
         staging: Vec<PathBuf>,
         made: Vec<PathBuf>,
@@ -144,6 +146,7 @@ impl Record {
             id: next_id(newest, now(), random >> 48),
             token: format!("{random:016x}"),
             config_dir: config_dir.to_owned(),
+            instance: instance.map(str::to_owned),
             staging,
             made,
             undoes,
@@ -154,6 +157,14 @@ impl Record {
         }
     }
 
+    /// Fills in what version 1 did not record.
+    fn complete_version_1(&mut self, disk: &Disk) {
+        self.entries.iter_mut().for_each(|entry| entry.fill_in_role(disk));
+        let dir = self.config_dir.to_str().unwrap_or_default();
+        let name = ["/etc/apache2-", "/etc/apache2@"].iter().find_map(|prefix| dir.strip_prefix(prefix));
+        self.instance = name.map(str::to_owned);
+    }
+
     /// Returns the prefix of the names of everything that this transaction stages.
     pub(super) fn prefix(&self) -> String {
         format!(".apache-tuning-{}", self.token)
@@ -161,7 +172,7 @@ impl Record {
 
     /// Writes the journal: whole and synced, or not at all.
     pub(super) fn write(&self, disk: &Disk) -> io::Result<()> {
-        let text = serde_json::to_vec(self)?;
+        let text = seal(self)?;
         let meta = Meta {
             mode: 0o600,
             uid: rustix::process::geteuid().as_raw(),
@@ -207,60 +218,57 @@ pub(super) fn left_over(disk: &Disk) -> io::Result<Option<Record>> {
     read(disk, &journal())
 }
 
-/// Reads the record of one done transaction; `None` where there is none.
-pub(super) fn done(disk: &Disk, id: &str) -> io::Result<Option<Record>> {
-    read(disk, &generation(id))
+/// What every record ends with: its checksum over all that stands before this.
+const SEAL: &[u8] = b",\"checksum\":\"";
+
+/// Returns a record's text with its checksum as the last member. It notices what was damaged or edited, it guards
+/// against nobody: only root writes here.
+fn seal(record: &Record) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(record)?;
+    let checksum = checksum(&text);
+    text.pop();
+    text.extend_from_slice(SEAL);
+    text.extend_from_slice(checksum.as_bytes());
+    text.extend_from_slice(b"\"}");
+    Ok(text)
 }
 
-/// Returns the ids of done transactions, oldest first.
-pub(super) fn ids(disk: &Disk) -> io::Result<Vec<String>> {
-    if disk.private_dir(&history())?.is_none() {
-        return Ok(Vec::new());
-    }
-    let names = disk.names(&history())?;
-    let id = |name: std::ffi::OsString| Some(name.to_str()?.strip_suffix(".json")?.to_owned());
-    Ok(names.into_iter().filter_map(id).collect())
+/// Tells whether a text is what [`seal`] made.
+fn is_sealed(text: &[u8]) -> bool {
+    let Some(at) = text.windows(SEAL.len()).rposition(|part| part == SEAL) else { return false };
+    let mut content = text[..at].to_vec();
+    content.push(b'}');
+    text[at + SEAL.len()..] == [checksum(&content).as_bytes(), b"\"}"].concat()
 }
 
-/// Removes all but the newest `keep` generations.
-pub(super) fn prune(disk: &Disk, keep: usize) -> io::Result<()> {
-    let ids = ids(disk)?;
-    let excess = ids.len().saturating_sub(keep);
-    for id in ids.iter().take(excess) {
-        disk.remove(&generation(id))?;
-    }
-    Ok(())
-}
-
-/// What a done transaction left to do; the rest of its record is not looked at.
-#[derive(Debug, Deserialize)]
-struct Open {
-    version: u32,
-    #[serde(default)]
-    left: Need,
-}
-
-/// Returns what the running server needed for a done transaction and was not given.
-pub(super) fn left(disk: &Disk, id: &str) -> io::Result<Option<Need>> {
-    let open: Option<Open> = parsed(disk, &generation(id))?;
-    Ok(open.filter(|open| [VERSION_1, VERSION].contains(&open.version)).map(|open| open.left))
-}
-
-fn read(disk: &Disk, path: &Path) -> io::Result<Option<Record>> {
-    let Some(mut record) = parsed::<Record>(disk, path)? else { return Ok(None) };
-    match record.version {
-        VERSION => {}
-        VERSION_1 => record.entries.iter_mut().for_each(|entry| entry.fill_in_role(disk)),
-        _ => return Err(damaged("the layout of another version of this program")),
-    }
-    Ok(Some(record))
-}
-
-fn parsed<T: DeserializeOwned>(disk: &Disk, path: &Path) -> io::Result<Option<T>> {
+/// Reads a record; `None` where there is none.
+///
+/// # Errors
+/// Those of reading, and `InvalidData` for one that is damaged, altered, or of another layout.
+pub(super) fn read(disk: &Disk, path: &Path) -> io::Result<Option<Record>> {
     let Some(mut file) = disk.private_file(path, false)? else { return Ok(None) };
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
-    Ok(Some(serde_json::from_slice(&text)?))
+    if text.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is empty"));
+    }
+    let cut = |error: serde_json::Error| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("it is damaged ({error})"))
+    };
+    let mut record: Record = serde_json::from_slice(&text).map_err(cut)?;
+    match record.version {
+        VERSION if is_sealed(&text) => {}
+        VERSION => {
+            let why = "its checksum does not fit: it was changed since it was written";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        VERSION_1 => record.complete_version_1(disk),
+        other => {
+            let why = format!("its layout {other} is of another version of this program");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+    }
+    Ok(Some(record))
 }
 
 /// Returns an id for `now` that sorts after `newest`, also within one second and when the clock went back.

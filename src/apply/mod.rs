@@ -18,6 +18,7 @@ mod journal;
 mod lock;
 mod order;
 mod process;
+mod records;
 mod recover;
 mod run;
 mod server;
@@ -25,8 +26,9 @@ mod service;
 mod transact;
 
 pub use self::error::{ApplyError, Cause, HostState};
-pub use self::history::{Generation, Rollback, apply_rollback, history, originals, plan_rollback};
+pub use self::history::{Generation, Rollback, apply_rollback, history, plan_rollback};
 pub use self::lock::{Lock, quiet};
+pub use self::records::Damaged;
 pub use self::recover::{Recovered, recover};
 pub use self::server::{Manager, Server};
 
@@ -40,6 +42,8 @@ pub struct Options<'a> {
     /// The directory of the server's configuration, `/etc/apache2`, with links followed. Files are staged in it rather
     /// than beside their targets, because a whole directory may be included, whatever the names in it.
     pub config_dir: &'a Path,
+    /// The instance of the server that the files are of; the main one has no name.
+    pub instance: Option<&'a str>,
     /// Generations of history kept, at least one.
     pub keep: usize,
     /// The test run on the changed files; failing undoes them. `None` where the same content was tested before.
@@ -88,16 +92,16 @@ pub fn apply(plan: &[Change], options: &Options<'_>, lock: &Lock) -> Result<Appl
     transact(wanted, Vec::new(), options, lock)
 }
 
-/// Returns the newest change that was made after the running server's start and needs a stop and start. Reads
-/// only; what cannot be read counts as nothing.
-pub fn pending(root: &Path, running: &Running) -> Option<Pending> {
+/// Returns the newest change of an instance's files that was made after its running server's start and needs a stop and
+/// start. Reads only; what cannot be read counts as nothing.
+pub fn pending(root: &Path, instance: Option<&str>, running: &Running) -> Option<Pending> {
     // The kernel tells the moment of a start up to one second early.
     let started = clock::timestamp(running.started? + 1);
     let disk = Disk::open(root).ok()?;
-    let ids = journal::ids(&disk).ok()?;
+    let ids = records::ids(&disk).ok()?;
     let mut later = ids.into_iter().rev().take_while(|id| id.as_str() > started.as_str());
     later
-        .find(|id| matches!(journal::left(&disk, id), Ok(Some(Need::Restart))))
+        .find(|id| records::left(&disk, id, instance) == Some(Need::Restart))
         .map(|transaction| Pending { transaction, needed: Need::Restart })
 }
 

@@ -106,7 +106,7 @@ pub fn recover(lock: &Lock) -> Result<Option<Recovered>, ApplyError> {
     let disk = &lock.disk;
     let path = state_dir::journal();
     let Some(record) =
-        journal::left_over(disk).map_err(|error| ApplyError::io("read the journal", &path, error))?
+        journal::left_over(disk).map_err(|error| ApplyError::untouched(Cause::journal(path, &error)))?
     else {
         return Ok(None);
     };

@@ -7,6 +7,7 @@ use super::disk::{Disk, Meta, Standing};
 use super::error::{ApplyError, Cause, HostState};
 use super::journal::{self, Entry, LiveServer, Phase, Record};
 use super::lock::Lock;
+use super::records;
 use super::recover::{forget, restore};
 use super::run::carry_out;
 use super::service::{self, Live};
@@ -30,7 +31,7 @@ pub(super) fn transact(
     lock: &Lock,
 ) -> Result<Applied, ApplyError> {
     let disk = &lock.disk;
-    let mut record = prepare(disk, wanted, undoes, options.config_dir)?;
+    let mut record = prepare(disk, wanted, undoes, (options.config_dir, options.instance))?;
     let mut found = None;
     match options.activation {
         Activate::Later(need) => record.left = need,
@@ -50,7 +51,7 @@ pub(super) fn transact(
     match complete(disk, &mut record, options, found, &mut live) {
         Ok(config_test) => {
             // The change stands; a generation too many is taken out by the next run.
-            let _ = journal::prune(disk, options.keep.max(1));
+            let _ = records::prune(disk, options.instance, options.keep.max(1));
             Ok(Applied { transaction: record.id, config_test, activated: record.phase == Phase::Activated })
         }
         Err(cause) => Err(ApplyError { cause, host: take_back(disk, &record, live.as_ref()) }),
@@ -111,11 +112,11 @@ fn prepare(
     disk: &Disk,
     wanted: Vec<Wanted>,
     undoes: Vec<String>,
-    config_dir: &Path,
+    (config_dir, instance): (&Path, Option<&str>),
 ) -> Result<Record, ApplyError> {
     let left_over = journal::left_over(disk);
     let path = state_dir::journal();
-    if left_over.map_err(|error| ApplyError::io("read the journal", &path, error))?.is_some() {
+    if left_over.map_err(|error| ApplyError::untouched(Cause::journal(path.clone(), &error)))?.is_some() {
         return Err(ApplyError::untouched(Cause::LeftOver { path }));
     }
     let mut entries = Vec::new();
@@ -158,7 +159,7 @@ fn prepare(
     }
     // Outermost first.
     made.sort();
-    let newest = journal::ids(disk)
+    let newest = records::ids(disk)
         .map_err(|error| ApplyError::io("read the history in", Path::new(STATE_DIR), error))?;
-    Ok(Record::new(newest.last().map(String::as_str), config_dir, entries, staging, made, undoes))
+    Ok(Record::new(newest.last().map(String::as_str), (config_dir, instance), entries, staging, made, undoes))
 }

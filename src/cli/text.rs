@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use imara_diff::{Algorithm, Diff, Hunk, InternedInput, Token};
 
-use crate::apply::Generation;
+use crate::apply::{Damaged, Generation};
 use crate::capacity::{capacity_text, choices_text};
 use crate::report::{DiffEntry, Finding, InfoReport, Report, Severity};
 use crate::rules::Rule;
@@ -231,8 +231,8 @@ fn now(report: &InfoReport) -> String {
 }
 
 /// Returns the history, a transaction a line, with what it changed.
-pub(super) fn history(generations: &[Generation]) -> String {
-    if generations.is_empty() {
+pub(super) fn history(generations: &[Generation], damaged: &[Damaged]) -> String {
+    if generations.is_empty() && damaged.is_empty() {
         return "nothing to undo\n".to_owned();
     }
     let mut text = String::new();
@@ -242,7 +242,13 @@ pub(super) fn history(generations: &[Generation]) -> String {
             None if one.undoes.is_empty() => String::new(),
             None => format!("  undid {}", one.undoes.join(", ")),
         };
-        let _ = writeln!(text, "{}{note}", one.id);
+        let whose = one.instance.as_ref().map_or_else(String::new, |name| format!("  instance {name}"));
+        let mut features: Vec<&str> =
+            one.changes.iter().flat_map(|change| &change.features).map(String::as_str).collect();
+        features.sort_unstable();
+        features.dedup();
+        let what = if features.is_empty() { String::new() } else { format!("  {}", features.join(", ")) };
+        let _ = writeln!(text, "{}{whose}{what}{note}", one.id);
         for entry in crate::plan::entries(&one.changes) {
             let _ = writeln!(
                 text,
@@ -251,6 +257,17 @@ pub(super) fn history(generations: &[Generation]) -> String {
                 printable(&entry.path)
             );
         }
+    }
+    for one in damaged {
+        let path = one.path.display();
+        let _ = match &one.id {
+            Some(id) => writeln!(
+                text,
+                "{id}  cannot be read: {}; restore {path} from a backup, or remove it",
+                printable(&one.why)
+            ),
+            None => writeln!(text, "{path} is no record: {}; remove it", printable(&one.why)),
+        };
     }
     text
 }

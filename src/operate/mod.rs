@@ -126,6 +126,7 @@ fn run(params: &Params, mode: Mode) -> Report {
     let config_dir = evaluation.host.site.real_config_dir(&disk);
     let options = apply::Options {
         config_dir: &config_dir,
+        instance: evaluation.host.site.instance.as_deref(),
         keep: params.keep as usize,
         test: (params.config_test && !staged.report.ran).then_some(&test),
         activation: match &server {
@@ -173,13 +174,19 @@ fn look_in_quiet(
 fn look(disk: &Disk, params: &Params, mode: Mode) -> Result<(Evaluation, Option<Rollback>), Stopped> {
     let rollback = match params.state {
         State::RolledBack => {
-            let planned = apply::plan_rollback(Path::new(&params.root), params.transaction.as_deref());
+            let planned = apply::plan_rollback(
+                Path::new(&params.root),
+                params.instance.as_deref(),
+                params.transaction.as_deref(),
+            );
             Some(planned.map_err(|error| Box::new(failed(Report::default(), &error.to_string())))?)
         }
         State::Present | State::Absent => None,
     };
+    let note = rollback.as_ref().and_then(|rollback| rollback.undone.clone());
     let undo = rollback.as_ref().map(|rollback| rollback.changes.as_slice());
     let mut evaluation = evaluate(disk, params, mode, undo)?;
+    evaluation.report.note = note;
     remember_activation(&mut evaluation, params);
     Ok((evaluation, rollback))
 }
@@ -220,7 +227,7 @@ fn pending(host: &Host, root: &Path) -> Option<PendingActivation> {
             "the server runs with the {now} MPM while {configured} is configured: the next reload ends it"
         ));
     }
-    if let Some(earlier) = apply::pending(root, running) {
+    if let Some(earlier) = apply::pending(root, host.site.instance.as_deref(), running) {
         reasons.push(format!(
             "the server has not been stopped and started since transaction {}",
             earlier.transaction
@@ -477,7 +484,7 @@ fn verdict(report: &Report, state: State, check: bool) -> String {
             State::Absent => "nothing that this tool put in is there",
             State::RolledBack => "there is nothing to undo",
         };
-        return format!("unchanged: {what}");
+        return format!("unchanged: {}", report.note.as_deref().unwrap_or(what));
     }
     let count = report.changes.len();
     let verb = if check { "would change" } else { "changed" };
