@@ -130,8 +130,13 @@ pub fn logical_lines(text: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
 /// Returns what has to follow `text` before a line of its own can: nothing, or line ends where the last line has
 /// none or would be continued.
 pub fn line_end(text: &[u8]) -> &'static str {
-    let Some(last) = lines(text).last() else { return "" };
-    match (text.ends_with(b"\n"), continued(&text[last])) {
+    if text.is_empty() {
+        return "";
+    }
+    // Only the last line is looked at: this is asked for every line of a file that is put together.
+    let before = text.strip_suffix(b"\n").unwrap_or(text);
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    match (text.ends_with(b"\n"), continued(&text[start..])) {
         (true, false) => "",
         (true, true) | (false, false) => "\n",
         (false, true) => "\n\n",
@@ -185,6 +190,9 @@ pub fn managed(
     found
 }
 
+/// The lines of a file up to which the shortest difference is looked for.
+const MOST_FOR_SHORTEST: usize = 2000;
+
 /// Returns `now` with those lines of `was` put back where they stood that `wanted` accepts and that are gone since: the
 /// lines taken over are given back, and what somebody else changed meanwhile stays as it is. A directive that stands
 /// anew where its old line was is not put back.
@@ -215,8 +223,10 @@ pub fn give_back(was: &[u8], now: &[u8], wanted: impl Fn(&[u8], &[&[u8]]) -> boo
     let mut input: InternedInput<&[u8]> = InternedInput::default();
     input.update_before(stays.iter().map(|line| without_end(line)));
     input.update_after(new.iter().map(|line| without_end(line)));
-    // The shortest difference: lines that are all still there are all found again, however alike they are.
-    let diff = Diff::compute(Algorithm::MyersMinimal, &input);
+    // The shortest difference: lines that are all still there are all found again, however alike they are. It takes time
+    // by the square of what differs, so a file that was made huge gets a good difference rather than the shortest.
+    let huge = stays.len().max(new.len()) > MOST_FOR_SHORTEST;
+    let diff = Diff::compute(if huge { Algorithm::Histogram } else { Algorithm::MyersMinimal }, &input);
     let mut out = Vec::with_capacity(now.len() + was.len());
     let put = |out: &mut Vec<u8>, line: &[u8]| {
         out.extend_from_slice(line_end(out).as_bytes());
@@ -303,6 +313,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn very_many_foreign_lines_stay_and_ours_come_back() {
+        let was = "# head\nMaxRequestWorkers 150\n# tail\n";
+        let foreign: String = (0..100_000).map(|n| format!("RewriteRule ^/{n} /{}\n", n % 7)).collect();
+        let now = format!("# head\n{foreign}# tail\n");
+        let back = give_back(was.as_bytes(), now.as_bytes(), |line, _| line.starts_with(b"MaxRequest"));
+        assert!(back == format!("# head\nMaxRequestWorkers 150\n{foreign}# tail\n").as_bytes());
+    }
 
     const STOCK: &str =
         "# event MPM\n<IfModule mpm_event_module>\n\tStartServers\t2\n\tMutex default\n</IfModule>\n";
