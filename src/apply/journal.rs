@@ -158,11 +158,24 @@ impl Record {
     }
 
     /// Fills in what version 1 did not record.
-    fn complete_version_1(&mut self, disk: &Disk) {
+    ///
+    /// # Errors
+    /// `InvalidData` where it names a path that no plan of that time could: it has no checksum to trust it by.
+    fn complete_version_1(&mut self, disk: &Disk) -> io::Result<()> {
+        let known = [&self.config_dir, Path::new("/var/lib/apache2"), Path::new(STATE_DIR)];
+        let is_known = |path: &Path| {
+            let variables = path.to_str().is_some_and(|path| path.starts_with("/etc/sysconfig/apache2"));
+            variables || known.iter().any(|dir| path.starts_with(dir))
+        };
+        if let Some(entry) = self.entries.iter().find(|entry| !is_known(&entry.path)) {
+            let why = format!("it names `{}`, which this tool does not change", entry.path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
         self.entries.iter_mut().for_each(|entry| entry.fill_in_role(disk));
         let dir = self.config_dir.to_str().unwrap_or_default();
         let name = ["/etc/apache2-", "/etc/apache2@"].iter().find_map(|prefix| dir.strip_prefix(prefix));
         self.instance = name.map(str::to_owned);
+        Ok(())
     }
 
     /// Returns the prefix of the names of everything that this transaction stages.
@@ -262,7 +275,7 @@ pub(super) fn read(disk: &Disk, path: &Path) -> io::Result<Option<Record>> {
             let why = "its checksum does not fit: it was changed since it was written";
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
-        VERSION_1 => record.complete_version_1(disk),
+        VERSION_1 => record.complete_version_1(disk)?,
         other => {
             let why = format!("its layout {other} is of another version of this program");
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));

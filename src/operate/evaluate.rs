@@ -221,6 +221,11 @@ pub fn evaluate(
         if blocked { Default::default() } else { overridden(&draft, after, &wishes, &values) };
     told.extend(overrides);
 
+    if params.state != State::Present {
+        let configurations = (&host.configuration, after);
+        told.extend(super::undo::judge(&draft, &host.site, configurations, &changes));
+    }
+
     let runs = host.running.as_ref().and_then(|running| running.mpm);
     // Another MPM is another server: it keeps nothing.
     let moved = if host.mpm() == Some(after_mpm) {

@@ -8,6 +8,7 @@ mod conclude;
 mod evaluate;
 mod host_facts;
 mod info;
+mod undo;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -21,6 +21,7 @@ pub(crate) mod run;
 mod sizes;
 mod spare;
 pub(crate) mod timeouts;
+pub(crate) mod undo;
 mod view;
 mod workers;
 
@@ -95,6 +96,7 @@ static BY_FILE: &[&[&Rule]] = &[
     keepalive::RULES,
     timeouts::RULES,
     modules::RULES,
+    undo::RULES,
     php::RULES,
     evasive::RULES,
     evasive::values::RULES,
