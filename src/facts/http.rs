@@ -1,30 +1,55 @@
-//! A question to a web server on this host: one GET over plain HTTP, answered within a time or not at all.
+//! Questions to a web server on this host: over plain HTTP, behind a PROXY line, or as the beginning of TLS, answered
+//! within a time or not at all.
 //!
-//! No redirect is followed, no name is looked up: the only name known is `localhost`. That keeps a status page or a
-//! health check from ever leaving the host or waiting for a resolver.
+//! No redirect is followed and no name is looked up: the only name that stands for an address is `localhost`, and any
+//! other is asked on the loopback under its own `Host`. That keeps a status page or a health check from ever waiting
+//! for a resolver. Whether an address is this host's is for the caller to judge ([`Url::name`], [`Url::address`]).
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The most bytes of an answer that are read.
 const MOST: usize = 1 << 20;
 
-/// An `http://` address of this host.
+/// An `http://` address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
-    /// The host as written, for the `Host` header.
+    /// Host and port as written, for the `Host` header.
     host: String,
-    /// Where to connect, in the order tried.
-    addresses: Vec<SocketAddr>,
+    /// Whom to ask.
+    whom: Whom,
+    port: u16,
     /// Path and query, starting with `/`.
     path: String,
+}
+
+/// Whom an address stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Whom {
+    /// `localhost`.
+    Loopback,
+    /// A numeric address.
+    Address(IpAddr),
+    /// Any other name, lower case.
+    Name(String),
+}
+
+/// How a connection has to begin so that the server behind it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// With the request.
+    Plain,
+    /// With a line of the PROXY protocol, as `RemoteIPProxyProtocol On` wants it.
+    Proxy,
+    /// With TLS.
+    Tls,
 }
 
 /// What was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The status, 100 to 999.
+    /// The status, 200 to 999.
     pub status: u16,
     /// The content, at most 1 MiB of it.
     pub body: Vec<u8>,
@@ -34,7 +59,7 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Silence {
     /// The address is not one that may be asked.
-    #[error("`{url}` {why}; give http://localhost or a numeric address of this host")]
+    #[error("`{url}` {why}; give an address such as http://localhost/ or http://127.0.0.1:8080/path")]
     Address {
         /// The address.
         url: String,
@@ -50,12 +75,18 @@ pub enum Silence {
         error: String,
     },
     /// No whole answer came in time.
-    #[error("no answer from http://{host} within {} s", .timeout.as_secs())]
+    #[error("no answer from http://{host} within {} s", .timeout.as_secs_f32())]
     Late {
         /// The host as written.
         host: String,
         /// The time waited.
         timeout: Duration,
+    },
+    /// The connection was closed without a byte.
+    #[error("http://{host} closed the connection without an answer")]
+    Closed {
+        /// The host as written.
+        host: String,
     },
     /// What came is not HTTP.
     #[error("what answered at http://{host} is not a web server")]
@@ -69,37 +100,52 @@ impl Url {
     /// Reads an address: `http://localhost/server-status?auto`, `http://127.0.0.1:8080/`, `http://[::1]/`.
     ///
     /// # Errors
-    /// [`Silence::Address`] for another scheme, a name other than `localhost`, user names, control characters.
+    /// [`Silence::Address`] for another scheme, a host that is neither a name nor a numeric address, a user name, a
+    /// port that is no number, control characters.
     pub fn parse(url: &str) -> Result<Self, Silence> {
         let wrong = |why| Silence::Address { url: url.to_owned(), why };
         if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
             return Err(wrong("holds blanks or control characters"));
         }
-        let rest = url.strip_prefix("http://").ok_or_else(|| wrong("is not an http:// address"))?;
+        let scheme = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://"));
+        let rest =
+            scheme.map(|scheme| &url[scheme.len()..]).ok_or_else(|| wrong("is not an http:// address"))?;
         let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (host, path) = rest.split_at(end);
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        let (name, port) = match host.strip_prefix('[') {
-            Some(host) => host.split_once(']').ok_or_else(|| wrong("has a bracket without an end"))?,
-            None => host.find(':').map_or((host, ""), |colon| host.split_at(colon)),
+        if host.contains('@') {
+            return Err(wrong("holds a user name"));
+        }
+        let (name, port, bracketed) = match host.strip_prefix('[') {
+            Some(host) => {
+                let (name, port) =
+                    host.split_once(']').ok_or_else(|| wrong("has a bracket without an end"))?;
+                (name, port, true)
+            }
+            None => {
+                let (name, port) = host.find(':').map_or((host, ""), |colon| host.split_at(colon));
+                (name, port, false)
+            }
         };
         let port = match port.strip_prefix(':') {
-            Some(port) => port
+            Some(digits) => digits
                 .parse()
                 .ok()
-                .filter(|port| *port > 0)
-                .ok_or_else(|| wrong("has no port that is a number"))?,
+                .filter(|port| *port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+                .ok_or_else(|| wrong("has no port from 1 to 65535"))?,
             None if port.is_empty() => 80,
             None => return Err(wrong("has something after its host")),
         };
-        let addresses: Vec<IpAddr> = if name.eq_ignore_ascii_case("localhost") {
-            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
-        } else {
-            vec![name.parse().map_err(|_| wrong("names a host that would have to be looked up"))?]
+        let whom = match name.parse::<IpAddr>() {
+            Ok(address) if address.is_ipv6() == bracketed => Whom::Address(address),
+            Err(_) if !bracketed && is_name(name) => {
+                let name = name.to_ascii_lowercase();
+                if name == "localhost" { Whom::Loopback } else { Whom::Name(name) }
+            }
+            _ => return Err(wrong("has no host that is a name or a numeric address")),
         };
-        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
-        Ok(Self { host: host.to_owned(), addresses, path })
+        Ok(Self { host: host.to_owned(), whom, port, path })
     }
 
     /// Returns path and query.
@@ -107,9 +153,23 @@ impl Url {
         &self.path
     }
 
-    /// Tells whether every address it stands for is a loopback address.
+    /// Tells whether it stands for loopback addresses alone.
     pub fn is_loopback(&self) -> bool {
-        self.addresses.iter().all(|address| address.ip().to_canonical().is_loopback())
+        match &self.whom {
+            Whom::Loopback => true,
+            Whom::Address(address) => address.to_canonical().is_loopback(),
+            Whom::Name(_) => false,
+        }
+    }
+
+    /// Returns the name, in lower case, where it is one other than `localhost`. It is asked on the loopback.
+    pub fn name(&self) -> Option<&str> {
+        if let Whom::Name(name) = &self.whom { Some(name) } else { None }
+    }
+
+    /// Returns the address, where it is numeric.
+    pub fn address(&self) -> Option<IpAddr> {
+        if let Whom::Address(address) = &self.whom { Some(*address) } else { None }
     }
 
     /// Returns the same address with `word` as its query, unless it has one.
@@ -126,44 +186,165 @@ impl Url {
     /// # Errors
     /// [`Silence`], whatever the reason.
     pub fn get(&self, timeout: Duration) -> Result<Answer, Silence> {
-        let late = || Silence::Late { host: self.host.clone(), timeout };
-        let broken = |error: &std::io::Error| match error.kind() {
-            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => late(),
-            _ => Silence::Broken { host: self.host.clone(), error: error.to_string() },
-        };
+        self.ask(timeout, complete)
+    }
+
+    /// Asks once and waits at most `timeout` for the status of the answer; its content is not waited for.
+    ///
+    /// # Errors
+    /// [`Silence`], whatever the reason.
+    pub fn status(&self, timeout: Duration) -> Result<u16, Silence> {
+        self.ask(timeout, |answer| last_head(answer).is_some()).map(|answer| answer.status)
+    }
+
+    /// Asks until `enough` of the answer is there. A server that closes the connection at once is asked a second time
+    /// as a balancer would ask it: with a PROXY line before the request.
+    fn ask(&self, timeout: Duration, enough: fn(&[u8]) -> bool) -> Result<Answer, Silence> {
+        let host = || self.host.clone();
         let end = Instant::now() + timeout;
-        let left = || Some(end.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());
-        let mut connected = Err(late());
-        for address in &self.addresses {
-            connected =
-                TcpStream::connect_timeout(address, left().ok_or_else(late)?).map_err(|error| broken(&error));
-            if connected.is_ok() {
-                break;
-            }
-        }
-        let mut stream = connected?;
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: apache-tuning\r\nAccept: */*\r\nConnection: close\r\n\r\n",
             self.path, self.host
         );
-        stream.set_write_timeout(left()).map_err(|error| broken(&error))?;
-        stream.write_all(request.as_bytes()).map_err(|error| broken(&error))?;
-        let mut answer = Vec::new();
-        let mut block = [0; 16 * 1024];
-        while answer.len() < MOST {
-            stream.set_read_timeout(Some(left().ok_or_else(late)?)).map_err(|error| broken(&error))?;
-            match stream.read(&mut block) {
-                Ok(0) => break,
-                Ok(count) => answer.extend_from_slice(&block[..count]),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(broken(&error)),
+        let addresses: Vec<IpAddr> = match &self.whom {
+            Whom::Loopback | Whom::Name(_) => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            Whom::Address(address) => vec![*address],
+        };
+        let mut failed = None;
+        for address in addresses.into_iter().map(|address| SocketAddr::new(address, self.port)) {
+            for way in [Way::Plain, Way::Proxy] {
+                match exchange(address, way, request.as_bytes(), end, enough) {
+                    Ok(answer) if answer.is_empty() => {}
+                    Ok(answer) => return parse(&answer).ok_or_else(|| Silence::NotHttp { host: host() }),
+                    Err(error) if is_late(&error) => return Err(Silence::Late { host: host(), timeout }),
+                    // Cut off without an answer, as opposed to nobody listening.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+                    Err(error) => {
+                        failed = Some(Silence::Broken { host: host(), error: error.to_string() });
+                        break;
+                    }
+                }
+                failed = Some(Silence::Closed { host: host() });
             }
-            if complete(&answer) {
+            if matches!(failed, Some(Silence::Closed { .. })) {
                 break;
             }
         }
-        parse(&answer).ok_or_else(|| Silence::NotHttp { host: self.host.clone() })
+        Err(failed.unwrap_or_else(|| Silence::Closed { host: host() }))
     }
+}
+
+/// Tells whether a text is a host name: letters, digits, `-`, `_` and `.`, and not an address in disguise (`127.1`).
+fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..254).contains(&name.len())
+        && name.bytes().all(fits)
+        && name.rsplit('.').next().is_some_and(|last| last.bytes().any(|byte| byte.is_ascii_alphabetic()))
+        && !name.to_ascii_lowercase().starts_with("0x")
+}
+
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// Asks a server whether it serves at all and returns the beginning of what it says: no byte where it closes the
+/// connection without a word.
+///
+/// # Errors
+/// Those of connecting, asking and waiting; [`io::ErrorKind::TimedOut`] and [`io::ErrorKind::WouldBlock`] where it is
+/// silent for `timeout`.
+pub fn speaks(address: SocketAddr, way: Way, timeout: Duration) -> io::Result<Vec<u8>> {
+    let request: &[u8] = if way == Way::Tls { CLIENT_HELLO } else { b"OPTIONS * HTTP/1.0\r\n\r\n" };
+    match exchange(address, way, request, Instant::now() + timeout, |answer| !answer.is_empty()) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Vec::new()),
+        answer => answer,
+    }
+}
+
+/// Connects, sends a request and reads until `enough` is there, the connection ends, or the time is over.
+fn exchange(
+    address: SocketAddr,
+    way: Way,
+    request: &[u8],
+    end: Instant,
+    enough: fn(&[u8]) -> bool,
+) -> io::Result<Vec<u8>> {
+    let left = || {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::Error::from(io::ErrorKind::TimedOut)) } else { Ok(left) }
+    };
+    let mut stream = TcpStream::connect_timeout(&address, left()?)?;
+    let mut sent = Vec::new();
+    if way == Way::Proxy {
+        let (from, to) = (stream.local_addr()?, stream.peer_addr()?);
+        let family = if from.is_ipv6() { "TCP6" } else { "TCP4" };
+        sent.extend(
+            format!("PROXY {family} {} {} {} {}\r\n", from.ip(), to.ip(), from.port(), to.port()).bytes(),
+        );
+    }
+    sent.extend(request);
+    stream.set_write_timeout(Some(left()?))?;
+    // What is closed at once may already have answered.
+    let written = stream.write_all(&sent);
+    let mut answer = Vec::new();
+    let mut block = [0; 16 * 1024];
+    while answer.len() < MOST && !enough(&answer) {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut block) {
+            Ok(0) => break,
+            Ok(count) => answer.extend_from_slice(&block[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Data that the server did not read makes the kernel reset the connection after the answer.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !answer.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    if answer.is_empty() {
+        written.or_else(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Ok(()),
+            _ => Err(error),
+        })?;
+    }
+    Ok(answer)
+}
+
+/// The first message of TLS 1.2 and 1.3: a server that speaks TLS answers with its own or with an alert.
+///
+/// Source: RFC 5246 7.4.1.2, RFC 8422 5.1.
+const CLIENT_HELLO: &[u8] = &[
+    0x16, 3, 1, 0, 91, // a handshake record of 91 bytes
+    1, 0, 0, 87, // a ClientHello of 87 bytes
+    3, 3, // TLS 1.2
+    // The random bytes need not be random: no connection comes of it.
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28,
+    29, 30, 31, 0, // no session
+    0, 16, // eight cipher suites
+    0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30, 0xcc, 0xa9, 0xcc, 0xa8, 0, 0x9c, 0, 0x2f, //
+    1, 0, // no compression
+    0, 30, // extensions
+    0, 10, 0, 6, 0, 4, 0, 29, 0, 23, // groups: x25519, secp256r1
+    0, 11, 0, 2, 1, 0, // points: uncompressed
+    0, 13, 0, 10, 0, 8, 4, 3, 8, 4, 4, 1, 2, 1, // signatures
+];
+
+/// Returns the head of the final answer and what follows it; heads of the 100 kind come before it and are passed over.
+fn last_head(mut answer: &[u8]) -> Option<(&[u8], &[u8])> {
+    loop {
+        let (head, rest) = split(answer)?;
+        // 101 is the last one: what follows is another protocol.
+        match status_of(head) {
+            Some(status) if (100..200).contains(&status) && status != 101 => answer = rest,
+            _ => return Some((head, rest)),
+        }
+    }
+}
+
+/// Returns the status that a head states.
+fn status_of(head: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(head.split(|byte| *byte == b'\r').next()?).ok()?;
+    let mut words = line.split(' ');
+    words.next().filter(|version| version.starts_with("HTTP/1."))?;
+    words.next()?.parse().ok().filter(|status| (100..1000).contains(status))
 }
 
 /// Splits an answer into its head and what follows.
@@ -182,7 +363,7 @@ fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
 
 /// Tells whether an answer that states its length is there as a whole.
 fn complete(answer: &[u8]) -> bool {
-    split(answer).is_some_and(|(head, body)| {
+    last_head(answer).is_some_and(|(head, body)| {
         header(head, "Content-Length")
             .and_then(|length| length.parse().ok())
             .is_some_and(|length: usize| body.len() >= length)
@@ -190,11 +371,8 @@ fn complete(answer: &[u8]) -> bool {
 }
 
 fn parse(answer: &[u8]) -> Option<Answer> {
-    let (head, body) = split(answer)?;
-    let line = std::str::from_utf8(head.split(|byte| *byte == b'\r').next()?).ok()?;
-    let mut words = line.split(' ');
-    words.next().filter(|version| version.starts_with("HTTP/1."))?;
-    let status = words.next()?.parse().ok().filter(|status| (100..1000).contains(status))?;
+    let (head, body) = last_head(answer)?;
+    let status = status_of(head)?;
     let chunked =
         header(head, "Transfer-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
     let length = header(head, "Content-Length").and_then(|length| length.parse().ok()).unwrap_or(usize::MAX);
@@ -226,22 +404,46 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn only_this_hosts_plain_addresses_are_read() {
+    fn addresses_of_plain_http_are_read() {
         for url in [
             "http://localhost",
             "http://LOCALHOST:8080/x?auto",
             "http://127.3.2.1/",
             "http://[::1]:81/a",
             "http://[::ffff:127.0.0.1]",
+            "HTTP://localhost?x",
         ] {
             assert!(Url::parse(url).unwrap().is_loopback(), "{url}");
         }
-        assert!(!Url::parse("http://192.0.2.7/").unwrap().is_loopback());
+        for (url, name, address) in [
+            ("http://192.0.2.7/", None, Some("192.0.2.7")),
+            ("http://WWW.example.test:8080", Some("www.example.test"), None),
+            ("http://localhost.example.org/", Some("localhost.example.org"), None),
+        ] {
+            let read = Url::parse(url).unwrap();
+            assert!(!read.is_loopback(), "{url}");
+            assert_eq!(
+                (read.name(), read.address()),
+                (name, address.map(|text| text.parse().unwrap())),
+                "{url}"
+            );
+        }
         for url in [
             "https://localhost/",
             "localhost",
-            "http://example.org/",
             "http://user@localhost/",
+            "http://u:p@localhost/",
+            "http:///x",
+            "http://localhost:99999/",
+            "http://localhost:80:80/",
+            "http://localhost:+80/",
+            "http://localhost:/",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://[127.0.0.1]/",
+            "http://::1/",
+            "http://a%00b/",
             "http://localhost:0/",
             "http://localhost:x/",
             "http://[::1/",
@@ -275,6 +477,11 @@ mod tests {
             ("HTTP/1.0 404\r\n\r\nto the end", 404, "to the end"),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\ncut", 200, "cut"),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\ngarbled", 200, ""),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
+                204,
+                "",
+            ),
         ] {
             let want = Answer { status, body: body.as_bytes().to_vec() };
             assert_eq!(parse(raw.as_bytes()), Some(want), "{raw:?}");
@@ -285,6 +492,7 @@ mod tests {
             "HTTP/1.1 abc\r\n\r\n",
             "HTTP/1.1 20000\r\n\r\n",
             "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\n",
         ] {
             assert_eq!(parse(raw.as_bytes()), None, "{raw:?}");
         }
@@ -322,5 +530,58 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         drop(listener);
         assert!(matches!(get(url, 300), Err(Silence::Broken { .. })));
+    }
+
+    /// Answers each connection that begins with `wanted` with the pieces, some milliseconds between them, and closes
+    /// every other without a word.
+    fn in_pieces(wanted: &'static str, pieces: &'static [&'static str]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = [0; 1024];
+                let length = stream.read(&mut request).unwrap();
+                if !request[..length].starts_with(wanted.as_bytes()) {
+                    continue;
+                }
+                for piece in pieces {
+                    stream.write_all(piece.as_bytes()).unwrap();
+                    thread::sleep(Duration::from_millis(30));
+                }
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn a_status_line_may_come_in_pieces_and_after_others() {
+        let status = |url: String| Url::parse(&url).unwrap().status(Duration::from_secs(5));
+        assert_eq!(status(in_pieces("GET ", &["HTTP/1.1 2", "00 OK\r\n", "\r\n"])), Ok(200));
+        let continued = &["HTTP/1.1 100 Continue\r\n\r", "\nHTTP/1.1 503", " No\r\n\r\n"];
+        assert_eq!(status(in_pieces("GET ", continued)), Ok(503));
+        let garbled = status(in_pieces("GET ", &["SSH-2.0", "-x\r\n\r\n"]));
+        assert!(matches!(garbled, Err(Silence::NotHttp { .. })), "{garbled:?}");
+    }
+
+    #[test]
+    fn what_waits_for_a_balancer_is_asked_as_one_asks() {
+        let url = in_pieces("PROXY TCP4 127.0.0.1 127.0.0.1 ", &["HTTP/1.1 200 OK\r\n\r\n"]);
+        let url = Url::parse(&url).unwrap();
+        assert_eq!(url.status(Duration::from_secs(5)), Ok(200));
+        let address = SocketAddr::new(url.address().unwrap(), url.port);
+        let speaks = |way| speaks(address, way, Duration::from_secs(5)).unwrap().is_empty();
+        assert_eq!((speaks(Way::Plain), speaks(Way::Proxy), speaks(Way::Tls)), (true, false, true));
+        let nobody = in_pieces("nothing begins like this", &[]);
+        let closed = Url::parse(&nobody).unwrap().status(Duration::from_secs(5));
+        assert!(matches!(closed, Err(Silence::Closed { .. })), "{closed:?}");
+    }
+
+    #[test]
+    fn the_first_message_of_tls_has_the_lengths_it_states() {
+        let number = |at: usize| usize::from(CLIENT_HELLO[at]) << 8 | usize::from(CLIENT_HELLO[at + 1]);
+        assert_eq!((number(3), number(7)), (CLIENT_HELLO.len() - 5, CLIENT_HELLO.len() - 9));
+        let ciphers = number(44);
+        assert_eq!(number(46 + ciphers + 2), CLIENT_HELLO.len() - (46 + ciphers + 4));
     }
 }

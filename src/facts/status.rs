@@ -21,6 +21,8 @@ pub struct Status {
     pub mpm: Option<String>,
     /// Seconds since it was started.
     pub uptime: Option<u64>,
+    /// How often it has taken its configuration up since then, `ParentServerConfigGeneration`.
+    pub generation: Option<u64>,
     /// Workers that serve a request or hold a connection.
     pub busy_workers: Option<u64>,
     /// Workers that wait.
@@ -78,6 +80,7 @@ pub fn parse(page: &str) -> Option<Status> {
         version: text("ServerVersion"),
         mpm: text("ServerMPM"),
         uptime: number("ServerUptimeSeconds").or_else(|| number("Uptime")),
+        generation: number("ParentServerConfigGeneration"),
         busy_workers: number("BusyWorkers"),
         idle_workers: number("IdleWorkers"),
         processes: number("Processes"),
@@ -218,7 +221,7 @@ mod tests {
 
     /// Written after the page of httpd 2.4.71 with the event MPM.
     const PAGE: &str = "localhost\nServerVersion: Apache/2.4.71 (Debian)\nServerMPM: event\nServer Built: x\n\
-        ServerUptimeSeconds: 61\nTotal Accesses: 3\nBusyWorkers: 2\nGracefulWorkers: 0\nIdleWorkers: 3\nProcesses: 1\n\
+        ParentServerConfigGeneration: 4\nServerUptimeSeconds: 61\nTotal Accesses: 3\nBusyWorkers: 2\nGracefulWorkers: 0\nIdleWorkers: 3\nProcesses: 1\n\
         Stopping: 0\nConnsTotal: 12\nConnsAsyncWriting: 1\nConnsAsyncKeepAlive: 9\nConnsAsyncClosing: 0\n\
         Scoreboard: _W_R_.....\n";
 
@@ -228,6 +231,7 @@ mod tests {
         assert_eq!(status.mpm.as_deref(), Some("event"));
         assert_eq!((status.busy_workers, status.idle_workers), (Some(2), Some(3)));
         assert_eq!((status.connections, status.keep_alive, status.uptime), (Some(12), Some(9), Some(61)));
+        assert_eq!(status.generation, Some(4));
         let sums: Vec<_> = status.scoreboard.into_iter().collect();
         assert_eq!(sums, [("open_slots", 5), ("reading", 1), ("sending", 1), ("waiting", 3)]);
     }
@@ -248,9 +252,10 @@ mod tests {
 
     #[test]
     fn another_hosts_status_is_not_asked_for() {
-        let error = ask("http://192.0.2.1/server-status", Duration::from_secs(1)).unwrap_err();
-        assert_eq!(error, NoStatus::Elsewhere("http://192.0.2.1/server-status".into()));
-        assert!(matches!(ask("http://example.org/", Duration::from_secs(1)), Err(NoStatus::Silent(_))));
+        for url in ["http://192.0.2.1/server-status", "http://example.org/"] {
+            assert_eq!(ask(url, Duration::from_secs(1)), Err(NoStatus::Elsewhere(url.into())));
+        }
+        assert!(matches!(ask("https://localhost/", Duration::from_secs(1)), Err(NoStatus::Silent(_))));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{conclude, not_taken_up, pending};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::clock;
 use crate::facts::disk::{Disk, under};
-use crate::facts::{Measured, gather, process, status};
+use crate::facts::{Measured, gather, listen, process, status};
 use crate::feature::{Looks, Place};
 use crate::httpd::Mpm;
 use crate::httpd::effective::{self, Value};
@@ -286,7 +286,7 @@ fn ask_status(params: &InfoParams, host: &Host, report: &mut InfoReport) {
             return;
         }
         None => {
-            let Some(address) = plain_address(&host.configuration.listen) else {
+            let Some(address) = listen::plain_loopback(&host.configuration.listen) else {
                 report.status_reason =
                     Some("httpd listens nowhere on the loopback for plain HTTP: give status_url".to_owned());
                 return;
@@ -298,20 +298,6 @@ fn ask_status(params: &InfoParams, host: &Host, report: &mut InfoReport) {
         Ok(status) => report.status = Some(status),
         Err(error) => report.status_reason = Some(format!("{url}: {error}")),
     }
-}
-
-/// Returns the first address among the values of `Listen` at which this host can ask for plain HTTP.
-fn plain_address(listen: &[String]) -> Option<String> {
-    listen.iter().find_map(|value| {
-        let (address, port) = value.rsplit_once(':').unwrap_or(("", value));
-        let port: u16 = port.parse().ok()?;
-        match address {
-            _ if port == 443 => None,
-            "" | "*" | "0.0.0.0" | "[::]" => Some(format!("127.0.0.1:{port}")),
-            "localhost" | "[::1]" => Some(format!("{address}:{port}")),
-            _ => address.starts_with("127.").then(|| format!("{address}:{port}")),
-        }
-    })
 }
 
 /// Searches the end of the error log for limits that were met.

@@ -360,6 +360,11 @@ status:
         - Seconds since it was started.
       returned: always
       type: int
+    generation:
+      description:
+        - How often it has taken its configuration up since then, C(ParentServerConfigGeneration).
+      returned: always
+      type: int
     busy_workers:
       description:
         - Workers that serve a request or hold a connection.
