@@ -11,6 +11,7 @@ use crate::facts::Running;
 use crate::report::{ConfigTest, Need};
 use crate::tree::Change;
 
+mod answers;
 pub mod disk;
 mod error;
 mod history;

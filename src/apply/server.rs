@@ -42,6 +42,9 @@ pub struct Server {
     pub mpm_after: Option<Mpm>,
     /// The main server's error log.
     pub error_log: Option<PathBuf>,
+    /// Whether mod_status may tell the generation.
+    #[serde(default)]
+    pub has_status: bool,
     /// What to ask the server after the change. Not part of an undo.
     #[serde(skip)]
     pub health: Option<Health>,
@@ -61,6 +64,7 @@ impl Server {
             mpm_before: None,
             mpm_after: None,
             error_log: None,
+            has_status: false,
             health: None,
             need,
         }

@@ -4,21 +4,21 @@
 //! certificate). So a change that needs a stop and start gets it here, at once, and is taken back where the server
 //! does not come up with it.
 
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::io::{Read, Seek, SeekFrom};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::answers::{self, Answers};
 use super::process::Process;
 use super::server::{Manager, Server};
 use crate::clock::now;
 use crate::distro::{self, Site};
 use crate::facts::disk::Disk as View;
-use crate::facts::{Running, process, systemd};
+use crate::facts::{Running, health, listen, process, status, systemd};
 use crate::httpd::Mpm;
 use crate::httpd::binary::Httpd;
-use crate::params::Health;
 use crate::report::Need;
 use crate::sandbox;
 use crate::tree::Files;
@@ -36,6 +36,19 @@ const GOES: Duration = Duration::from_secs(60);
 /// How long one question to the server may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// How long a reload may take until new children show that the parent has taken its files up; one that shows none by
+/// then, because every slot is held by a process that finishes, has at least not died of them.
+const RELOADS: Duration = Duration::from_secs(10);
+
+/// How long new children are no proof yet where mod_status counts the generations: one may have been due anyway.
+const SETTLES: Duration = Duration::from_secs(2);
+
+/// How long to wait before the generation is asked for again: mod_evasive takes two questions a second.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long mod_status may take to answer.
+const STATUS: Duration = Duration::from_secs(1);
+
 /// How long to sleep between two looks. Every look costs little beside what the server does meanwhile.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -49,6 +62,8 @@ pub(super) struct Live<'a> {
     view: View,
     manager: Manager,
     was: Running,
+    /// What it did when it was asked.
+    answered: Answers,
     /// Length of the error log when it was found.
     log_length: u64,
     /// When it was found, in seconds since the epoch.
@@ -62,7 +77,8 @@ pub(super) fn find_live(server: &Server) -> Option<Live<'_>> {
     let manager = manager(&view, &site, was.parent);
     let log = server.error_log.as_deref();
     let log_length = log.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.len());
-    Some(Live { server, site, view, manager, was, log_length, since: now() })
+    let answered = answers::ask(&listen::reached_at(&server.listen_before), None, ANSWER);
+    Some(Live { server, site, view, manager, was, answered, log_length, since: now() })
 }
 
 /// Returns the view of the host and the site of a server.
@@ -92,7 +108,9 @@ pub(super) fn set_right(server: &Server, was: u32) -> Result<(), String> {
             let manager =
                 if systemd::booted(&view) { Manager::Systemd(site.unit()) } else { plain(&view, &site) };
             let was = Running { parent: was, ..Running::default() };
-            let live = Live { server, site, view, manager, was, log_length: 0, since: now() };
+            // What it did before is not known: that it takes connections must do.
+            let answered = Answers::Accepts(String::new());
+            let live = Live { server, site, view, manager, was, answered, log_length: 0, since: now() };
             live.restart(&server.listen_before, server.mpm_before)
         }
     }
@@ -147,7 +165,8 @@ impl Live<'_> {
             Need::Reload => self.reload(&server.listen_after, server.mpm_after),
             Need::Restart => self.restart(&server.listen_after, server.mpm_after),
         }?;
-        server.health.as_ref().map_or(Ok(()), |health| healthy(health).map_err(|why| self.with_log(why)))
+        let Some(wanted) = &server.health else { return Ok(()) };
+        health::healthy(wanted, Duration::from_secs(wanted.timeout)).map_err(|why| self.with_log(why))
     }
 
     /// Brings the files as they were back into the server, after [`Self::activate`] failed.
@@ -157,11 +176,12 @@ impl Live<'_> {
     pub(super) fn bring_back(&self) -> Result<(), String> {
         let server = self.server;
         let runs = process::running(&self.view, &self.site).is_some_and(|now| now.parent == self.was.parent);
-        if runs && self.need() == Need::Reload {
-            return self.reload(&server.listen_before, server.mpm_before);
-        }
-        if runs {
+        if runs && self.need() != Need::Reload {
             // It was not even stopped.
+            return Ok(());
+        }
+        // A reload ends a parent that fails at it, now or in a moment: then it takes a start.
+        if runs && self.reload(&server.listen_before, server.mpm_before).is_ok() {
             return Ok(());
         }
         self.restart(&server.listen_before, server.mpm_before)
@@ -186,10 +206,14 @@ impl Live<'_> {
         self.serves(running, listen, mpm)
     }
 
-    /// Has the server read its files again. The caller has tested them.
+    /// Has the server read its files again and waits until it has. The caller has tested them.
+    ///
+    /// That the command returns 0 says nothing: it only sends the signal, and a parent that fails at its files ends
+    /// after it.
     fn reload(&self, listen: &[String], mpm: Option<Mpm>) -> Result<(), String> {
         let now = process::running(&self.view, &self.site).ok_or("the server is gone")?;
         let children = process::children(&self.view, &now);
+        let generation = self.generation(listen);
         match &self.manager {
             Manager::Systemd(unit) => {
                 self.command("systemctl", &["--no-ask-password", "reload", &format!("{unit}.service")])?;
@@ -197,21 +221,44 @@ impl Live<'_> {
             Manager::OpenRc(service) => self.command("rc-service", &[service, "reload"])?,
             Manager::Apachectl => self.signal(now.parent, Signal::USR1).map(drop)?,
         }
-        // The signal is only sent then. A parent that takes the files up starts new children; one that cannot ends.
-        let end = Instant::now() + ANSWER;
-        while Instant::now() < end {
-            let Some(now) = process::running(&self.view, &self.site) else { break };
+        let sent = Instant::now();
+        let mut look = LOOK;
+        while sent.elapsed() < RELOADS {
+            self.still(now.parent)?;
             if process::children(&self.view, &now).iter().any(|child| !children.contains(child)) {
-                break;
+                let grown = |before| self.generation(listen).is_some_and(|generation| generation > before);
+                if sent.elapsed() >= SETTLES || generation.is_none_or(grown) {
+                    break;
+                }
+                look = AGAIN;
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(look);
         }
-        self.serves(None, listen, mpm)
+        self.still(now.parent)?;
+        self.serves(None, listen, mpm)?;
+        self.still(now.parent)
     }
 
-    /// Waits until a parent other than `not` is up, has the MPM mapped, and one of the addresses answers.
+    /// Sees that the parent is still the one that was asked to reload.
+    fn still(&self, parent: u32) -> Result<(), String> {
+        let parents = process::parents(&self.view, &self.site);
+        if parents.contains(&parent) {
+            return Ok(());
+        }
+        let anew = if parents.is_empty() { "" } else { ", and another one was started" };
+        Err(self.with_log(format!("the server ended at the reload{anew}")))
+    }
+
+    /// Asks mod_status how often the server has taken its files up.
+    fn generation(&self, listen: &[String]) -> Option<u64> {
+        let address = listen::plain_loopback(listen).filter(|_| self.server.has_status)?;
+        status::ask(&format!("http://{address}/server-status"), STATUS).ok()?.generation
+    }
+
+    /// Waits until a parent other than `not` is up, has the MPM mapped, and serves as it did before the change.
     fn serves(&self, not: Option<u32>, listen: &[String], mpm: Option<Mpm>) -> Result<(), String> {
         let end = Instant::now() + COMES_UP;
+        let addresses = listen::reached_at(listen);
         let mut why = String::new();
         loop {
             match process::running(&self.view, &self.site) {
@@ -220,7 +267,7 @@ impl Live<'_> {
                 Some(now) if mpm.is_some() && now.mpm.is_some() && now.mpm != mpm => {
                     why = format!("the server runs with {}", now.mpm.map_or("none", Mpm::name));
                 }
-                Some(_) => match answers(listen) {
+                Some(now) => match self.answers(&now, &addresses) {
                     Ok(()) => return Ok(()),
                     Err(error) => why = error,
                 },
@@ -230,6 +277,18 @@ impl Live<'_> {
             }
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Sees that the server answers as it did before the change; one that did not has children at least.
+    fn answers(&self, now: &Running, addresses: &[SocketAddr]) -> Result<(), String> {
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let answers = answers::ask(addresses, self.answered.way(), ANSWER);
+        if answers.way().is_none() && process::children(&self.view, now).is_empty() {
+            return Err("the server has no children".to_owned());
+        }
+        answers.judged_by(&self.answered)
     }
 
     /// Ends every parent of the site, also one that does not listen yet: an interrupted run may have started it.
@@ -355,107 +414,6 @@ fn start_command<'a>(view: &dyn Files, site: &'a Site, httpd: &'a Httpd) -> (&'a
     }
 }
 
-/// Tells whether something on one of the addresses of `Listen` answers a request, whatever the answer.
-fn answers(listen: &[String]) -> Result<(), String> {
-    let mut why = String::new();
-    let addresses: Vec<SocketAddr> = listen.iter().filter_map(|text| listen_address(text)).collect();
-    if addresses.is_empty() {
-        return Ok(());
-    }
-    for address in addresses {
-        match ask(address, "OPTIONS * HTTP/1.0\r\n\r\n") {
-            Ok(answer) if !answer.is_empty() => return Ok(()),
-            Ok(_) => why = format!("{address} closed the connection without an answer"),
-            Err(error) => why = format!("{address} does not answer: {error}"),
-        }
-    }
-    Err(why)
-}
-
-/// Returns where to reach what `Listen` says: `80`, `192.0.2.1:80`, `[::]:443 https`.
-fn listen_address(text: &str) -> Option<SocketAddr> {
-    let text = text.split_whitespace().next()?;
-    if let Ok(port) = text.parse() {
-        return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    }
-    let (host, port) = text.rsplit_once(':')?;
-    let port = port.parse().ok()?;
-    if host == "*" {
-        return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    }
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let address = match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) if address.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        Ok(IpAddr::V6(address)) if address.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        Ok(address) => address,
-        Err(_) => (host, port).to_socket_addrs().ok()?.next()?.ip(),
-    };
-    Some(SocketAddr::new(address, port))
-}
-
-/// Sends a request and returns the beginning of the answer.
-fn ask(address: SocketAddr, request: &str) -> std::io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
-    stream.set_read_timeout(Some(ANSWER))?;
-    stream.set_write_timeout(Some(ANSWER))?;
-    stream.write_all(request.as_bytes())?;
-    let mut answer = vec![0; 512];
-    let length = stream.read(&mut answer)?;
-    answer.truncate(length);
-    Ok(answer)
-}
-
-/// Asks the health address until it answers with the wanted status or its time is over.
-fn healthy(health: &Health) -> Result<(), String> {
-    let (address, request) = health_request(&health.url)?;
-    let end = Instant::now() + Duration::from_secs(health.timeout);
-    loop {
-        let mut again = Duration::from_millis(100);
-        let why = match ask(address, &request) {
-            Ok(answer) => {
-                // mod_evasive takes two questions a second from one address, and blocks for longer what goes on asking.
-                again = Duration::from_secs(1);
-                let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
-                let status = line.split_whitespace().nth(1).and_then(|word| word.parse::<u16>().ok());
-                if status == Some(health.status) {
-                    return Ok(());
-                }
-                format!("answers `{line}` instead of status {}", health.status)
-            }
-            Err(error) => format!("does not answer: {error}"),
-        };
-        if Instant::now() >= end {
-            return Err(format!("{} {why} after {} s", health.url, health.timeout));
-        }
-        std::thread::sleep(again);
-    }
-}
-
-/// Returns whom to ask what for a health address. It is a question to this host: a name that is no address is sent
-/// as the `Host` and asked on the loopback address, wherever the name leads by now.
-fn health_request(url: &str) -> Result<(SocketAddr, String), String> {
-    let wrong = || format!("`{url}` is not an address of the form http://HOST[:PORT]/PATH");
-    let rest = url.strip_prefix("http://").ok_or_else(wrong)?;
-    if rest.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-        return Err(wrong());
-    }
-    let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| wrong())?),
-        _ => (authority, 80),
-    };
-    if host.is_empty() || host.contains('@') {
-        return Err(wrong());
-    }
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let ip = bare.parse::<IpAddr>().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: apache-tuning\r\nConnection: close\r\n\r\n"
-    );
-    Ok((SocketAddr::new(ip, port), request))
-}
-
 /// Returns the last lines of a text, on one line.
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -513,54 +471,6 @@ mod tests {
             assert_eq!(told(&all, None), start, "{family}");
             assert_eq!(told(&all, Some("blue")), "/sbin/own -D X -k start", "{family}");
             assert_eq!(told(&none, None), "/sbin/own -D X -k start", "{family}");
-        }
-    }
-
-    #[test]
-    fn every_form_of_listen_is_reached_on_this_host() {
-        for (text, address) in [
-            ("80", Some("127.0.0.1:80")),
-            ("443 https", Some("127.0.0.1:443")),
-            ("*:8080", Some("127.0.0.1:8080")),
-            ("0.0.0.0:80", Some("127.0.0.1:80")),
-            ("[::]:80", Some("[::1]:80")),
-            ("[2001:db8::1]:80", Some("[2001:db8::1]:80")),
-            ("192.0.2.7:81 http", Some("192.0.2.7:81")),
-            ("", None),
-            ("70000", None),
-            ("x", None),
-        ] {
-            assert_eq!(listen_address(text), address.map(|address| address.parse().unwrap()), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_health_address_is_asked_on_this_host_under_its_own_name() {
-        for (url, address, request) in [
-            ("http://localhost/up", "127.0.0.1:80", "GET /up HTTP/1.1\r\nHost: localhost\r\n"),
-            (
-                "http://www.example.test:8080",
-                "127.0.0.1:8080",
-                "GET / HTTP/1.1\r\nHost: www.example.test:8080\r\n",
-            ),
-            ("http://[::1]:81/a?b", "[::1]:81", "GET /a?b HTTP/1.1\r\nHost: [::1]:81\r\n"),
-            ("http://[::1]", "[::1]:80", "GET / HTTP/1.1\r\nHost: [::1]\r\n"),
-            ("http://127.0.0.2?x", "127.0.0.2:80", "GET /?x HTTP/1.1\r\n"),
-        ] {
-            let (found, text) = health_request(url).unwrap();
-            assert_eq!(found, address.parse().unwrap(), "{url}");
-            assert!(text.starts_with(request) && text.ends_with("\r\n\r\n"), "{url}: {text}");
-        }
-        for url in [
-            "https://localhost/",
-            "http://",
-            "http:///x",
-            "http://a:b/",
-            "http://u@h/",
-            "http://h/ x",
-            "http://h/\r\nX: y",
-        ] {
-            assert!(health_request(url).is_err(), "{url}");
         }
     }
 

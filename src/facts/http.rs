@@ -117,16 +117,12 @@ impl Url {
         if host.contains('@') {
             return Err(wrong("holds a user name"));
         }
-        let (name, port, bracketed) = match host.strip_prefix('[') {
-            Some(host) => {
-                let (name, port) =
-                    host.split_once(']').ok_or_else(|| wrong("has a bracket without an end"))?;
-                (name, port, true)
-            }
-            None => {
-                let (name, port) = host.find(':').map_or((host, ""), |colon| host.split_at(colon));
-                (name, port, false)
-            }
+        let (name, port, bracketed) = if let Some(host) = host.strip_prefix('[') {
+            let (name, port) = host.split_once(']').ok_or_else(|| wrong("has a bracket without an end"))?;
+            (name, port, true)
+        } else {
+            let (name, port) = host.find(':').map_or((host, ""), |colon| host.split_at(colon));
+            (name, port, false)
         };
         let port = match port.strip_prefix(':') {
             Some(digits) => digits

@@ -6,6 +6,7 @@
 
 mod conclude;
 mod evaluate;
+mod health;
 mod host_facts;
 mod info;
 mod undo;
@@ -76,6 +77,11 @@ fn run(params: &Params, mode: Mode) -> Report {
         }
         return settled(evaluation);
     }
+    let sick = health::sick_before(params, &evaluation);
+    conclude::add(&mut evaluation.report, sick.clone(), params);
+    if evaluation.refused() {
+        return settled(evaluation);
+    }
     let mut staged = config_test(&evaluation, params, root);
     // Without the lock: what httpd refused may have been another run's host between two states.
     if lock.is_none()
@@ -90,6 +96,7 @@ fn run(params: &Params, mode: Mode) -> Report {
         if evaluation.refused() || evaluation.changes.is_empty() {
             return settled(evaluation);
         }
+        conclude::add(&mut evaluation.report, sick.clone(), params);
         staged = config_test(&evaluation, params, root);
     }
     if mode.check || staged.refuses() {
@@ -110,6 +117,7 @@ fn run(params: &Params, mode: Mode) -> Report {
             if evaluation.refused() || evaluation.changes.is_empty() {
                 return settled(evaluation);
             }
+            conclude::add(&mut evaluation.report, sick, params);
             if evaluation.changes != tested_changes {
                 staged = config_test(&evaluation, params, root);
                 if staged.refuses() {
@@ -189,6 +197,7 @@ fn look(disk: &Disk, params: &Params, mode: Mode) -> Result<(Evaluation, Option<
     let mut evaluation = evaluate(disk, params, mode, undo)?;
     evaluation.report.note = note;
     remember_activation(&mut evaluation, params);
+    health::judge(disk, params, &mut evaluation);
     Ok((evaluation, rollback))
 }
 
@@ -332,6 +341,7 @@ fn server(evaluation: &Evaluation, params: &Params, httpd: &Httpd) -> Option<app
     server.mpm_before = report.mpm.before;
     server.mpm_after = report.mpm.after;
     server.error_log = httpd.environment.get("APACHE_LOG_DIR").map(|dir| Path::new(dir).join("error.log"));
+    server.has_status = evaluation.host.configuration.has_module("status_module");
     server.health.clone_from(&params.health);
     Some(server)
 }

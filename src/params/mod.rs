@@ -90,18 +90,20 @@ pub struct Memory {
     pub reserve: Option<String>,
 }
 
-/// A question asked of the server after activation.
+/// A question asked of the running server before its change, which is refused where the server is not healthy then,
+/// and after it was brought in, which is undone where it no longer is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Health {
-    /// An `http://` address of this host.
+    /// An `http://` address of this host: `localhost`, a numeric address of one of its interfaces, or a name of its
+    /// own (the host's, one of `/etc/hosts`, a `ServerName`), which is asked on the loopback.
     pub url: String,
     /// The status expected.
     #[serde(default = "defaults::status")]
     #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 599)))]
     pub status: u16,
-    /// Seconds to wait for it.
+    /// Seconds to wait for it after the change; before it 5 at most.
     #[serde(default = "defaults::health_timeout")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3600)))]
     pub timeout: u64,

@@ -9,6 +9,7 @@ use super::bounds::{ENOUGH, LONGEST_TEXT, MOST_IN_ONE_PLACE, and_more, cut};
 use super::coerce::{self, Field, Kind};
 use super::json::join;
 use super::{Context, InfoParams, Params};
+use crate::facts::http::{Silence, Url};
 use crate::feature::Feature;
 use crate::httpd::core_directives::mpm_rows;
 use crate::report::ParameterError;
@@ -257,17 +258,16 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
             );
         }
     }
-    if let Some(url) = value.pointer("/health/url").and_then(Value::as_str) {
-        let host = url.strip_prefix("http://");
-        if host.is_none_or(str::is_empty) || url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-            refuse(
-                "health.url",
-                format!(
-                    "value of health.url must be an address of this host such as http://127.0.0.1/, got: {:?}",
-                    cut(url)
-                ),
-            );
-        }
+    if let Some(url) = value.pointer("/health/url").and_then(Value::as_str)
+        && let Err(Silence::Address { why, .. }) = Url::parse(url)
+    {
+        refuse(
+            "health.url",
+            format!(
+                "value of health.url {why}; it must be an address of this host such as http://127.0.0.1/, got: {:?}",
+                cut(url)
+            ),
+        );
     }
     for key in ["per_worker", "reserve"] {
         if let Some(text) = value.pointer(&format!("/memory/{key}")).and_then(Value::as_str)

@@ -4,8 +4,10 @@ use super::{Check, Reporter, Rule, View};
 use crate::report::Severity;
 
 /// The rules of this file, in the order of the result.
-pub(crate) static RULES: &[&Rule] =
-    &[&TST_001, &TST_002, &TST_003, &TST_004, &TST_005, &TST_006, &TST_007, &CAP_001, &ACT_001, &ACT_002];
+pub(crate) static RULES: &[&Rule] = &[
+    &TST_001, &TST_002, &TST_003, &TST_004, &TST_005, &TST_006, &TST_007, &CAP_001, &ACT_001, &ACT_002,
+    &HLT_001, &HLT_002, &HLT_003,
+];
 
 pub(crate) static TST_001: Rule = Rule {
     id: "TST-001",
@@ -116,6 +118,36 @@ pub(crate) static ACT_002: Rule = Rule {
     setting: "activation",
     summary: "activation is deferred although the change takes a stop and start",
     source: "httpd 2.4 server/mpm_common.c, AH00534",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static HLT_001: Rule = Rule {
+    id: "HLT-001",
+    severity: Severity::Error,
+    setting: "health",
+    summary: "the health address is not one of this host",
+    source: "the routing table, /etc/hosts and the virtual hosts' names",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static HLT_002: Rule = Rule {
+    id: "HLT-002",
+    severity: Severity::Error,
+    setting: "health",
+    summary: "the running server does not answer the health question before the change",
+    source: "one question to the health address, before anything is touched",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static HLT_003: Rule = Rule {
+    id: "HLT-003",
+    severity: Severity::Warning,
+    setting: "health",
+    summary: "the health question is not asked, because the server does not run",
+    source: "/proc",
     check: Check::Planned,
     ..Rule::NEW
 };

@@ -616,7 +616,10 @@ options:
     suboptions:
       url:
         description:
-          - An C(http://) address of this host.
+          - >-
+            An C(http://) address of this host: C(localhost), a numeric address of one of its interfaces, or a
+            name of its own (the host's, one of C(/etc/hosts), a C(ServerName)), which is asked on the
+            loopback.
         type: str
         required: true
       status:
@@ -627,7 +630,7 @@ options:
         default: 200
       timeout:
         description:
-          - Seconds to wait for it.
+          - Seconds to wait for it after the change; before it 5 at most.
           - From 1 to 3600.
         type: int
         default: 30
