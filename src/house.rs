@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// parameters or of the result has no place here.
 const LEAVES: [(&str, &[&str]); 3] = [
     ("httpd", &["parameters", "report", "tree", "units"]),
-    ("params", &["feature", "httpd", "parameters", "report", "rules", "units"]),
+    ("params", &["feature", "httpd", "parameters", "report", "rules", "units", "url"]),
     ("report", &["capacity", "facts", "httpd", "units"]),
 ];
 

@@ -25,6 +25,7 @@ pub mod report;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod units;
+pub mod url;
 
 pub mod clock;
 pub mod distro;

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use super::http::{Silence, Url};
+use super::http::Silence;
 use crate::params::Health;
 use crate::tree::Files;
+use crate::url::Url;
 
 /// How long to wait after no answer, and after a wrong one. mod_evasive takes two questions a second from one address,
 /// and blocks for longer what goes on asking.

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::http::{Silence, Url};
+use super::http::Silence;
+use crate::url::Url;
 
 /// What `mod_status` tells. JSON: `{"busy_workers": 1, "idle_workers": 49, "connections": 12, ...,
 /// "scoreboard": {"waiting": 49, "sending": 1, "open_slots": 350}}`; what a release or an MPM does not tell is null.
@@ -119,7 +120,7 @@ pub enum NoStatus {
 /// # Errors
 /// [`NoStatus`]; the caller goes on without a status.
 pub fn ask(url: &str, timeout: Duration) -> Result<Status, NoStatus> {
-    let address = Url::parse(url)?.or_query("auto");
+    let address = Url::parse(url).map_err(Silence::from)?.or_query("auto");
     if !address.is_loopback() {
         return Err(NoStatus::Elsewhere(url.to_owned()));
     }

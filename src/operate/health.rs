@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::conclude;
 use super::evaluate::Evaluation;
 use crate::facts::health;
-use crate::facts::http::Url;
 use crate::params::{ActivationMode, Health, Params};
 use crate::report::{Finding, Need};
 use crate::rules::run::{HLT_001, HLT_002, HLT_003};
 use crate::tree::Files;
+use crate::url::Url;
 
 /// How long a healthy server may take to answer before the change: less than after it, it has no start to get over.
 const BEFORE: Duration = Duration::from_secs(5);

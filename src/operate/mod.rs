@@ -20,13 +20,13 @@ pub use info::info;
 
 use crate::apply::{self, ApplyError, Lock, Rollback};
 use crate::facts::disk::Disk;
-use crate::facts::http::Url;
 use crate::httpd::Version;
 use crate::httpd::binary::{self, Httpd, Tested};
 use crate::params::{ActivationMode, Params, State};
 use crate::preview::{self, Verdict};
 use crate::report::{ConfigTest, Finding, Need, PendingActivation, Report};
 use crate::rules;
+use crate::url::Url;
 
 /// How a run was asked for.
 #[derive(Debug, Clone, Copy, Default)]

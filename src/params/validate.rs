@@ -9,10 +9,10 @@ use super::bounds::{ENOUGH, LONGEST_TEXT, MOST_IN_ONE_PLACE, and_more, cut};
 use super::coerce::{self, Field, Kind};
 use super::json::join;
 use super::{Context, InfoParams, Params};
-use crate::facts::http::{Silence, Url};
 use crate::feature::Feature;
 use crate::httpd::core_directives::mpm_rows;
 use crate::report::ParameterError;
+use crate::url::{NotAUrl, Url};
 
 #[jsonschema::validator(path = "schema/params.json")]
 struct TuningSchema;
@@ -259,7 +259,7 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
         }
     }
     if let Some(url) = value.pointer("/health/url").and_then(Value::as_str)
-        && let Err(Silence::Address { why, .. }) = Url::parse(url)
+        && let Err(NotAUrl { why, .. }) = Url::parse(url)
     {
         refuse(
             "health.url",
