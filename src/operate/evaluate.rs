@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::asked::{Asked, same};
 use super::{Mode, Stopped, conclude, stopped};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::distro::{self, Instances, ModuleSwitch, Site};
@@ -140,6 +141,8 @@ pub struct Evaluation {
     pub startup: Option<Startup>,
     /// The codes of the messages that httpd will print about numbers it changes.
     pub foreseen: Vec<&'static str>,
+    /// What was asked for, to be compared once more with what is on disk after the change.
+    pub asked: Asked,
     /// The result so far: everything that does not need a process or a change.
     pub report: Report,
 }
@@ -196,7 +199,7 @@ pub fn evaluate(
         State::Absent => plan::absent(&ground),
         State::RolledBack => Ok(Plan { changes: undo.unwrap_or_default().to_vec(), ..Plan::default() }),
     };
-    let Plan { changes, wishes, findings } = planned.map_err(|Unreadable { path, error }| {
+    let Plan { changes, wishes, modules, findings } = planned.map_err(|Unreadable { path, error }| {
         stopped(&rules::host::SYS_002, "host", &format!("{}: {error}", path.display()))
     })?;
     if let Some(message) = plan::size::too_large(&changes) {
@@ -217,8 +220,16 @@ pub fn evaluate(
     } else {
         effective::effective(after, after_mpm, version, host.cpus())
     };
-    let (overridden, overrides) =
-        if blocked { Default::default() } else { overridden(&draft, after, &wishes, &values) };
+    let asked = match params.state {
+        State::Present if !blocked => Asked { mpm: params.mpm, modules, wishes },
+        _ => Asked::default(),
+    };
+    let otherwise = asked.compare(&draft, after, &values);
+    // What httpd does not read at all is not overridden: nobody need take the other line out.
+    let is_read = |wish: &&Wish| !otherwise.iter().any(|one| one.setting.as_ref() == Some(&wish.parameter));
+    let read: Vec<Wish> = asked.wishes.iter().filter(is_read).cloned().collect();
+    let (overridden, overrides) = overridden(&draft, after, &read, &values);
+    told.extend(otherwise);
     told.extend(overrides);
 
     if params.state != State::Present {
@@ -299,7 +310,7 @@ pub fn evaluate(
     let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();
     let launch = Launch::of(&draft, &host.site);
     drop(draft);
-    Ok(Evaluation { host, changes, launch, startup, foreseen, report })
+    Ok(Evaluation { host, changes, launch, startup, foreseen, asked, report })
 }
 
 /// Numbers by the directive's canonical name.
@@ -496,7 +507,7 @@ fn overridden(
     let mut findings = Vec::new();
     for wish in wishes.iter().filter(|wish| !is_list(wish.directive)) {
         let Some(value) = values.iter().find(|value| value.directive == wish.directive) else { continue };
-        if same(&value.value, &wish.value) {
+        if same(wish.directive, &value.value, &wish.value) {
             continue;
         }
         let (file, line) = value.set_at.clone().unwrap_or_default();
@@ -549,7 +560,7 @@ fn overridden(
             continue;
         }
         let value = line.words.first().map_or("", String::as_str);
-        if is_list(wish.directive) || same(value, &wish.value) {
+        if is_list(wish.directive) || same(wish.directive, value, &wish.value) {
             continue;
         }
         let host = after.vhosts.get(index as usize);
@@ -583,11 +594,6 @@ fn overridden(
 /// Tells whether each line of a directive adds to those before it.
 fn is_list(directive: &str) -> bool {
     TABLE.named(directive).is_some_and(|row| row.parser == Parser::Iterate)
-}
-
-/// Tells whether two texts of a value mean the same to httpd: flags in any case, `5` and `5s`.
-fn same(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b) || a.strip_suffix('s') == Some(b) || b.strip_suffix('s') == Some(a)
 }
 
 /// Decides what a running server needs to take the change up, and why; the MPMs are those configured before and after,

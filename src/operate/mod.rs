@@ -4,6 +4,7 @@
 //! nothing is to be done, nothing at all is written and no process is started. Only a run that has something to do
 //! takes the lock, recovers what an interrupted run left, and evaluates again.
 
+mod asked;
 mod conclude;
 mod evaluate;
 mod health;
@@ -14,12 +15,14 @@ mod undo;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use asked::Asked;
 pub use evaluate::{Evaluation, Host, evaluate};
 pub use host_facts::managed_fingerprint;
 pub use info::info;
 
 use crate::apply::{self, ApplyError, Lock, Rollback};
 use crate::facts::disk::Disk;
+use crate::facts::process;
 use crate::httpd::Version;
 use crate::httpd::binary::{self, Httpd, Tested};
 use crate::params::{ActivationMode, Params, State};
@@ -153,6 +156,11 @@ fn run(params: &Params, mode: Mode) -> Report {
         Ok(applied) => {
             report.transaction = Some(applied.transaction);
             report.activation.done = applied.activated;
+            if applied.activated {
+                // Looked up anew: what was read before is the server that the change replaced.
+                let running = process::running(&Disk::new(root), &evaluation.host.site);
+                report.mpm.running = running.and_then(|running| running.mpm);
+            }
             if let Some(test) = applied.config_test {
                 report.config_test = test;
             }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use originals::{Original, Originals, fingerprint};
 
 use crate::distro::{DropIn, ModuleSwitch, Site};
-use crate::feature::{Feature, Host, Item, Looks, Place, Want, Writes};
+use crate::feature::{Feature, Host, Item, Looks, Module, Place, Want, Writes};
 use crate::features::{blocks, mpm};
 use crate::httpd::core_directives;
 use crate::httpd::normalise::{Written, normalise};
@@ -55,6 +55,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// The directives made true.
     pub wishes: Vec<Wish>,
+    /// The modules switched on or off, each with the parameter that asks for it.
+    pub modules: Vec<(&'static Module, bool, String)>,
     /// What stands in the way, or is worth saying about how things stand on disk.
     pub findings: Vec<Finding>,
 }
@@ -175,6 +177,7 @@ struct Work<'a> {
     originals: OnceCell<Originals>,
     /// Whether nothing shall be remembered any more.
     forgets: bool,
+    modules: Vec<(&'static Module, bool, String)>,
     wishes: Vec<Wish>,
     findings: Vec<Finding>,
 }
@@ -192,6 +195,7 @@ impl<'a> Work<'a> {
             originals: OnceCell::new(),
             forgets: false,
             wishes: Vec::new(),
+            modules: Vec::new(),
             findings: Vec::new(),
         }
     }
@@ -545,7 +549,12 @@ impl<'a> Work<'a> {
             originals.remember(&outside);
             self.draft.put(Path::new(originals::FILE), originals.node());
         }
-        Ok(Plan { changes: changes(&self.draft)?, wishes: self.wishes, findings: self.findings })
+        Ok(Plan {
+            changes: changes(&self.draft)?,
+            wishes: self.wishes,
+            modules: self.modules,
+            findings: self.findings,
+        })
     }
 }
 

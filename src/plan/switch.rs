@@ -77,6 +77,9 @@ impl Work<'_> {
                 self.switch_module(needed, Some(true), None, setting)?;
             }
         }
+        if let Some(on) = enabled {
+            self.modules.push((module, on, setting.to_owned()));
+        }
         let switch = self.ground.site.layout.modules;
         if enabled == Some(true)
             && matches!(switch, ModuleSwitch::Lines { .. } | ModuleSwitch::Sysconfig { .. })

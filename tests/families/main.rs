@@ -10,6 +10,7 @@ mod features;
 mod history;
 mod left_out;
 mod lines;
+mod otherwise;
 mod redhat;
 mod refused;
 mod suse;

@@ -1,0 +1,154 @@
+//! What was asked is compared with what is: with the configuration as it would be, before anything is touched, and with
+//! the one on disk again after it was written.
+//!
+//! A value counts only where httpd reads this program's own line: the same number in a file of somebody else's is a
+//! coincidence that their next edit ends.
+
+use std::path::{Path, PathBuf};
+
+use crate::feature::Module;
+use crate::httpd::Mpm;
+use crate::httpd::directives::Parser;
+use crate::httpd::effective::{self, Value};
+use crate::httpd::numbers::{self, Unit};
+use crate::httpd::read::{self, Configuration, Line, Scope};
+use crate::plan::Wish;
+use crate::registry::TABLE;
+use crate::report::Finding;
+use crate::rules::modules::MOD_009;
+use crate::rules::overriding::OVR_001;
+use crate::tree::{Files, resolve};
+
+/// What a task asks for, in httpd's terms.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The MPM that shall be the only one.
+    pub mpm: Option<Mpm>,
+    /// Each module that shall be loaded or not, with the parameter that says so.
+    pub modules: Vec<(&'static Module, bool, String)>,
+    /// Each value, with the file that it is written to.
+    pub wishes: Vec<Wish>,
+}
+
+impl Asked {
+    /// Returns what is otherwise than asked in a configuration, with file and line.
+    pub fn compare(&self, files: &dyn Files, is: &Configuration, values: &[Value]) -> Vec<Finding> {
+        let mut found = Vec::new();
+        self.compare_mpm(is, &mut found);
+        self.compare_modules(is, &mut found);
+        for wish in &self.wishes {
+            // Where the module of a directive is not loaded, that is what is said, and its lines are none.
+            if values.iter().any(|value| value.directive == wish.directive) {
+                found.extend(unread(files, is, wish));
+            }
+        }
+        found
+    }
+
+    fn compare_mpm(&self, is: &Configuration, found: &mut Vec<Finding>) {
+        let Some(asked) = self.mpm.filter(|asked| is.mpms() != [*asked]) else { return };
+        let others: Vec<&read::Module> = is
+            .modules
+            .iter()
+            .filter(|module| Mpm::of_module(&module.identifier).is_some_and(|mpm| mpm != asked))
+            .collect();
+        for other in &others {
+            let place = loaded_at(is, other);
+            found.push(MOD_009.finding(
+                ("mpm", asked.name()),
+                format!("{} is loaded {place}, where this task does not switch it off", other.identifier),
+                "take that LoadModule or Include line out, or ask for that MPM".to_owned(),
+            ));
+        }
+        if others.is_empty() {
+            let main = is.files.first().map_or_else(String::new, |file| file.path.display().to_string());
+            found.push(MOD_009.finding(
+                ("mpm", asked.name()),
+                format!("{} is switched on, but no file that {main} includes loads it", asked.module()),
+                "let the main configuration file include what the distribution's does".to_owned(),
+            ));
+        }
+    }
+
+    fn compare_modules(&self, is: &Configuration, found: &mut Vec<Finding>) {
+        for (module, on, parameter) in &self.modules {
+            let loaded = is.modules.iter().find(|loaded| (module.is)(&loaded.identifier));
+            let (message, hint) = match (on, loaded) {
+                (false, Some(loaded)) => (
+                    format!(
+                        "{} is still loaded {}, where this task does not switch it off",
+                        loaded.identifier,
+                        loaded_at(is, loaded)
+                    ),
+                    "take that LoadModule or Include line out".to_owned(),
+                ),
+                (true, None) => (
+                    format!("mod_{} is switched on, but no file that httpd reads loads it", module.name),
+                    "let the main configuration file include what the distribution's does".to_owned(),
+                ),
+                _ => continue,
+            };
+            found.push(MOD_009.finding((parameter, &on.to_string()), message, hint));
+        }
+    }
+}
+
+/// Says where a module is loaded, and by which line its file is included.
+fn loaded_at(is: &Configuration, module: &read::Module) -> String {
+    let Some((file, line)) = module.loaded_at else { return "from httpd itself".to_owned() };
+    let included = is.files.get(file as usize).and_then(|file| file.included_at);
+    let by = included
+        .map_or_else(String::new, |(file, line)| format!(", included at {}:{line}", is.path(file).display()));
+    format!("at {}:{line}{by}", is.path(file).display())
+}
+
+/// Returns what keeps httpd from reading a wish where it is written; nothing where it reads it.
+fn unread(files: &dyn Files, is: &Configuration, wish: &Wish) -> Option<Finding> {
+    let real = |path: &Path| resolve(files, path).unwrap_or_else(|_| path.to_owned());
+    let own = real(&wish.file);
+    let counts = |line: &&Line| {
+        line.directive == wish.directive
+            && (line.scope == Scope::Main || effective::counts_everywhere(is, line))
+            && (line.words.join(" ") == wish.value
+                || line.words.iter().any(|word| same(wish.directive, word, &wish.value)))
+    };
+    if is.lines.iter().filter(counts).any(|line| real(is.path(line.file)) == own) {
+        return None;
+    }
+    let opened: Vec<&PathBuf> =
+        is.files.iter().map(|file| &file.path).filter(|path| real(path) == own).collect();
+    let main = is.files.first().map_or_else(String::new, |file| file.path.display().to_string());
+    let (message, hint) = match opened.first() {
+        None => (
+            format!(
+                "{} is written to {}, which httpd does not read: no Include of {main} leads to it",
+                wish.directive,
+                wish.file.display()
+            ),
+            format!("let {main} include it, as the distribution's does"),
+        ),
+        Some(path) => (
+            format!(
+                "{} is written to {}, where httpd skips it: the section around it is false there",
+                wish.directive,
+                path.display()
+            ),
+            "load the module that the section asks for before that file is read".to_owned(),
+        ),
+    };
+    Some(OVR_001.finding((&wish.parameter, &wish.value), message, hint))
+}
+
+/// Tells whether two texts mean the same to httpd as a value of this directive: `60` and `1min`, `on` and `On`.
+pub(super) fn same(directive: &str, one: &str, other: &str) -> bool {
+    let micros = |text| numbers::duration(text, Unit::Seconds).map(|duration| duration.micros).ok();
+    one == other
+        || TABLE.named(directive).is_some_and(|row| match row.parser {
+            Parser::Atoi => numbers::atoi(one).value == numbers::atoi(other).value,
+            Parser::Strtol0 => numbers::strtol(one, 0).value == numbers::strtol(other, 0).value,
+            Parser::Duration => micros(one).is_some_and(|time| Some(time) == micros(other)),
+            Parser::Flag => one.eq_ignore_ascii_case(other),
+            Parser::Text => row.name == "DOSEnabled" && one.eq_ignore_ascii_case(other),
+            _ => false,
+        })
+}
