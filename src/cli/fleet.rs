@@ -13,11 +13,11 @@ use super::{Failure, Outcome, read};
 use crate::fleet::desired::DesiredStates;
 use crate::fleet::inventory::{Inventory, read_inventory};
 use crate::fleet::lines::{self, Input};
-use crate::fleet::names::hex;
 use crate::fleet::plan::Verdict;
 use crate::fleet::results::{Results, read_results};
 use crate::fleet::table::{Collector, Flags, Fleet, HostRow, Request, preview_fleet};
 use crate::fleet::{order, text};
+use crate::stored::to_hex;
 
 /// What follows the command's name.
 pub(super) const USAGE: &str = "[DESIRED.json] --facts PATH... [--inventory FILE] [--results PATH...] [--max-age 24h] \
@@ -177,7 +177,7 @@ fn exit_code(fleet: &Fleet, ask: bool) -> u8 {
 
 fn read_desired(file: &Path, inputs: &mut Vec<Input>) -> Result<Map<String, Json>, Failure> {
     let content = read(file)?;
-    inputs.push(Input { path: file.display().to_string(), sha256: Some(hex(&Sha256::digest(&content))) });
+    inputs.push(Input { path: file.display().to_string(), sha256: Some(to_hex(&Sha256::digest(&content))) });
     let wrong = |error: String| Failure::Failed(format!("{}: {error}", file.display()));
     if let Err(report) = super::typed(&content) {
         return Err(wrong(report.msg));
@@ -190,7 +190,7 @@ fn read_desired(file: &Path, inputs: &mut Vec<Input>) -> Result<Map<String, Json
 
 fn read_inventory_file(file: &Path, by: Option<&str>, inputs: &mut Vec<Input>) -> Result<Inventory, Failure> {
     let content = read(file)?;
-    inputs.push(Input { path: file.display().to_string(), sha256: Some(hex(&Sha256::digest(&content))) });
+    inputs.push(Input { path: file.display().to_string(), sha256: Some(to_hex(&Sha256::digest(&content))) });
     let wrong = |error: String| Failure::Failed(format!("{}: {error}", file.display()));
     let text = std::str::from_utf8(&content).map_err(|error| wrong(error.to_string()))?;
     read_inventory(text, by).map_err(wrong)
@@ -210,10 +210,7 @@ fn report_fleet(results: &Results, inventory: Option<&Inventory>, by: Option<&st
             || crate::fleet::plan::Outcome::of(Verdict::NotRun, "the run did not come to it").into(),
             |result| result.foretold.clone(),
         );
-        let value = by.and_then(|by| inventory?.hosts.get(name)?.get(by)).map(|value| match value {
-            Json::String(text) => text.as_str().into(),
-            other => other.to_string().into(),
-        });
+        let value = by.and_then(|by| inventory?.text_of(name, by));
         let (group, variant) = collector.place(foretold);
         let flags = Flags::default();
         collector.push(HostRow {

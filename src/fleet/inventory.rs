@@ -17,6 +17,16 @@ pub struct Inventory {
     pub hosts: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
+impl Inventory {
+    /// Returns a host's variable as text: of a text itself, of anything else its JSON.
+    pub fn text_of(&self, host: &str, variable: &str) -> Option<Box<str>> {
+        Some(match self.hosts.get(host)?.get(variable)? {
+            Value::String(text) => text.as_str().into(),
+            other => other.to_string().into(),
+        })
+    }
+}
+
 /// Reads what `ansible-inventory --list` prints. `also` is a variable to keep beside those of this collection.
 ///
 /// # Errors

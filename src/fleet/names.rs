@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::cache::Damage;
+use crate::stored::to_hex;
 
 /// What a file's name says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Digests {
             let digest = Sha256::digest(format!("s1_{name}").as_bytes());
             let mut key = [0; 6];
             key.copy_from_slice(&digest[..6]);
-            digests.names.entry(key).or_default().push((hex(&digest), name.to_owned()));
+            digests.names.entry(key).or_default().push((to_hex(&digest), name.to_owned()));
         }
         digests
     }
@@ -94,13 +95,4 @@ impl Digests {
         let found = self.names.get(&key)?.iter().find(|(digest, _)| digest.starts_with(digits))?;
         Some(&found.1)
     }
-}
-
-/// Returns bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 
 use super::cache::Record;
 use super::desired::Desired;
-use super::names::hex;
 use super::record::{Amount, HostFacts, LimitFact, MAJOR};
 use super::stand_in::{can_stand_in, family_of, is_managed, os_release_id, os_release_version, tree};
 use crate::operate::{self, Mode};
 use crate::params::{Facts as Overrides, Params, State};
 use crate::report::{Need, Severity};
+use crate::stored::to_hex;
 use crate::tree::Node;
 
 /// The one verdict of a host, worst first.
@@ -105,7 +105,7 @@ impl Outcome {
     /// Returns the group's id: eight hexadecimal digits over its content, the same in every run.
     pub fn id(&self) -> String {
         let text = serde_json::to_string(self).unwrap_or_default();
-        hex(&Sha256::digest(text.as_bytes())[..4])
+        to_hex(&Sha256::digest(text.as_bytes())[..4])
     }
 }
 

@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 use super::record::HostFacts;
 use crate::distro::{DropIn, LAYOUTS, Layout, ModuleSwitch};
 use crate::httpd::Mpm;
+use crate::httpd::core_directives;
+use crate::httpd::directives::Group;
 use crate::params::Php;
 use crate::tree::Memory;
 
@@ -170,20 +172,7 @@ fn sort_lines(facts: &HostFacts) -> Lines {
 
 /// Tells whether a directive belongs to the MPMs' numbers.
 fn is_of_mpm(directive: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "StartServers",
-        "ServerLimit",
-        "ThreadLimit",
-        "ThreadsPerChild",
-        "MaxRequestWorkers",
-        "MinSpareThreads",
-        "MaxSpareThreads",
-        "MinSpareServers",
-        "MaxSpareServers",
-        "AsyncRequestWorkerFactor",
-        "MaxConnectionsPerChild",
-    ];
-    NAMES.contains(&directive)
+    core_directives::find(directive.as_bytes()).is_some_and(|row| row.group == Group::MPM)
 }
 
 /// The modules to load besides the MPM, without `_module`.

@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 use super::cache::{Damage, Record};
 use super::desired::{Desired, DesiredStates};
 use super::inventory::Inventory;
-use super::names::{Digests, hex};
+use super::names::Digests;
 use super::plan::{Foretold, Outcome, Verdict, foretell};
 use super::sources::{Named, PassedOver, Sighting, read_sources};
+use crate::stored::to_hex;
 
 /// Beside the verdict: what else is worth saying of a host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -195,7 +196,7 @@ impl Collector {
                 variants: details
                     .into_iter()
                     .map(|detail| Variant {
-                        id: hex(&Sha256::digest(detail.as_bytes())[..4]),
+                        id: to_hex(&Sha256::digest(detail.as_bytes())[..4]),
                         detail,
                         count: 0,
                     })
@@ -293,10 +294,7 @@ pub fn preview_fleet(request: &Request<'_>, mut states: DesiredStates) -> Result
     // Each host of the inventory: its desired state and the value it is spread by.
     let mut listed: HashMap<&str, (usize, Option<Box<str>>)> = HashMap::new();
     for (name, vars) in request.inventory.iter().flat_map(|inventory| &inventory.hosts) {
-        let by = request.by.and_then(|by| vars.get(by)).map(|value| match value {
-            serde_json::Value::String(text) => text.as_str().into(),
-            other => other.to_string().into(),
-        });
+        let by = request.by.and_then(|by| request.inventory?.text_of(name, by));
         listed.insert(name, (states.of_host(vars), by));
     }
     let digests: OnceLock<Digests> = OnceLock::new();

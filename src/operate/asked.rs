@@ -1,5 +1,5 @@
-//! What was asked is compared with what is: with the configuration as it would be, before anything is touched, and with
-//! the one on disk again after it was written.
+//! What was asked is compared with what would be: with the configuration as httpd would read it after the change, before
+//! anything is touched.
 //!
 //! A value counts only where httpd reads this program's own line: the same number in a file of somebody else's is a
 //! coincidence that their next edit ends.
@@ -21,7 +21,7 @@ use crate::tree::{Files, resolve};
 
 /// What a task asks for, in httpd's terms.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub(super) struct Asked {
     /// The MPM that shall be the only one.
     pub mpm: Option<Mpm>,
     /// Each module that shall be loaded or not, with the parameter that says so.
@@ -32,7 +32,7 @@ pub struct Asked {
 
 impl Asked {
     /// Returns what is otherwise than asked in a configuration, with file and line.
-    pub fn compare(&self, files: &dyn Files, is: &Configuration, values: &[Value]) -> Vec<Finding> {
+    pub(super) fn compare(&self, files: &dyn Files, is: &Configuration, values: &[Value]) -> Vec<Finding> {
         let mut found = Vec::new();
         self.compare_mpm(is, &mut found);
         self.compare_modules(is, &mut found);

@@ -141,8 +141,6 @@ pub struct Evaluation {
     pub startup: Option<Startup>,
     /// The codes of the messages that httpd will print about numbers it changes.
     pub foreseen: Vec<&'static str>,
-    /// What was asked for, to be compared once more with what is on disk after the change.
-    pub asked: Asked,
     /// The result so far: everything that does not need a process or a change.
     pub report: Report,
 }
@@ -310,7 +308,7 @@ pub fn evaluate(
     let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();
     let launch = Launch::of(&draft, &host.site);
     drop(draft);
-    Ok(Evaluation { host, changes, launch, startup, foreseen, asked, report })
+    Ok(Evaluation { host, changes, launch, startup, foreseen, report })
 }
 
 /// Numbers by the directive's canonical name.

@@ -10,19 +10,20 @@ use crate::facts::Measured;
 use crate::facts::host_facts::{
     Amount, EffectiveFact, EvasiveFacts, HostFacts, LimitFact, MAJOR, ManagedFact, MpmFacts, OverriddenFact,
 };
-use crate::feature::{Looks, Place};
+use crate::feature::Looks;
 use crate::features::evasive::{Build, Generation};
 use crate::params::Php;
 use crate::plan::originals::{Originals, fingerprint};
-use crate::registry::FEATURES;
 use crate::report::InfoReport;
 use crate::state_dir::STATE_DIR;
+use crate::stored::to_hex;
 use crate::tree::{Files, Kind, Node};
 
 /// Puts together what a plan of this host depends on, out of what was reported of it.
 pub(super) fn host_facts(
     files: &dyn Files,
     host: &Host,
+    looks: &Looks,
     report: &InfoReport,
     measured: Option<&Measured>,
     now: u64,
@@ -31,8 +32,6 @@ pub(super) fn host_facts(
     modules.sort_unstable();
     modules.dedup();
     let php_fpm = installed_php_fpm(files, host);
-    let place = Place { files, site: &host.site, configuration: &host.configuration };
-    let looks = Looks::new(FEATURES, &place);
     let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let mut facts = HostFacts {
         version: Some(format!("{MAJOR}.0")),
@@ -76,7 +75,7 @@ pub(super) fn host_facts(
     };
     // What is measured differs from one look to the next and is asked for by few plans: no part of the key.
     let text = serde_json::to_vec(&facts).unwrap_or_default();
-    facts.plan_key = Some(hex(&Sha256::digest(&text)[..16]));
+    facts.plan_key = Some(to_hex(&Sha256::digest(&text)[..16]));
     facts.per_worker_kib = measured.map(|measured| Amount::Known(measured.per_worker.0.div_ceil(1024)));
     facts.collected = Some(Amount::Known(now));
     facts
@@ -155,10 +154,5 @@ pub fn managed_fingerprint(text: &[u8]) -> String {
         }
         inside &= !line.starts_with(b"# END apache-tuning ");
     }
-    hex(&digest.finalize())
-}
-
-/// Returns bytes as lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    to_hex(&digest.finalize())
 }

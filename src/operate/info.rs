@@ -62,7 +62,9 @@ pub fn info(params: &InfoParams) -> InfoReport {
     };
     report.mpm.configured = host.mpm();
     report.mpm.running = host.running.as_ref().and_then(|running| running.mpm);
-    judge(&disk, params, &host, values, measured.as_ref(), &mut report);
+    let place = Place { files: &disk, site: &host.site, configuration: &host.configuration };
+    let looks = Looks::new(FEATURES, &place);
+    judge(&disk, params, &host, &looks, measured.as_ref(), &mut report);
     if of_machine {
         ask_status(params, &host, &mut report);
     } else {
@@ -72,7 +74,7 @@ pub fn info(params: &InfoParams) -> InfoReport {
     recommend(&host, measured.as_ref(), &mut report);
     report.warnings = conclude::warnings(&report.findings);
     report.msg = summary(&report);
-    let facts = host_facts(&disk, &host, &report, measured.as_ref(), clock::now());
+    let facts = host_facts(&disk, &host, &looks, &report, measured.as_ref(), clock::now());
     report.ansible_facts = Some(AnsibleFacts { apache_tuning: facts });
     report
 }
@@ -98,16 +100,15 @@ fn judge(
     files: &dyn Files,
     params: &InfoParams,
     host: &Host,
-    values: &[Value],
+    looks: &Looks,
     measured: Option<&Measured>,
     report: &mut InfoReport,
 ) {
+    let values = host.values();
     let mpm = host.mpm().unwrap_or(Mpm::Event);
     let written = in_force(values);
     let buckets = effective::buckets(&host.configuration, host.cpus());
     let normal = normalise_with_buckets(mpm, host.version(), &written, buckets);
-    let place = Place { files, site: &host.site, configuration: &host.configuration };
-    let looks = Looks::new(FEATURES, &place);
     let asked = Params::of_facts(params.facts.clone());
     let memory = memory_need(measured);
     let context = rules::Context {

@@ -15,7 +15,6 @@ mod undo;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use asked::Asked;
 pub use evaluate::{Evaluation, Host, evaluate};
 pub use host_facts::managed_fingerprint;
 pub use info::info;

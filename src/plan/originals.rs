@@ -12,12 +12,12 @@
 //! `ours` is a fingerprint of what this tool last left there, so that somebody else's later change is noticed.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
 pub use crate::state_dir::ORIGINALS as FILE;
+use crate::stored::to_hex;
 use crate::tree::{Change, Files, Node};
 
 /// One path's memory.
@@ -102,7 +102,7 @@ impl Originals {
                 Node::Link(target) => json!({"link": target.to_string_lossy()}),
                 Node::File(content) => match std::str::from_utf8(content) {
                     Ok(text) => json!({"text": text}),
-                    Err(_) => json!({"hex": hex(content)}),
+                    Err(_) => json!({"hex": to_hex(content)}),
                 },
             };
             paths.insert(path.to_string_lossy().into_owned(), json!({"was": was, "ours": original.ours}));
@@ -131,14 +131,6 @@ fn node(value: &Value) -> Option<Node> {
         "link" => Some(Node::Link(PathBuf::from(text))),
         _ => None,
     }
-}
-
-/// Writes bytes as hexadecimal digits.
-fn hex(content: &[u8]) -> String {
-    content.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Returns the fingerprint of a node: FNV-1a of its kind and content. It notices changes, it guards against nobody.

@@ -232,7 +232,7 @@ pub(crate) static MOD_009: Rule = Rule {
     id: "MOD-009",
     severity: Severity::Error,
     setting: "mpm",
-    summary: "an MPM is loaded in a file in which this tool does not switch MPMs",
+    summary: "an MPM or module is loaded where this tool does not switch it, or by no file that httpd reads",
     source: "httpd 2.4 modules/core/mod_so.c, load_module",
     check: Check::Planned,
     ..Rule::NEW
