@@ -60,7 +60,7 @@ fn a_running_server_is_restarted_and_reloaded_whoever_else_runs_its_program() {
         assert_eq!(host.read("/run/apache2/apache2.pid"), started, "{line}: a reload was enough");
         let result = tune(&host, &json!({"mpm": "worker"}));
         assert_eq!(result["activation"]["done"], true, "{line}: {}", result["msg"]);
-        assert_eq!(result["mpm"]["running"], "event", "{line}");
+        assert_eq!(result["mpm"]["running"], "worker", "{line}: it tells the server as it is now");
         let mapped = host.sh("grep -q mod_mpm_worker.so /proc/$(cat /run/apache2/apache2.pid)/maps");
         assert!(mapped.success(), "{line}");
         drop(other);
