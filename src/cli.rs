@@ -97,6 +97,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--exit-code", "exit with 3 when a change is due"),
     ("--facts", "a file of host facts to use instead of the host's; of a fleet, the cached facts"),
     ("--group", "show one group of hosts"),
+    ("--html", "write the table as a page for a browser: one file that needs no network"),
     ("--inventory", "the inventory of the hosts"),
     ("--json", "print the machine form"),
     ("--limits", "a directory to write lists of hosts into, for ansible-playbook --limit"),

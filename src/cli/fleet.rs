@@ -13,15 +13,17 @@ use super::{Failure, Outcome, read};
 use crate::fleet::desired::DesiredStates;
 use crate::fleet::inventory::{Inventory, read_inventory};
 use crate::fleet::lines::{self, Input};
+use crate::fleet::page::{self, About};
 use crate::fleet::plan::Verdict;
+use crate::fleet::proof::{self, Proof};
 use crate::fleet::results::{Results, read_results};
-use crate::fleet::table::{Collector, Flags, Fleet, HostRow, Request, preview_fleet};
+use crate::fleet::table::{Collector, Fleet, HostRow, Request, preview_fleet};
 use crate::fleet::{order, text};
 use crate::stored::to_hex;
 
 /// What follows the command's name.
 pub(super) const USAGE: &str = "[DESIRED.json] --facts PATH... [--inventory FILE] [--results PATH...] [--max-age 24h] \
-    [--prefix TEXT] [--by VAR] [--group ID] [--json] [--samples N] [--order VAR[,seed=N]] \
+    [--prefix TEXT] [--by VAR] [--group ID] [--json] [--html FILE] [--samples N] [--order VAR[,seed=N]] \
     [--compare OLD.jsonl] [--limits DIR] [--exit-code]";
 
 /// What it does.
@@ -40,6 +42,7 @@ struct Options {
     by: Option<String>,
     group: Option<String>,
     json: bool,
+    html: Option<PathBuf>,
     samples: Option<usize>,
     order: Option<(String, u64)>,
     compare: Option<PathBuf>,
@@ -59,6 +62,7 @@ impl Options {
                 Long("prefix") => options.prefix = parser.value()?.string()?,
                 Long("by") => options.by = Some(parser.value()?.string()?),
                 Long("group") => options.group = Some(parser.value()?.string()?),
+                Long("html") => options.html = Some(parser.value()?.into()),
                 Long("json") => options.json = true,
                 Long("samples") => options.samples = Some(parser.value()?.parse()?),
                 Long("order") => options.order = Some(parse_order(&parser.value()?.string()?)?),
@@ -157,7 +161,16 @@ pub(super) fn run(parser: lexopt::Parser) -> Result<Outcome, Failure> {
         });
     warn(results.as_ref());
     write_limits(&fleet, &options)?;
-    print(&fleet, &options, results.as_ref(), dry_run, inputs, now)?;
+    let proofs = match &results {
+        Some(results) if !from_results => proof::prove(&fleet, results),
+        _ => Vec::new(),
+    };
+    if let Some(file) = &options.html {
+        let about = About { dry_run, now, by: options.by.as_deref(), proofs: &proofs };
+        let page = page::page(&fleet, &about).map_err(|error| Failure::Failed(error.to_string()))?;
+        write_whole(file, &page)?;
+    }
+    print(&fleet, &options, &proofs, dry_run, inputs, now)?;
     Ok(Outcome { text: String::new(), code: exit_code(&fleet, options.exit_code) })
 }
 
@@ -211,17 +224,7 @@ fn report_fleet(results: &Results, inventory: Option<&Inventory>, by: Option<&st
             |result| result.foretold.clone(),
         );
         let value = by.and_then(|by| inventory?.text_of(name, by));
-        let (group, variant) = collector.place(foretold);
-        let flags = Flags::default();
-        collector.push(HostRow {
-            name: name.into(),
-            group,
-            variant,
-            time: None,
-            flags,
-            by: value,
-            note: None,
-        });
+        collector.push(HostRow::new(name, collector.place(foretold), value));
     }
     let mut fleet = collector.finish();
     fleet.inventory = inventory.map(|inventory| inventory.hosts.len());
@@ -300,7 +303,7 @@ fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
 fn print(
     fleet: &Fleet,
     options: &Options,
-    results: Option<&Results>,
+    proofs: &[Proof<'_>],
     dry_run: bool,
     inputs: Vec<Input>,
     now: u64,
@@ -331,9 +334,7 @@ fn print(
             .map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
         rest.push_str(&text::comparison(fleet, &earlier));
     }
-    if let (Some(results), false) = (results, options.facts.is_empty()) {
-        rest.push_str(&text::proof(fleet, results));
-    }
+    rest.push_str(&text::proof(fleet, proofs));
     let only_a_list = options.samples.is_some() || options.order.is_some();
     if only_a_list {
         rest.insert_str(0, &text::overview(fleet, dry_run, now, width));

@@ -11,7 +11,7 @@ use super::record::{Amount, HostFacts, LimitFact, MAJOR};
 use super::stand_in::{can_stand_in, family_of, is_managed, os_release_id, os_release_version, tree};
 use crate::operate::{self, Mode};
 use crate::params::{Facts as Overrides, Params, State};
-use crate::report::{Need, Severity};
+use crate::report::{CapacityReport, Need, Severity};
 use crate::stored::to_hex;
 use crate::tree::Node;
 
@@ -94,6 +94,28 @@ pub struct Foretold {
     pub outcome: Outcome,
     /// Settings before and after and the paths that change, one a line.
     pub detail: String,
+    /// What kind of host it is.
+    pub kind: Kind,
+}
+
+/// What kind of host it is, and how near its limit the desired state brings it: shown, and never part of a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind {
+    /// Distribution and version: `debian 12`; empty where no fact names it.
+    pub system: String,
+    /// The tightest of the limits, where one is known.
+    pub load: Option<Load>,
+}
+
+/// What the desired state needs of a limit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Load {
+    /// The limit's name, as in [`crate::report::Bound`].
+    pub bound: String,
+    /// What is needed, in the limit's own unit (memory in MiB).
+    pub needs: u64,
+    /// What the host allows, in the same unit.
+    pub limit: u64,
 }
 
 impl Outcome {
@@ -111,12 +133,41 @@ impl Outcome {
 
 impl From<Outcome> for Foretold {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, detail: String::new() }
+        Self { outcome, detail: String::new(), kind: Kind::default() }
     }
 }
 
 /// Foretells what becomes of a host.
 pub fn foretell(record: &Record, desired: &Desired) -> Foretold {
+    let mut foretold = foretell_outcome(record, desired);
+    let (id, version) = distribution(record);
+    format!("{id} {version}").trim().clone_into(&mut foretold.kind.system);
+    foretold
+}
+
+/// Returns the distribution's ID and version as os-release has them: stated, from the collection's facts, from Ansible's
+/// own; empty where none names it.
+fn distribution(record: &Record) -> (String, String) {
+    let (stated, facts) = (&record.stated, record.facts.apache_tuning.as_ref());
+    let id = stated
+        .distribution
+        .clone()
+        .or_else(|| facts?.distribution.clone())
+        .or_else(|| record.facts.ansible_distribution.as_deref().map(os_release_id))
+        .unwrap_or_default();
+    let version = stated
+        .distribution_version
+        .clone()
+        .or_else(|| facts?.distribution_version.clone())
+        .or_else(|| {
+            let version = record.facts.ansible_distribution_version.as_deref()?;
+            Some(os_release_version(&id, version))
+        })
+        .unwrap_or_default();
+    (id, version)
+}
+
+fn foretell_outcome(record: &Record, desired: &Desired) -> Foretold {
     let params = match desired {
         Desired::Invalid(text) => {
             return Outcome { rules: vec!["PAR-001".to_owned()], ..Outcome::of(Verdict::Refused, text) }
@@ -135,22 +186,7 @@ pub fn foretell(record: &Record, desired: &Desired) -> Foretold {
     if let Some(message) = missing(facts, record, params) {
         return Outcome::of(Verdict::Unknown, message).into();
     }
-    let stated = &record.stated;
-    let id = stated
-        .distribution
-        .clone()
-        .or_else(|| facts.distribution.clone())
-        .or_else(|| record.facts.ansible_distribution.as_deref().map(os_release_id))
-        .unwrap_or_default();
-    let version = stated
-        .distribution_version
-        .clone()
-        .or_else(|| facts.distribution_version.clone())
-        .or_else(|| {
-            let version = record.facts.ansible_distribution_version.as_deref()?;
-            Some(os_release_version(&id, version))
-        })
-        .unwrap_or_default();
+    let (id, version) = distribution(record);
     let Some(layout) = family_of(&id) else {
         let message = if id.is_empty() {
             "no fact names the distribution: gather it, or state facts.distribution".to_owned()
@@ -169,13 +205,36 @@ pub fn foretell(record: &Record, desired: &Desired) -> Foretold {
     let mut params = params.clone();
     "/fleet".clone_into(&mut params.root);
     params.facts = overrides(record, facts, &params.facts, &id, &version);
-    match operate::evaluate(&files, &params, Mode { check: true, diff: true }, None) {
+    let mode = Mode { check: true, diff: true };
+    match operate::evaluate(&files, &params, mode, None) {
         Err(stopped) => refused(&stopped.findings, &stopped.msg).into(),
         Ok(evaluation) if evaluation.refused() => {
-            refused(&evaluation.report.findings, &evaluation.report.msg).into()
+            let mut foretold = Foretold::from(refused(&evaluation.report.findings, &evaluation.report.msg));
+            // A refusal tells nothing of a change that is not made; what it would have needed is asked for apart.
+            let rules = foretold.outcome.rules.iter().cloned();
+            params.waive.extend(rules);
+            if params.capacity.is_none()
+                && let Ok(evaluation) = operate::evaluate(&files, &params, mode, None)
+            {
+                foretold.kind.load = tightest(&evaluation.report.capacity);
+            }
+            foretold
         }
-        Ok(evaluation) => planned(facts, &params, &evaluation),
+        Ok(evaluation) => {
+            let mut foretold = planned(facts, &params, &evaluation);
+            foretold.kind.load = tightest(&evaluation.report.capacity);
+            foretold
+        }
     }
+}
+
+/// Returns the limit of which the largest part is needed.
+fn tightest(capacity: &CapacityReport) -> Option<Load> {
+    // An unlimited one has the largest number there is.
+    let bounded = capacity.bounds.iter().filter(|bound| bound.limit > 0 && bound.limit < u64::from(u32::MAX));
+    let part = |bound: &&crate::report::Bound| u128::from(bound.needs) * 1_000_000 / u128::from(bound.limit);
+    let bound = bounded.max_by_key(part)?;
+    Some(Load { bound: bound.name.clone(), needs: bound.needs, limit: bound.limit })
 }
 
 /// Returns the facts that a plan can be made from.
@@ -319,6 +378,7 @@ fn planned(facts: &HostFacts, params: &Params, evaluation: &operate::Evaluation)
         return Foretold {
             outcome: Outcome { binding, ..Outcome::of(Verdict::Unchanged, "already in the desired state") },
             detail: String::new(),
+            kind: Kind::default(),
         };
     }
     let mut words: Vec<String> = mpm.iter().cloned().collect();
@@ -348,6 +408,7 @@ fn planned(facts: &HostFacts, params: &Params, evaluation: &operate::Evaluation)
     Foretold {
         outcome: Outcome { activation, binding, ..Outcome::of(Verdict::Change, words.join(", ")) },
         detail: detail.join("\n"),
+        kind: Kind::default(),
     }
 }
 

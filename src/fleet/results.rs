@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::plan::{Foretold, Outcome, Verdict};
+use super::plan::{Foretold, Kind, Outcome, Verdict};
 use crate::report::Need;
 
 /// What a run said of one host.
@@ -346,6 +346,7 @@ fn foretold(host: &str, result: &TaskResult, status: Option<&str>) -> Foretold {
             message,
         },
         detail: detail.collect(),
+        kind: Kind::default(),
     }
 }
 

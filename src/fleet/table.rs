@@ -11,7 +11,7 @@ use super::cache::{Damage, Record};
 use super::desired::{Desired, DesiredStates};
 use super::inventory::Inventory;
 use super::names::Digests;
-use super::plan::{Foretold, Outcome, Verdict, foretell};
+use super::plan::{Foretold, Kind, Outcome, Verdict, foretell};
 use super::sources::{Named, PassedOver, Sighting, read_sources};
 use crate::stored::to_hex;
 
@@ -35,6 +35,8 @@ pub struct HostRow {
     pub group: u32,
     /// The index of its variant in that group.
     pub variant: u32,
+    /// The index of its kind.
+    pub kind: u32,
     /// When its facts were collected, in seconds since the epoch.
     pub time: Option<u64>,
     /// What else is worth saying.
@@ -43,6 +45,15 @@ pub struct HostRow {
     pub by: Option<Box<str>>,
     /// Where its damage is, or what it was seen as elsewhere.
     pub note: Option<Box<str>>,
+}
+
+impl HostRow {
+    /// Returns a host of which no more is known than where it belongs.
+    pub fn new(name: impl Into<Box<str>>, place: Place, by: Option<Box<str>>) -> Self {
+        let Place { group, variant, kind } = place;
+        let flags = Flags::default();
+        Self { name: name.into(), group, variant, kind, time: None, flags, by, note: None }
+    }
 }
 
 /// Hosts with one outcome.
@@ -76,6 +87,8 @@ pub struct Fleet {
     pub hosts: Vec<HostRow>,
     /// The groups, worst first, larger first.
     pub groups: Vec<Group>,
+    /// The kinds of host, in order.
+    pub kinds: Vec<Kind>,
     /// How many hosts the inventory has, where one was given.
     pub inventory: Option<usize>,
     /// Files that are of no host.
@@ -91,6 +104,11 @@ impl Fleet {
     /// Returns a host's variant.
     pub fn variant_of(&self, host: &HostRow) -> &Variant {
         &self.group_of(host).variants[host.variant as usize]
+    }
+
+    /// Returns a host's kind.
+    pub fn kind_of(&self, host: &HostRow) -> &Kind {
+        &self.kinds[host.kind as usize]
     }
 
     /// Returns how many hosts have a verdict.
@@ -132,11 +150,20 @@ pub struct Collector {
 struct Groups {
     index: HashMap<Outcome, u32>,
     all: Vec<(Outcome, Vec<String>, HashMap<String, u32>)>,
+    kinds: HashMap<Kind, u32>,
+}
+
+/// Where a host belongs: the indices of its group, of the variant in it, and of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    group: u32,
+    variant: u32,
+    kind: u32,
 }
 
 impl Collector {
-    /// Returns the indices of a group and a variant, made if they are new.
-    pub fn place(&self, foretold: Foretold) -> (u32, u32) {
+    /// Returns where a host belongs; what is new is added.
+    pub fn place(&self, foretold: Foretold) -> Place {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let group = if let Some(index) = groups.index.get(&foretold.outcome) {
             *index
@@ -152,7 +179,9 @@ impl Collector {
             details.push(detail.clone());
             next
         });
-        (group, variant)
+        let next = u32::try_from(groups.kinds.len()).unwrap_or(u32::MAX);
+        let kind = *groups.kinds.entry(foretold.kind).or_insert(next);
+        Place { group, variant, kind }
     }
 
     /// Adds a host.
@@ -204,7 +233,15 @@ impl Collector {
                 count: 0,
             })
             .collect();
-        for host in &fleet.hosts {
+        let mut kinds: Vec<(Kind, u32)> = groups.kinds.into_iter().collect();
+        kinds.sort_unstable();
+        let mut numbers = vec![0_u32; kinds.len()];
+        for (new, (_, old)) in kinds.iter().enumerate() {
+            numbers[*old as usize] = u32::try_from(new).unwrap_or(u32::MAX);
+        }
+        fleet.kinds = kinds.into_iter().map(|(kind, _)| kind).collect();
+        for host in &mut fleet.hosts {
+            host.kind = numbers[host.kind as usize];
             let group = &mut fleet.groups[host.group as usize];
             group.count += 1;
             group.variants[host.variant as usize].count += 1;
@@ -251,8 +288,8 @@ impl Fleet {
     }
 }
 
-/// A plan that is being made or was made: the indices of its group and variant.
-type Slot = Arc<OnceLock<(u32, u32)>>;
+/// A plan that is being made or was made.
+type Slot = Arc<OnceLock<Place>>;
 
 /// Plans made so far, by a keyed hash over facts and desired state. The keys are drawn anew in each run, so that no
 /// host can choose facts that meet another one's.
@@ -269,7 +306,7 @@ impl Memo {
         Self { keys: [RandomState::new(), RandomState::new()], plans: Mutex::default() }
     }
 
-    fn place(&self, record: &Record, number: usize, make: impl FnOnce() -> (u32, u32)) -> (u32, u32) {
+    fn place(&self, record: &Record, number: usize, make: impl FnOnce() -> Place) -> Place {
         let [one, two] = &self.keys;
         let what = (record, number);
         let key = u128::from(one.hash_one(what)) << 64 | u128::from(two.hash_one(what));
@@ -346,8 +383,9 @@ pub fn preview_fleet(request: &Request<'_>, mut states: DesiredStates) -> Result
         };
         collector.push(HostRow {
             name: name.into(),
-            group: placed.0,
-            variant: placed.1,
+            group: placed.group,
+            variant: placed.variant,
+            kind: placed.kind,
             time: sighting.time,
             flags,
             by,
@@ -363,11 +401,10 @@ pub fn preview_fleet(request: &Request<'_>, mut states: DesiredStates) -> Result
         absent
     };
     for name in absent {
-        let (group, variant) = collector
+        let place = collector
             .place(Outcome::of(Verdict::Unknown, "no facts of it: run webfleet.apache.facts").into());
         let by = listed.get(name).and_then(|(_, by)| by.clone());
-        let flags = Flags::default();
-        collector.push(HostRow { name: name.into(), group, variant, time: None, flags, by, note: None });
+        collector.push(HostRow::new(name, place, by));
     }
     let mut fleet = collector.finish();
     fleet.inventory = request.inventory.map(|inventory| inventory.hosts.len());

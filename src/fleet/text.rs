@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::lines::Earlier;
 use super::plan::Verdict;
-use super::results::Results;
+use super::proof::Proof;
 use super::table::{Fleet, Group};
 use crate::report::Need;
 
@@ -243,39 +243,18 @@ pub fn comparison(fleet: &Fleet, earlier: &Earlier) -> String {
     text
 }
 
-/// Sets what was foretold beside what a check run on samples said: each group is verified, or was foretold otherwise.
-pub fn proof(fleet: &Fleet, results: &Results) -> String {
+/// Tells of each group that samples speak of whether it is verified, or was foretold otherwise.
+pub fn proof(fleet: &Fleet, proofs: &[Proof<'_>]) -> String {
     let mut text = String::new();
-    for group in &fleet.groups {
-        let mut verified = None;
-        let mut otherwise = Vec::new();
-        for host in fleet.hosts.iter().filter(|host| std::ptr::eq(fleet.group_of(host), group)) {
-            let Some(seen) = results.hosts.get(&*host.name) else { continue };
-            let (said, foretold) = (&seen.foretold.outcome, &group.outcome);
-            let same = said.verdict == foretold.verdict
-                && (said.verdict != Verdict::Change || said.activation == foretold.activation)
-                && (said.verdict != Verdict::Refused || said.rules == foretold.rules);
-            if same {
-                verified.get_or_insert(&host.name);
-            } else {
-                otherwise.push((host, said));
-            }
+    for (group, proof) in fleet.groups.iter().zip(proofs) {
+        let head = format!("{} {}", group.id, group.outcome.verdict.word());
+        if let Some(host) = proof.verified.filter(|_| proof.otherwise.is_empty()) {
+            let _ = writeln!(text, "{head}: verified on {}", escape_controls(&host.name));
         }
-        if let Some(name) = verified.filter(|_| otherwise.is_empty()) {
+        for (host, said) in &proof.otherwise {
             let _ = writeln!(
                 text,
-                "{} {}: verified on {}",
-                group.id,
-                group.outcome.verdict.word(),
-                escape_controls(name)
-            );
-        }
-        for (host, said) in otherwise {
-            let _ = writeln!(
-                text,
-                "{} {}: foretold otherwise: {} says {}{}: {}",
-                group.id,
-                group.outcome.verdict.word(),
+                "{head}: foretold otherwise: {} says {}{}: {}",
                 escape_controls(&host.name),
                 said.verdict.word(),
                 if said.rules.is_empty() { String::new() } else { format!(" {}", said.rules.join(" ")) },

@@ -4,5 +4,6 @@
 mod bad_input;
 mod forms;
 mod own_facts;
+mod page;
 mod report;
 mod support;

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use test_hosts::apt::{HOST_NEEDS, Need};
-use test_hosts::{Flavour, Release, folders, template};
+use test_hosts::{Flavour, Release, browser, folders, template};
 
 use crate::{fresh, fuzz, measure, test};
 
@@ -148,7 +148,9 @@ fn complaint(start: &Start, there: &BTreeSet<String>) -> Option<String> {
 }
 
 fn needed() -> impl Iterator<Item = &'static Need> {
-    [HOST_NEEDS, test::TEST_NEEDS, measure::NEEDS, fuzz::NEEDS, fresh::NEEDS].into_iter().flatten()
+    [HOST_NEEDS, browser::NEEDS, test::TEST_NEEDS, measure::NEEDS, fuzz::NEEDS, fresh::NEEDS]
+        .into_iter()
+        .flatten()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use lexopt::prelude::*;
 use test_hosts::apt::{self, HOST_NEEDS, Need};
 use test_hosts::memory::InMemory;
-use test_hosts::{EXHAUSTIVE_VARIABLE, Flavour, LONG_VARIABLE, Release, ansible, folders, template};
+use test_hosts::{EXHAUSTIVE_VARIABLE, Flavour, LONG_VARIABLE, Release, ansible, browser, folders, template};
 
 use crate::NOT_STARTED;
 use crate::fuzz;
@@ -111,7 +111,7 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
 
 /// Brings what is missing of this machine, or says what that is.
 fn machine() -> Result<()> {
-    let needs: Vec<Need> = HOST_NEEDS.iter().chain(TEST_NEEDS).copied().collect();
+    let needs: Vec<Need> = HOST_NEEDS.iter().chain(TEST_NEEDS).chain(browser::NEEDS).copied().collect();
     apt::provide(&needs)?;
     if rustix::process::geteuid().is_root() {
         return Ok(());

@@ -18,6 +18,7 @@
 
 pub mod ansible;
 pub mod apt;
+pub mod browser;
 pub mod folders;
 pub mod memory;
 pub mod template;
@@ -29,6 +30,7 @@ mod listing;
 mod ssh;
 
 pub use ansible::Ansible;
+pub use browser::Browser;
 pub use host::{Host, Ran};
 pub use listing::{Entry, Kind, Listing};
 pub use ssh::SshHost;
