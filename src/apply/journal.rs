@@ -69,6 +69,9 @@ pub(super) struct LiveServer {
     pub(super) server: Server,
     /// Process id of its parent then.
     pub(super) parent: u32,
+    /// Whether somebody kept it in the foreground: then it is not started from here.
+    #[serde(default)]
+    pub(super) held: bool,
 }
 
 /// One path of a transaction.

@@ -127,7 +127,7 @@ pub fn recover(lock: &Lock) -> Result<Option<Recovered>, ApplyError> {
     let restored = restore(disk, &record);
     // Also where a file could not be given back: a server that is down serves nobody.
     let back = match (&record.live, record.phase) {
-        (Some(live), Phase::Activating) => service::set_right(&live.server, live.parent),
+        (Some(live), Phase::Activating) => service::set_right(live),
         _ => Ok(()),
     };
     let restored = restored.and_then(|restored| forget(disk).map(|()| restored)).map_err(left_over)?;

@@ -11,18 +11,6 @@ use crate::httpd::binary::Httpd;
 use crate::params::Health;
 use crate::report::Need;
 
-/// What starts and stops the server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Manager {
-    /// `systemctl`, with the unit's name.
-    Systemd(String),
-    /// `rc-service`, with the service's name.
-    OpenRc(String),
-    /// `apachectl` or the binary's own `-k`.
-    Apachectl,
-}
-
 /// A server that may be running, how to reach it, and what it shall be after a change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Server {

@@ -11,12 +11,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::answers::{self, Answers};
+use super::journal::LiveServer;
+use super::manager::{self, Manager};
 use super::process::Process;
-use super::server::{Manager, Server};
+use super::server::Server;
 use crate::clock::now;
 use crate::distro::{self, Site};
 use crate::facts::disk::Disk as View;
-use crate::facts::{Running, health, listen, process, status, systemd};
+use crate::facts::{Running, health, listen, process, status};
 use crate::httpd::Mpm;
 use crate::httpd::binary::Httpd;
 use crate::report::Need;
@@ -74,7 +76,7 @@ pub(super) struct Live<'a> {
 pub(super) fn find_live(server: &Server) -> Option<Live<'_>> {
     let (view, site) = site_of(server)?;
     let was = process::running(&view, &site)?;
-    let manager = manager(&view, &site, was.parent);
+    let manager = manager::of_running(&view, &site, &was);
     let log = server.error_log.as_deref();
     let log_length = log.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.len());
     let answered = answers::ask(&listen::reached_at(&server.listen_before), None, ANSWER);
@@ -89,25 +91,31 @@ fn site_of(server: &Server) -> Option<(View, Site)> {
     Some((view, site))
 }
 
-/// Makes sure that the server runs with the files as they are again after an interrupted change: `was` is the
-/// parent that ran before it.
+/// Makes sure that the server that ran before an interrupted change runs with the files as they are again. One that
+/// somebody keeps in the foreground is neither stopped nor started.
 ///
 /// # Errors
 /// What it said when it did not come up.
-pub(super) fn set_right(server: &Server, was: u32) -> Result<(), String> {
+pub(super) fn set_right(was: &LiveServer) -> Result<(), String> {
+    let server = &was.server;
     let (view, site) = site_of(server).ok_or("the server's configuration is not found any more")?;
     match process::running(&view, &site) {
         // Never stopped, and it can only have been asked to reload what is gone again.
-        Some(now) if now.parent == was => match find_live(server) {
+        Some(now) if now.parent == was.parent => match find_live(server) {
             Some(live) if live.need() == Need::Reload => {
                 live.reload(&server.listen_before, server.mpm_before)
             }
             _ => Ok(()),
         },
         _ => {
-            let manager =
-                if systemd::booted(&view) { Manager::Systemd(site.unit()) } else { plain(&view, &site) };
-            let was = Running { parent: was, ..Running::default() };
+            let (held, runs) = (was.held, process::running(&view, &site));
+            let manager = match &runs {
+                // Whoever keeps it there has started it, and would take a stop for its end.
+                Some(now) if manager::holder(&view, &site, now).is_some() => return Ok(()),
+                None if held => Manager::Foreground,
+                _ => manager::of_stopped(&view, &site),
+            };
+            let was = Running { parent: was.parent, ..Running::default() };
             // What it did before is not known: that it takes connections must do.
             let answered = Answers::Accepts(String::new());
             let live = Live { server, site, view, manager, was, answered, log_length: 0, since: now() };
@@ -116,34 +124,11 @@ pub(super) fn set_right(server: &Server, was: u32) -> Result<(), String> {
     }
 }
 
-/// Finds what started the process that runs: a server started by hand on a systemd host is not systemd's.
-fn manager(view: &dyn Files, site: &Site, parent: u32) -> Manager {
-    if systemd::booted(view) {
-        let unit = format!("/{}.service", site.unit());
-        let groups = view.read(Path::new(&format!("/proc/{parent}/cgroup"))).unwrap_or_default();
-        let in_unit = String::from_utf8_lossy(&groups).lines().any(|line| line.ends_with(&unit));
-        return if in_unit { Manager::Systemd(site.unit()) } else { Manager::Apachectl };
-    }
-    plain(view, site)
-}
-
-/// Finds what starts services on a host without systemd.
-fn plain(view: &dyn Files, site: &Site) -> Manager {
-    let script = Path::new("/etc/init.d").join(site.layout.unit);
-    if view.is_dir(Path::new("/run/openrc")) && view.is_file(&script) {
-        let name = match &site.instance {
-            Some(name) => format!("{}.{name}", site.layout.unit),
-            None => site.layout.unit.to_owned(),
-        };
-        return Manager::OpenRc(name);
-    }
-    Manager::Apachectl
-}
-
 impl Live<'_> {
-    /// Returns the parent process that was found.
-    pub(super) fn parent(&self) -> u32 {
-        self.was.parent
+    /// Returns what a later run needs to set it right.
+    pub(super) fn remembered(&self) -> LiveServer {
+        let held = self.manager == Manager::Foreground;
+        LiveServer { server: self.server.clone(), parent: self.was.parent, held }
     }
 
     /// Returns what it takes: a reload would end a server that runs with another MPM than is configured, whoever
@@ -163,6 +148,11 @@ impl Live<'_> {
         match self.need() {
             Need::None => return Ok(()),
             Need::Reload => self.reload(&server.listen_after, server.mpm_after),
+            // Refused before anything was written; here only where the server was replaced since.
+            Need::Restart if self.manager == Manager::Foreground => {
+                Err("it takes a stop and start, and whoever keeps the server in the foreground must do that"
+                    .to_owned())
+            }
             Need::Restart => self.restart(&server.listen_after, server.mpm_after),
         }?;
         let Some(wanted) = &server.health else { return Ok(()) };
@@ -202,6 +192,8 @@ impl Live<'_> {
                 self.stop_parents()?;
                 self.start()?;
             }
+            // It is down already, or was never to be stopped: whoever keeps it starts it again.
+            Manager::Foreground => return self.serves(None, listen, mpm),
         }
         self.serves(running, listen, mpm)
     }
@@ -219,7 +211,7 @@ impl Live<'_> {
                 self.command("systemctl", &["--no-ask-password", "reload", &format!("{unit}.service")])?;
             }
             Manager::OpenRc(service) => self.command("rc-service", &[service, "reload"])?,
-            Manager::Apachectl => self.signal(now.parent, Signal::USR1).map(drop)?,
+            Manager::Apachectl | Manager::Foreground => self.signal(now.parent, Signal::USR1).map(drop)?,
         }
         let sent = Instant::now();
         let mut look = LOOK;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Meta, Standing};
 use super::error::{ApplyError, Cause, HostState};
-use super::journal::{self, Entry, LiveServer, Phase, Record};
+use super::journal::{self, Entry, Phase, Record};
 use super::lock::Lock;
 use super::records;
 use super::recover::{forget, restore};
@@ -39,7 +39,7 @@ pub(super) fn transact(
         Activate::Now(server) => match service::find_live(server) {
             // Known before the journal is written, so that it is written once.
             None => record.left = server.need,
-            live => found = live.map(|live| (server, live)),
+            live => found = live,
         },
     }
     if let Err(error) = record.write(disk) {
@@ -64,7 +64,7 @@ fn complete<'a>(
     disk: &Disk,
     record: &mut Record,
     options: &Options<'a>,
-    found: Option<(&Server, Live<'a>)>,
+    found: Option<Live<'a>>,
     live: &mut Option<Live<'a>>,
 ) -> Result<Option<ConfigTest>, Cause> {
     carry_out(disk, record)?;
@@ -72,8 +72,8 @@ fn complete<'a>(
     let write = |record: &Record| {
         record.write(disk).map_err(|error| Cause::io("write the journal", &state_dir::journal(), error))
     };
-    if let Some((server, found)) = found {
-        record.live = Some(LiveServer { server: server.clone(), parent: found.parent() });
+    if let Some(found) = found {
+        record.live = Some(found.remembered());
         record.phase = Phase::Activating;
         write(record)?;
         live.insert(found).activate().map_err(|why| Cause::Activation { why })?;

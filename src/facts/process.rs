@@ -396,6 +396,20 @@ fn others(files: &dyn Files, parent: u32, children: &[(u32, Held)]) -> Vec<Consu
 }
 
 /// Returns a file of a process.
+/// Returns the process that started another one, or that took it over when that one ended; `None` for one outside this
+/// process namespace.
+pub fn started_by(files: &dyn Files, pid: u32) -> Option<u32> {
+    stat(files, pid).map(|stat| stat.parent).filter(|parent| *parent > 0)
+}
+
+/// Returns the name that the kernel shows for a process; `None` where it has none that can be shown.
+pub fn name(files: &dyn Files, pid: u32) -> Option<String> {
+    let name = String::from_utf8(files.read(&of(pid, "comm")).ok()?.to_vec()).ok()?;
+    let name = name.trim_end_matches('\n');
+    let is_shown = !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+    is_shown.then(|| name.to_owned())
+}
+
 fn of(pid: u32, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/{name}"))
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::asked::{Asked, same};
 use super::{Mode, Stopped, conclude, stopped};
+use crate::apply::Holder;
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::distro::{self, Instances, ModuleSwitch, Site};
 use crate::facts::version::httpd_version;
@@ -139,6 +140,8 @@ pub struct Evaluation {
     pub launch: Launch,
     /// What decides whether httpd starts after the change; `None` where nothing changes.
     pub startup: Option<Startup>,
+    /// Who keeps the running server from being stopped and started for the change, where it takes that.
+    pub holder: Option<Holder>,
     /// The codes of the messages that httpd will print about numbers it changes.
     pub foreseen: Vec<&'static str>,
     /// The result so far: everything that does not need a process or a change.
@@ -308,7 +311,7 @@ pub fn evaluate(
     let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();
     let launch = Launch::of(&draft, &host.site);
     drop(draft);
-    Ok(Evaluation { host, changes, launch, startup, foreseen, report })
+    Ok(Evaluation { host, changes, launch, startup, holder: None, foreseen, report })
 }
 
 /// Numbers by the directive's canonical name.

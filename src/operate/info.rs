@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::activation::{not_taken_up, pending};
+use super::conclude;
 use super::evaluate::{Host, entries, in_force};
 use super::host_facts::host_facts;
-use super::{conclude, not_taken_up, pending};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::clock;
 use crate::facts::disk::{Disk, under};

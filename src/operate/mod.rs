@@ -4,6 +4,7 @@
 //! nothing is to be done, nothing at all is written and no process is started. Only a run that has something to do
 //! takes the lock, recovers what an interrupted run left, and evaluates again.
 
+mod activation;
 mod asked;
 mod conclude;
 mod evaluate;
@@ -22,11 +23,10 @@ pub use info::info;
 use crate::apply::{self, ApplyError, Lock, Rollback};
 use crate::facts::disk::Disk;
 use crate::facts::process;
-use crate::httpd::Version;
 use crate::httpd::binary::{self, Httpd, Tested};
 use crate::params::{ActivationMode, Params, State};
 use crate::preview::{self, Verdict};
-use crate::report::{ConfigTest, Finding, Need, PendingActivation, Report};
+use crate::report::{ConfigTest, Finding, Need, Report};
 use crate::rules;
 use crate::url::Url;
 
@@ -203,95 +203,9 @@ fn look(disk: &Disk, params: &Params, mode: Mode) -> Result<(Evaluation, Option<
     let undo = rollback.as_ref().map(|rollback| rollback.changes.as_slice());
     let mut evaluation = evaluate(disk, params, mode, undo)?;
     evaluation.report.note = note;
-    remember_activation(&mut evaluation, params);
+    activation::remember(disk, &mut evaluation, params);
     health::judge(disk, params, &mut evaluation);
     Ok((evaluation, rollback))
-}
-
-/// Adds what the running server has still to take up of earlier changes: whatever else changes, it then takes a stop
-/// and start, because a reload would end the server or keep old limits.
-fn remember_activation(evaluation: &mut Evaluation, params: &Params) {
-    let pending = pending(&evaluation.host, Path::new(&params.root));
-    let report = &mut evaluation.report;
-    let mut told = Vec::new();
-    if let Some(pending) = &pending {
-        report.activation.needed = report.activation.needed.max(pending.needed);
-        report.activation.reasons.extend(pending.reasons.iter().cloned());
-        told.push(not_taken_up(pending));
-    }
-    report.pending_activation = pending;
-    let deferred = params.activation == ActivationMode::Defer && !evaluation.changes.is_empty();
-    if deferred && evaluation.host.running.is_some() && report.activation.needed == Need::Restart {
-        told.push(rules::run::ACT_002.finding(
-            ("activation", "defer"),
-            "until the server is stopped and started, the next reload (logrotate, certificate renewal) ends it or \
-             applies only part of the change"
-                .to_owned(),
-            "notify a handler that restarts it by restart_required, or let activation be auto".to_owned(),
-        ));
-    }
-    conclude::add(report, told, params);
-}
-
-/// Returns what the running server has still to take up; reads only.
-fn pending(host: &Host, root: &Path) -> Option<PendingActivation> {
-    let running = host.running.as_ref()?;
-    let mut reasons = Vec::new();
-    if let (Some(now), Some(configured)) = (running.mpm, host.mpm())
-        && now != configured
-    {
-        reasons.push(format!(
-            "the server runs with the {now} MPM while {configured} is configured: the next reload ends it"
-        ));
-    }
-    if let Some(earlier) = apply::pending(root, host.site.instance.as_deref(), running) {
-        reasons.push(format!(
-            "the server has not been stopped and started since transaction {}",
-            earlier.transaction
-        ));
-    }
-    if reasons.is_empty() {
-        reasons.extend(other_limits(host));
-    }
-    (!reasons.is_empty()).then_some(PendingActivation { needed: Need::Restart, reasons })
-}
-
-/// The first release whose scoreboard is of exactly the size that is known here.
-const KNOWN_SCOREBOARD: Version = Version::v24(36);
-
-/// Tells by the size of its scoreboard that a server was started with another `ServerLimit` or `ThreadLimit` than is
-/// configured now: somebody edited them since, and no reload brings them in.
-fn other_limits(host: &Host) -> Option<String> {
-    let known = host.version.as_ref().is_some_and(|version| version.value >= KNOWN_SCOREBOARD);
-    let mpm = host.mpm().filter(|_| known && !host.shared.is_empty())?;
-    let values = host.values();
-    let used = |directive: &str| -> Option<u64> {
-        values.iter().find(|value| value.directive == directive)?.used.parse().ok()
-    };
-    let servers = used("ServerLimit")?;
-    let threads = if mpm.threaded() { used("ThreadLimit")? } else { 1 };
-    let needs = rules::scoreboard(servers, threads);
-    // A mapping is as large as the pages that hold what was asked for; those of some machines have 64 KiB.
-    let page = if host.shared.iter().all(|size| size % 65_536 == 0) { 65_536 } else { 4096 };
-    let is_it = |size: &u64| size.checked_sub(needs).is_some_and(|rest| rest < page);
-    if host.shared.iter().any(is_it) {
-        return None;
-    }
-    let limits = if mpm.threaded() {
-        format!("ServerLimit {servers} or ThreadLimit {threads}")
-    } else {
-        format!("ServerLimit {servers}")
-    };
-    Some(format!("the server was not started with {limits}: a reload keeps the old one"))
-}
-
-/// Makes the finding of a change that the running server has not taken up.
-fn not_taken_up(pending: &PendingActivation) -> Finding {
-    rules::run::ACT_001.finding(
-        ("activation", "pending"),
-        pending.reasons.join("; "),
-        "stop and start the server at a time of your choosing, before something reloads it".to_owned(),
-    )
 }
 
 /// Takes the lock and gives back what an interrupted run left.
@@ -339,7 +253,8 @@ fn httpd(evaluation: &Evaluation, root: &Path) -> Httpd {
 /// not this machine's.
 fn server(evaluation: &Evaluation, params: &Params, httpd: &Httpd) -> Option<apply::Server> {
     let report = &evaluation.report;
-    if params.root != "/" || params.activation != ActivationMode::Auto {
+    // With a holder, the finding that refuses this was waived.
+    if params.root != "/" || params.activation != ActivationMode::Auto || evaluation.holder.is_some() {
         return None;
     }
     let mut server = apply::Server::new(httpd.clone(), &evaluation.host.site, report.activation.needed);

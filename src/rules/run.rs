@@ -6,7 +6,7 @@ use crate::report::Severity;
 /// The rules of this file, in the order of the result.
 pub(crate) static RULES: &[&Rule] = &[
     &TST_001, &TST_002, &TST_003, &TST_004, &TST_005, &TST_006, &TST_007, &CAP_001, &ACT_001, &ACT_002,
-    &HLT_001, &HLT_002, &HLT_003,
+    &ACT_003, &HLT_001, &HLT_002, &HLT_003,
 ];
 
 pub(crate) static TST_001: Rule = Rule {
@@ -118,6 +118,17 @@ pub(crate) static ACT_002: Rule = Rule {
     setting: "activation",
     summary: "activation is deferred although the change takes a stop and start",
     source: "httpd 2.4 server/mpm_common.c, AH00534",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static ACT_003: Rule = Rule {
+    id: "ACT-003",
+    severity: Severity::Error,
+    setting: "activation",
+    summary: "the change takes a stop and start, and somebody keeps the running server in the foreground: a container, a \
+              supervisor; waived, its activation is deferred",
+    source: "the running parent's command line and control group; httpd 2.4 server/mpm_unix.c, -D FOREGROUND",
     check: Check::Planned,
     ..Rule::NEW
 };

@@ -1,6 +1,7 @@
 //! The real program on hosts with a real server: what counts as the running server, and what may be done to it.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod foreground;
 mod who_runs;
 
 use std::process::{Child, Stdio};
