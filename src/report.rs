@@ -286,6 +286,34 @@ pub struct PendingActivation {
     pub reasons: Vec<String>,
 }
 
+/// What became of the running server when an interrupted run was undone. JSON: `"untouched"`, `"reloaded"`,
+/// `"started"`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum RecoveredServer {
+    /// The interrupted run had not told it anything, or somebody keeps it in the foreground and starts it.
+    #[default]
+    Untouched,
+    /// It was made to read the files that were given back.
+    Reloaded,
+    /// It was started with the files that were given back, and stopped before that where it ran.
+    Started,
+}
+
+/// What was given back of a run that was interrupted. JSON: `{"transaction": "...", "paths": ["..."], "server":
+/// "started"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RecoveredReport {
+    /// The id that the interrupted transaction had.
+    pub transaction: String,
+    /// The paths that were given back; none where the interrupted run had come to its end but for its result.
+    pub paths: Vec<String>,
+    /// What became of the running server. Check mode, which cannot know, says what the interrupted run had begun.
+    pub server: RecoveredServer,
+}
+
 /// The result of the `tuning` module, whole: lists are empty, not absent, where they do not apply.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -325,6 +353,8 @@ pub struct Report {
     pub reload_required: bool,
     /// An earlier change that the running server has not taken up; null where there is none.
     pub pending_activation: Option<PendingActivation>,
+    /// What this run gave back of an interrupted one; `changed` is true then. Null where there was none.
+    pub recovered: Option<RecoveredReport>,
     /// What the settings can carry.
     pub capacity: CapacityReport,
     /// The numbers worked out from the parameter `capacity`, each with its reason; empty where it is not given.

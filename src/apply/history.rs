@@ -72,13 +72,20 @@ pub fn history(root: &Path) -> Result<(Vec<Generation>, Vec<Damaged>), ApplyErro
 /// Plans to take back the newest transaction of an instance, or everything since and with the one of this id. Reads
 /// only.
 ///
+/// `recovered` is what a recovery before it would give back.
+///
 /// The newest is not taken back twice: where it was, there are no changes. A record that cannot be read costs itself:
 /// only where it may be the one to take back is that refused.
 ///
 /// # Errors
 /// [`Cause::NoSuchTransaction`], [`Cause::OtherInstance`], [`Cause::Unreadable`]; [`Cause::Moved`] with all the paths
 /// that somebody else has changed since.
-pub fn plan_rollback(root: &Path, instance: Option<&str>, id: Option<&str>) -> Result<Rollback, ApplyError> {
+pub fn plan_rollback(
+    root: &Path,
+    instance: Option<&str>,
+    id: Option<&str>,
+    recovered: &[Change],
+) -> Result<Rollback, ApplyError> {
     let disk = open(root)?;
     let Records { readable, damaged } = all(&disk)?;
     if let Some(other) = readable
@@ -122,7 +129,7 @@ pub fn plan_rollback(root: &Path, instance: Option<&str>, id: Option<&str>) -> R
         }
         index
     };
-    let mut rollback = backwards(&disk, own.get(first..).unwrap_or_default())?;
+    let mut rollback = backwards(&disk, own.get(first..).unwrap_or_default(), recovered)?;
     if !rollback.changes.is_empty() {
         let range = own.get(first..).unwrap_or_default();
         let taken_back = |record: &&Record| record.undoes.is_empty() && !undone.contains_key(&record.id);
@@ -146,7 +153,7 @@ fn already(newest: &str, by: &str, left: &[String]) -> String {
 }
 
 /// Returns the changes that lead back to before a range of transactions.
-fn backwards(disk: &Disk, range: &[Record]) -> Result<Rollback, ApplyError> {
+fn backwards(disk: &Disk, range: &[Record], recovered: &[Change]) -> Result<Rollback, ApplyError> {
     // Each path from the newest transaction back to the oldest: what it must be now, and what it was.
     let mut paths: BTreeMap<PathBuf, (Change, Standing, Standing)> = BTreeMap::new();
     let mut moved: Vec<PathBuf> = Vec::new();
@@ -173,8 +180,11 @@ fn backwards(disk: &Disk, range: &[Record]) -> Result<Rollback, ApplyError> {
         if expected.node == old.node {
             continue;
         }
-        let now = disk.standing(&path).map_err(|error| ApplyError::io("read", &path, error))?;
-        if now.node != expected.node {
+        let now = match recovered.iter().find(|change| change.path == path) {
+            Some(change) => change.after.clone(),
+            None => disk.standing(&path).map_err(|error| ApplyError::io("read", &path, error))?.node,
+        };
+        if now != expected.node {
             moved.push(path.clone());
         }
         rollback.changes.push(Change { before: expected.node, after: old.node.clone(), ..change });

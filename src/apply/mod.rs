@@ -32,7 +32,7 @@ pub use self::history::{Generation, Rollback, apply_rollback, history, plan_roll
 pub use self::lock::{Lock, quiet};
 pub use self::manager::{Holder, holder};
 pub use self::records::Damaged;
-pub use self::recover::{Recovered, recover};
+pub use self::recover::{Foretold, Recovered, foretell, recover};
 pub use self::server::Server;
 
 use self::disk::Disk;

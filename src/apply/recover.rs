@@ -1,13 +1,15 @@
 //! Giving back what stood before a change: after a failure, and after a run that was interrupted.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use super::disk::Disk;
+use super::disk::{Disk, Standing};
 use super::error::{ApplyError, Cause, HostState};
 use super::journal::{self, Phase, Record};
 use super::lock::Lock;
 use super::run::run;
 use super::service;
+use crate::report::{Need, RecoveredServer};
 use crate::state_dir;
 use crate::tree::{Change, Node};
 
@@ -22,6 +24,51 @@ pub struct Recovered {
     pub left: Vec<PathBuf>,
     /// Whether it had come to its end but for its place in the history, and was not undone.
     pub finished: bool,
+    /// What became of the running server.
+    pub server: RecoveredServer,
+}
+
+/// What recovering would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foretold {
+    /// The id that the interrupted transaction would have had.
+    pub transaction: String,
+    /// What would be given back, from what stands there now.
+    pub changes: Vec<Change>,
+    /// What the interrupted run had begun to do with the running server.
+    pub server: RecoveredServer,
+}
+
+/// Foretells what [`recover`] would do; `None` where nothing was left, or where it is not for this user to see. Reads
+/// only.
+///
+/// # Errors
+/// Those of [`recover`] that can be foreseen.
+pub fn foretell(root: &Path) -> Result<Option<Foretold>, ApplyError> {
+    let Ok(disk) = Disk::open(root) else { return Ok(None) };
+    let record = match journal::left_over(&disk) {
+        Ok(Some(record)) => record,
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(ApplyError::untouched(Cause::journal(state_dir::journal(), &error)));
+        }
+        Ok(None) | Err(_) => return Ok(None),
+    };
+    let (changes, server) = match record.phase {
+        Phase::Activated => (Vec::new(), RecoveredServer::Untouched),
+        phase => {
+            let back = to_give_back(&disk, &record)
+                .map_err(|cause| ApplyError { cause, host: HostState::Interrupted })?;
+            let begun = match &record.live {
+                Some(live) if phase == Phase::Activating && live.server.need == Need::Restart => {
+                    RecoveredServer::Started
+                }
+                Some(_) if phase == Phase::Activating => RecoveredServer::Reloaded,
+                _ => RecoveredServer::Untouched,
+            };
+            (back.into_iter().map(|(change, _)| change).collect(), begun)
+        }
+    };
+    Ok(Some(Foretold { transaction: record.id, changes, server }))
 }
 
 /// What giving back did.
@@ -36,11 +83,24 @@ pub(super) struct Restored {
 ///
 /// Nothing is given back over what somebody else has put there since: all such paths are named and nothing is done.
 pub(super) fn restore(disk: &Disk, record: &Record) -> Result<Restored, Cause> {
+    let (back, after): (Vec<Change>, Vec<Standing>) = to_give_back(disk, record)?.into_iter().unzip();
+    // A staged name that cannot be freed keeps nothing from being given back in the other directories.
+    let mut left = clear(disk, record);
+    run(disk, &back, &after, record)?;
+    for dir in record.made.iter().rev() {
+        if disk.remove_dir(dir).is_err() {
+            left.push(dir.clone());
+        }
+    }
+    Ok(Restored { paths: back.into_iter().map(|change| change.path).collect(), left })
+}
+
+/// Returns what [`restore`] gives back, with owner and mode.
+fn to_give_back(disk: &Disk, record: &Record) -> Result<Vec<(Change, Standing)>, Cause> {
     let journal = state_dir::journal();
     let read = |error| Cause::io("read the journal", &journal, error);
     let changes = record.changes().map_err(read)?;
     let mut back = Vec::new();
-    let mut after = Vec::new();
     let mut moved = Vec::new();
     for (entry, change) in record.entries.iter().zip(&changes) {
         let now = disk.standing(&entry.path).map_err(|error| Cause::io("read", &entry.path, error))?;
@@ -51,21 +111,13 @@ pub(super) fn restore(disk: &Disk, record: &Record) -> Result<Restored, Cause> {
             moved.push(entry.path.clone());
             continue;
         }
-        back.push(Change { before: now.node, after: change.before.clone(), ..change.clone() });
-        after.push(entry.before().map_err(read)?);
+        let change = Change { before: now.node, after: change.before.clone(), ..change.clone() };
+        back.push((change, entry.before().map_err(read)?));
     }
     if !moved.is_empty() {
         return Err(Cause::Moved { paths: moved });
     }
-    // A staged name that cannot be freed keeps nothing from being given back in the other directories.
-    let mut left = clear(disk, record);
-    run(disk, &back, &after, record)?;
-    for dir in record.made.iter().rev() {
-        if disk.remove_dir(dir).is_err() {
-            left.push(dir.clone());
-        }
-    }
-    Ok(Restored { paths: back.into_iter().map(|change| change.path).collect(), left })
+    Ok(back)
 }
 
 /// Tells whether `now` is what stands at a changing link halfway: one MPM's link, pointed to the other's module by
@@ -122,19 +174,20 @@ pub fn recover(lock: &Lock) -> Result<Option<Recovered>, ApplyError> {
             restored: Vec::new(),
             left: Vec::new(),
             finished: true,
+            server: RecoveredServer::Untouched,
         }));
     }
     let restored = restore(disk, &record);
     // Also where a file could not be given back: a server that is down serves nobody.
     let back = match (&record.live, record.phase) {
         (Some(live), Phase::Activating) => service::set_right(live),
-        _ => Ok(()),
+        _ => Ok(RecoveredServer::Untouched),
     };
     let restored = restored.and_then(|restored| forget(disk).map(|()| restored)).map_err(left_over)?;
     match back {
-        Ok(()) => {
+        Ok(server) => {
             let Restored { paths: restored, left } = restored;
-            Ok(Some(Recovered { transaction: record.id, restored, left, finished: false }))
+            Ok(Some(Recovered { transaction: record.id, restored, left, finished: false, server }))
         }
         Err(why) => {
             let cause = Cause::Interrupted { transaction: record.id };

@@ -21,7 +21,7 @@ use crate::facts::disk::Disk as View;
 use crate::facts::{Running, health, listen, process, status};
 use crate::httpd::Mpm;
 use crate::httpd::binary::Httpd;
-use crate::report::Need;
+use crate::report::{Need, RecoveredServer};
 use crate::sandbox;
 use crate::tree::Files;
 use rustix::process::Signal;
@@ -96,30 +96,34 @@ fn site_of(server: &Server) -> Option<(View, Site)> {
 ///
 /// # Errors
 /// What it said when it did not come up.
-pub(super) fn set_right(was: &LiveServer) -> Result<(), String> {
+pub(super) fn set_right(was: &LiveServer) -> Result<RecoveredServer, String> {
     let server = &was.server;
     let (view, site) = site_of(server).ok_or("the server's configuration is not found any more")?;
     match process::running(&view, &site) {
-        // Never stopped, and it can only have been asked to reload what is gone again.
+        // It can only have been asked to reload what is gone again.
         Some(now) if now.parent == was.parent => match find_live(server) {
             Some(live) if live.need() == Need::Reload => {
-                live.reload(&server.listen_before, server.mpm_before)
+                live.reload(&server.listen_before, server.mpm_before)?;
+                Ok(RecoveredServer::Reloaded)
             }
-            _ => Ok(()),
+            _ => Ok(RecoveredServer::Untouched),
         },
-        _ => {
-            let (held, runs) = (was.held, process::running(&view, &site));
+        runs => {
             let manager = match &runs {
                 // Whoever keeps it there has started it, and would take a stop for its end.
-                Some(now) if manager::holder(&view, &site, now).is_some() => return Ok(()),
-                None if held => Manager::Foreground,
+                Some(now) if manager::holder(&view, &site, now).is_some() => {
+                    return Ok(RecoveredServer::Untouched);
+                }
+                None if was.held => Manager::Foreground,
                 _ => manager::of_stopped(&view, &site),
             };
+            let started = if was.held { RecoveredServer::Untouched } else { RecoveredServer::Started };
             let was = Running { parent: was.parent, ..Running::default() };
             // What it did before is not known: that it takes connections must do.
             let answered = Answers::Accepts(String::new());
             let live = Live { server, site, view, manager, was, answered, log_length: 0, since: now() };
-            live.restart(&server.listen_before, server.mpm_before)
+            live.restart(&server.listen_before, server.mpm_before)?;
+            Ok(started)
         }
     }
 }

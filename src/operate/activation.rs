@@ -5,15 +5,15 @@ use std::path::Path;
 use super::conclude;
 use super::evaluate::{Evaluation, Host};
 use crate::apply::{self, Holder};
-use crate::facts::disk::Disk;
 use crate::httpd::Version;
 use crate::params::{ActivationMode, Params};
 use crate::report::{Finding, Need, PendingActivation};
 use crate::rules;
+use crate::tree::Files;
 
 /// Adds what the running server has still to take up of earlier changes: whatever else changes, it then takes a stop
 /// and start, because a reload would end the server or keep old limits.
-pub(super) fn remember(disk: &Disk, evaluation: &mut Evaluation, params: &Params) {
+pub(super) fn remember(files: &dyn Files, evaluation: &mut Evaluation, params: &Params) {
     let pending = pending(&evaluation.host, Path::new(&params.root));
     let report = &mut evaluation.report;
     let mut told = Vec::new();
@@ -25,7 +25,7 @@ pub(super) fn remember(disk: &Disk, evaluation: &mut Evaluation, params: &Params
     report.pending_activation = pending;
     let restarts = !evaluation.changes.is_empty() && report.activation.needed == Need::Restart;
     if restarts && let Some(running) = &evaluation.host.running {
-        let holder = apply::holder(disk, &evaluation.host.site, running);
+        let holder = apply::holder(files, &evaluation.host.site, running);
         match params.activation {
             ActivationMode::Defer => told.push(deferred(holder.as_ref())),
             ActivationMode::Auto => {

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::activation::{not_taken_up, pending};
-use super::conclude;
 use super::evaluate::{Host, entries, in_force};
 use super::host_facts::host_facts;
+use super::{conclude, recovery};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::clock;
 use crate::facts::disk::{Disk, under};
@@ -141,6 +141,7 @@ fn judge(
     report.findings = rules::check(&context);
     report.findings.extend(host.told());
     report.findings.extend(report.pending_activation.as_ref().map(not_taken_up));
+    report.findings.extend(recovery::open(Path::new(&params.root)));
     crate::report::worst_first(&mut report.findings);
     if host.mpm().is_none() {
         return;

@@ -11,6 +11,7 @@ mod evaluate;
 mod health;
 mod host_facts;
 mod info;
+mod recovery;
 mod undo;
 
 use std::path::{Path, PathBuf};
@@ -26,8 +27,9 @@ use crate::facts::process;
 use crate::httpd::binary::{self, Httpd, Tested};
 use crate::params::{ActivationMode, Params, State};
 use crate::preview::{self, Verdict};
-use crate::report::{ConfigTest, Finding, Need, Report};
+use crate::report::{ConfigTest, Finding, Need, RecoveredReport, Report};
 use crate::rules;
+use crate::tree::{Change, Draft, Files};
 use crate::url::Url;
 
 /// How a run was asked for.
@@ -44,8 +46,12 @@ pub type Stopped = Box<Report>;
 
 /// Does what `state` asks for, or only foretells it, and reports.
 pub fn tuning(params: &Params, mode: Mode) -> Report {
-    let report = run(params, mode);
+    let mut recovered = None;
+    let report = run(params, mode, &mut recovered);
     let mut report = if report.failed { report } else { conclude(report, params, mode) };
+    if let Some(recovered) = recovered {
+        recovery::add(&mut report, recovered, params, mode);
+    }
     let test = &mut report.config_test;
     if !test.rehearsal.ran && test.rehearsal.reason.is_none() {
         let refused = || "the configuration test stands against the change".to_owned();
@@ -54,8 +60,9 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
     report
 }
 
-/// Does it and reports, without the sentence at the end of a run that did not fail.
-fn run(params: &Params, mode: Mode) -> Report {
+/// Does it and reports, without the sentence at the end of a run that did not fail. What an interrupted run left is
+/// given back first, and told in `recovered`.
+fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> Report {
     let root = Path::new(&params.root);
     let disk = Disk::new(root);
     let mut lock = None;
@@ -63,18 +70,31 @@ fn run(params: &Params, mode: Mode) -> Report {
     let seen_at = apply::last_change(root);
     // A journal means that another run is at work or died at it: what stands on disk is between two states.
     if !mode.check && apply::is_interrupted(root) {
-        match locked(params, root) {
+        match locked(params, root, recovered) {
             Ok(taken) => lock = Some(taken),
             Err(error) => return failed(Report::default(), &error.to_string()),
         }
     }
-    let seen = if lock.is_some() { look(&disk, params, mode) } else { look_in_quiet(&disk, params, mode) };
+    let foretold = if mode.check {
+        match recovery::foretell(params, root) {
+            Ok(foretold) => foretold,
+            Err(error) => return failed(Report::default(), &error.to_string()),
+        }
+    } else {
+        None
+    };
+    *recovered = recovered.take().or_else(|| foretold.as_ref().map(recovery::foretold));
+    let first = foretold.map(|foretold| foretold.changes).unwrap_or_default();
+    let draft = Draft::with(&disk, &first);
+    let sight = Sight { files: if first.is_empty() { &disk } else { &draft }, first: &first };
+    let seen = if lock.is_some() { look(sight, params, mode) } else { look_in_quiet(sight, params, mode) };
     let (mut evaluation, mut rollback) = match seen {
         Ok(seen) => seen,
         Err(report) => return *report,
     };
     if evaluation.refused() || evaluation.changes.is_empty() {
-        if !evaluation.refused() && params.config_test && !evaluation.host.configuration.errors.is_empty() {
+        let broken = !evaluation.host.configuration.errors.is_empty();
+        if !evaluation.refused() && params.config_test && broken && first.is_empty() {
             return judged_by_httpd(evaluation, params, root);
         }
         return settled(evaluation);
@@ -84,14 +104,14 @@ fn run(params: &Params, mode: Mode) -> Report {
     if evaluation.refused() {
         return settled(evaluation);
     }
-    let mut staged = config_test(&evaluation, params, root);
+    let mut staged = config_test(&evaluation, sight, params, root);
     // Without the lock: what httpd refused may have been another run's host between two states.
     if lock.is_none()
         && staged.is_doubtful(params)
         && (apply::is_interrupted(root) || apply::last_change(root) != seen_at)
         && let Some(_quiet) = apply::quiet(root, Duration::from_secs(params.lock_timeout))
     {
-        (evaluation, rollback) = match look(&disk, params, mode) {
+        (evaluation, rollback) = match look(sight, params, mode) {
             Ok(seen) => seen,
             Err(report) => return *report,
         };
@@ -99,20 +119,20 @@ fn run(params: &Params, mode: Mode) -> Report {
             return settled(evaluation);
         }
         conclude::add(&mut evaluation.report, sick.clone(), params);
-        staged = config_test(&evaluation, params, root);
+        staged = config_test(&evaluation, sight, params, root);
     }
     if mode.check || staged.refuses() {
         return tested(evaluation, staged, params);
     }
     if lock.is_none() {
-        match locked(params, root) {
+        match locked(params, root, recovered) {
             Ok(taken) => lock = Some(taken),
             Err(error) => return failed(evaluation.report, &error.to_string()),
         }
         // Another run may have been at work until the lock was ours.
         if seen_at.is_none() || apply::last_change(root) != seen_at {
             let tested_changes = evaluation.changes;
-            (evaluation, rollback) = match look(&disk, params, mode) {
+            (evaluation, rollback) = match look(sight, params, mode) {
                 Ok(seen) => seen,
                 Err(report) => return *report,
             };
@@ -121,7 +141,7 @@ fn run(params: &Params, mode: Mode) -> Report {
             }
             conclude::add(&mut evaluation.report, sick, params);
             if evaluation.changes != tested_changes {
-                staged = config_test(&evaluation, params, root);
+                staged = config_test(&evaluation, sight, params, root);
                 if staged.refuses() {
                     return tested(evaluation, staged, params);
                 }
@@ -134,7 +154,7 @@ fn run(params: &Params, mode: Mode) -> Report {
     let httpd = httpd(&evaluation, root);
     let server = server(&evaluation, params, &httpd);
     let test = || binary::report(&httpd.test());
-    let config_dir = evaluation.host.site.real_config_dir(&disk);
+    let config_dir = evaluation.host.site.real_config_dir(sight.files);
     let options = apply::Options {
         config_dir: &config_dir,
         instance: evaluation.host.site.instance.as_deref(),
@@ -169,31 +189,40 @@ fn run(params: &Params, mode: Mode) -> Report {
     }
 }
 
+/// The host as a run looks at it: as it stands, or in check mode as a recovery would leave it.
+#[derive(Clone, Copy)]
+struct Sight<'a> {
+    files: &'a dyn Files,
+    /// What the recovery would give back.
+    first: &'a [Change],
+}
+
 /// Evaluates the host without the lock. Another run may change it meanwhile, and what is seen then is between two
 /// states: what seems to stand in the way is looked at again while nobody works.
 fn look_in_quiet(
-    disk: &Disk,
+    sight: Sight<'_>,
     params: &Params,
     mode: Mode,
 ) -> Result<(Evaluation, Option<Rollback>), Stopped> {
-    let first = look(disk, params, mode);
+    let first = look(sight, params, mode);
     if first.as_ref().is_ok_and(|(evaluation, _)| !evaluation.refused()) {
         return first;
     }
     match apply::quiet(Path::new(&params.root), Duration::from_secs(params.lock_timeout)) {
-        Some(_quiet) => look(disk, params, mode),
+        Some(_quiet) => look(sight, params, mode),
         None => first,
     }
 }
 
 /// Evaluates the host as it stands now; for `state: rolled_back` with the history's own plan.
-fn look(disk: &Disk, params: &Params, mode: Mode) -> Result<(Evaluation, Option<Rollback>), Stopped> {
+fn look(sight: Sight<'_>, params: &Params, mode: Mode) -> Result<(Evaluation, Option<Rollback>), Stopped> {
     let rollback = match params.state {
         State::RolledBack => {
             let planned = apply::plan_rollback(
                 Path::new(&params.root),
                 params.instance.as_deref(),
                 params.transaction.as_deref(),
+                sight.first,
             );
             Some(planned.map_err(|error| Box::new(failed(Report::default(), &error.to_string())))?)
         }
@@ -201,17 +230,19 @@ fn look(disk: &Disk, params: &Params, mode: Mode) -> Result<(Evaluation, Option<
     };
     let note = rollback.as_ref().and_then(|rollback| rollback.undone.clone());
     let undo = rollback.as_ref().map(|rollback| rollback.changes.as_slice());
-    let mut evaluation = evaluate(disk, params, mode, undo)?;
+    let mut evaluation = evaluate(sight.files, params, mode, undo)?;
     evaluation.report.note = note;
-    activation::remember(disk, &mut evaluation, params);
-    health::judge(disk, params, &mut evaluation);
+    activation::remember(sight.files, &mut evaluation, params);
+    health::judge(sight.files, params, &mut evaluation);
     Ok((evaluation, rollback))
 }
 
 /// Takes the lock and gives back what an interrupted run left.
-fn locked(params: &Params, root: &Path) -> Result<Lock, ApplyError> {
+fn locked(params: &Params, root: &Path, recovered: &mut Option<RecoveredReport>) -> Result<Lock, ApplyError> {
     let lock = Lock::take(root, Duration::from_secs(params.lock_timeout))?;
-    apply::recover(&lock)?;
+    if let Some(done) = apply::recover(&lock)? {
+        *recovered = Some(recovery::done(done));
+    }
     Ok(lock)
 }
 
@@ -269,13 +300,14 @@ fn server(evaluation: &Evaluation, params: &Params, httpd: &Httpd) -> Option<app
 }
 
 /// Runs the real configuration test on the planned files, before anything is touched.
-fn config_test(evaluation: &Evaluation, params: &Params, root: &Path) -> Staged {
+fn config_test(evaluation: &Evaluation, sight: Sight<'_>, params: &Params, root: &Path) -> Staged {
     if !params.config_test {
         let reason = Some("config_test is false".to_owned());
         return Staged { report: ConfigTest { reason, ..ConfigTest::default() }, refusal: None };
     }
     let httpd = httpd(evaluation, root);
-    let result = preview::staged_test(&httpd, &evaluation.changes);
+    let changes = recovery::both(sight.first, &evaluation.changes);
+    let result = preview::staged_test(&httpd, &changes);
     let mut report = binary::report(&result);
     let mut refusal = match result {
         Ok(tested) if !tested.ok => Some(broken(&httpd, &tested)),
@@ -283,7 +315,7 @@ fn config_test(evaluation: &Evaluation, params: &Params, root: &Path) -> Staged 
         Err(_) => None,
     };
     if report.ran && refusal.is_none() {
-        let verdict = rehearsal(evaluation, params, &httpd);
+        let verdict = rehearsal(evaluation, &changes, params, &httpd);
         report.rehearsal = verdict.report;
         refusal = verdict.refusal;
     }
@@ -294,13 +326,13 @@ fn config_test(evaluation: &Evaluation, params: &Params, root: &Path) -> Staged 
 }
 
 /// Starts the real httpd with the planned files where nobody can see it.
-fn rehearsal(evaluation: &Evaluation, params: &Params, httpd: &Httpd) -> Verdict {
+fn rehearsal(evaluation: &Evaluation, changes: &[Change], params: &Params, httpd: &Httpd) -> Verdict {
     let Some(startup) = evaluation.startup.as_ref().filter(|_| params.rehearse) else {
         return Verdict::none("rehearse is false");
     };
     let asked = params.health.as_ref().and_then(|health| Url::parse(&health.url).ok());
     let path = asked.as_ref().map_or("/", |url| url.path());
-    preview::rehearse(httpd, &evaluation.changes, startup, path)
+    preview::rehearse(httpd, changes, startup, path)
 }
 
 /// Returns what httpd said, as one line.

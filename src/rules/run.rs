@@ -6,7 +6,7 @@ use crate::report::Severity;
 /// The rules of this file, in the order of the result.
 pub(crate) static RULES: &[&Rule] = &[
     &TST_001, &TST_002, &TST_003, &TST_004, &TST_005, &TST_006, &TST_007, &CAP_001, &ACT_001, &ACT_002,
-    &ACT_003, &HLT_001, &HLT_002, &HLT_003,
+    &ACT_003, &ACT_004, &HLT_001, &HLT_002, &HLT_003,
 ];
 
 pub(crate) static TST_001: Rule = Rule {
@@ -129,6 +129,16 @@ pub(crate) static ACT_003: Rule = Rule {
     summary: "the change takes a stop and start, and somebody keeps the running server in the foreground: a container, a \
               supervisor; waived, its activation is deferred",
     source: "the running parent's command line and control group; httpd 2.4 server/mpm_unix.c, -D FOREGROUND",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static ACT_004: Rule = Rule {
+    id: "ACT-004",
+    severity: Severity::Warning,
+    setting: "recovered",
+    summary: "a run was interrupted; the next one gives back what it had changed before it does anything else",
+    source: "the journal in /var/lib/apache-tuning",
     check: Check::Planned,
     ..Rule::NEW
 };

@@ -331,7 +331,7 @@ fn edit(before: &str, after: &str) -> Vec<Change> {
 }
 
 fn roll_back(root: &Path, id: Option<&str>) -> Result<usize, ApplyError> {
-    let rollback = apply::plan_rollback(root, None, id)?;
+    let rollback = apply::plan_rollback(root, None, id, &[])?;
     let count = rollback.changes.len();
     if count > 0 {
         apply::apply_rollback(rollback, &options(), &Lock::take(root, SHORT).unwrap())?;

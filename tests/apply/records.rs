@@ -88,15 +88,15 @@ fn the_history_is_the_instance_s() {
     for (instance, id, said) in
         [(None, &blues[1], "set instance to blue"), (Some("blue"), &main, "leave instance out")]
     {
-        let error = apply::plan_rollback(root.path(), instance, Some(id)).unwrap_err();
+        let error = apply::plan_rollback(root.path(), instance, Some(id), &[]).unwrap_err();
         assert!(matches!(error.cause, Cause::OtherInstance { .. }), "{error}");
         assert!(error.to_string().contains(id.as_str()) && error.to_string().contains(said), "{error}");
     }
     // The newest of each is its own, whichever came last.
-    let undo = apply::plan_rollback(root.path(), Some("blue"), None).unwrap();
+    let undo = apply::plan_rollback(root.path(), Some("blue"), None, &[]).unwrap();
     assert_eq!(undo.undoes, [blues[1].clone()]);
     apply::apply_rollback(undo, &blue, &Lock::take(root.path(), SHORT).unwrap()).unwrap();
-    let none = apply::plan_rollback(root.path(), Some("green"), None).unwrap();
+    let none = apply::plan_rollback(root.path(), Some("green"), None, &[]).unwrap();
     assert!(none.changes.is_empty() && none.undone.is_none());
 }
 
@@ -105,7 +105,7 @@ fn a_second_rollback_names_what_is_left() {
     let root = root();
     let ids = three(root.path());
     assert_eq!(roll_back(root.path(), None).unwrap(), 1);
-    let again = apply::plan_rollback(root.path(), None, None).unwrap();
+    let again = apply::plan_rollback(root.path(), None, None, &[]).unwrap();
     let said = again.undone.unwrap();
     assert!(again.changes.is_empty() && ids.iter().all(|id| said.contains(id.as_str())), "{said}");
 }

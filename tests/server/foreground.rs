@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use test_hosts::Host;
 
-use crate::{Background, PROGRAM, host, tune, wait_for};
+use crate::{Background, PROGRAM, host, interrupt, tune, wait_for};
 
 const SERVES: &str = "ss -tln | grep -q ':80 '";
 
@@ -117,17 +117,6 @@ fn a_deferred_change_arrives_when_the_supervisor_starts_the_server_again() {
         "{result}"
     );
     drop(held);
-}
-
-/// Interrupts a run in the middle of its activation: the parent does not hear its signal, and the run is killed while
-/// it waits for the effect.
-fn interrupt(host: &Host, run: &str) {
-    host.sh("kill -STOP $(pgrep -o -x apache2)").ok();
-    let started =
-        Background::start(host, run, "grep -q '\"phase\":\"activating\"' /var/lib/apache-tuning/journal");
-    host.sh("sleep 0.3; pkill -KILL apache-tuning; true").ok();
-    drop(started);
-    host.sh("kill -CONT $(pgrep -o -x apache2)").ok();
 }
 
 #[test]

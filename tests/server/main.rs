@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod foreground;
+mod recovered;
 mod who_runs;
 
 use std::process::{Child, Stdio};
@@ -58,4 +59,15 @@ fn wait_for(host: &Host, line: &str) {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     panic!("not true after 20 s: {line}");
+}
+
+/// Interrupts a run in the middle of its activation: the parent does not hear its signal, and the run is killed while
+/// it waits for the effect.
+fn interrupt(host: &Host, run: &str) {
+    host.sh("kill -STOP $(pgrep -o -x apache2)").ok();
+    let started =
+        Background::start(host, run, "grep -q '\"phase\":\"activating\"' /var/lib/apache-tuning/journal");
+    host.sh("sleep 0.3; pkill -KILL apache-tuning; true").ok();
+    drop(started);
+    host.sh("kill -CONT $(pgrep -o -x apache2)").ok();
 }

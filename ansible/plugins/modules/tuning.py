@@ -1177,6 +1177,40 @@ pending_activation:
       type: list
       elements: str
   sample: null
+recovered:
+  description:
+    - What this run gave back of an interrupted one; C(changed) is true then. Null where there was none.
+  returned: always
+  type: dict
+  contains:
+    transaction:
+      description:
+        - The id that the interrupted transaction had.
+      returned: always
+      type: str
+    paths:
+      description:
+        - >-
+          The paths that were given back; none where the interrupted run had come to its end but for its
+          result.
+      returned: always
+      type: list
+      elements: str
+    server:
+      description:
+        - >-
+          What became of the running server. Check mode, which cannot know, says what the interrupted run had
+          begun.
+        - >-
+          C(untouched): The interrupted run had not told it anything, or somebody keeps it in the foreground
+          and starts it.
+        - 'C(reloaded): It was made to read the files that were given back.'
+        - >-
+          C(started): It was started with the files that were given back, and stopped before that where it
+          ran.
+      returned: always
+      type: str
+  sample: null
 capacity:
   description:
     - What the settings can carry.
