@@ -13,6 +13,8 @@ use std::{env, fs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "collection/playbooks.rs"]
+mod playbooks;
 #[path = "collection/trust.rs"]
 mod trust;
 
@@ -659,7 +661,8 @@ esac
     );
     assert_ne!(text, marked);
     fs::write(&play, marked).unwrap();
-    let variables = json!({"apache_tuning_health": {"url": "http://localhost/"}, "apache_tuning_batches": 1});
+    let variables = json!({"apache_tuning_hosts": "all", "apache_tuning_health": {"url": "http://localhost/"},
+        "apache_tuning_batches": 1});
     let run = |variables: &Value| {
         let mut command = site.command("ansible-playbook");
         command.args([
@@ -717,7 +720,7 @@ esac
         assert!(!shown.contains("Traceback") && !shown.contains("probably a bug"), "{shown}");
     }
 
-    let shown = run(&json!({"apache_tuning_batches": 1}));
+    let shown = run(&json!({"apache_tuning_hosts": "all", "apache_tuning_batches": 1}));
     assert!(
         shown.contains("apache_tuning_health is not set") && !shown.contains("changed: [one]"),
         "{shown}"

@@ -12,7 +12,9 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.webfleet.apache.plugins.plugin_utils import program
+from ansible_collections.webfleet.apache.plugins.plugin_utils import program, variables
+
+ROLE = 'webfleet.apache.tuning'
 
 
 # Ways to another user that need a terminal, and so cannot be fed; newer releases say it of themselves.
@@ -40,6 +42,13 @@ class ProgramAction(ActionBase):
                 '%s does not run under async: take async and poll off the task; its own limits are '
                 'lock_timeout and health.timeout' % self.MODULE
             )
+        role = self._task._role
+        if role is not None and role.get_name(include_role_fqcn=True) == ROLE:
+            wrong = variables.misspelt(task_vars)
+            if wrong:
+                raise AnsibleActionFail(
+                    'nothing reads %s: the variables of this role are in `ansible-doc -t role %s`' % (', '.join(wrong), ROLE)
+                )
         result = super(ProgramAction, self).run(tmp, task_vars)
         if getattr(self._connection._shell, '_IS_WINDOWS', False):
             raise AnsibleActionFail('%s manages Apache on Linux hosts; this one is Windows' % self.MODULE)
