@@ -274,12 +274,12 @@
       if (bound) bounds.set(bound, (bounds.get(bound) || 0) + 1);
     }
     let plot = null;
-    let points = null;
-    function gather() {
-      const bound = $('bound').value;
+    let points = { bound: '', index: [], x: [], y: [] };
+    // All hosts have their place; those that are not chosen stay in the background.
+    function gather(bound) {
+      if (points.bound === bound) return;
       points = { bound, index: [], x: [], y: [] };
-      for (let n = 0; n < rows.length; n++) {
-        const i = rows[n];
+      for (let i = 0; i < total; i++) {
         const k = kinds[kind[i]];
         if (k[1] === bound && k[2] > 0) {
           points.index.push(i);
@@ -287,7 +287,6 @@
           points.y.push(k[2]);
         }
       }
-      return points;
     }
     const paint = (u) => {
       const { ctx } = u;
@@ -307,19 +306,22 @@
       ctx.stroke();
       const size = 7 * devicePixelRatio;
       const tones = groups.map((g) => style.getPropertyValue(tone(g).slice(4, -1)));
-      ctx.globalAlpha = 0.75;
-      // Hosts that lie on one point are drawn once; the worst group, which comes first, stays on top.
+      // Hosts that lie on one point are drawn once; the worst group, which comes first, stays on top, and what is not
+      // chosen lies under all of them.
+      const inside = new Uint8Array(total);
+      for (let n = 0; n < rows.length; n++) inside[rows[n]] = 1;
       const seen = new Map();
       for (let n = 0; n < points.x.length; n++) {
         const x = Math.round(u.valToPos(points.x[n], 'x', true));
         const y = Math.round(u.valToPos(points.y[n], 'y', true));
-        const g = group[points.index[n]];
+        const g = inside[points.index[n]] ? group[points.index[n]] : groups.length;
         const at = x * 65536 + y;
         const before = seen.get(at);
         if (before === undefined || g < before) seen.set(at, g);
       }
-      for (const [at, g] of seen) {
-        ctx.fillStyle = tones[g];
+      for (const [at, g] of [...seen].sort((a, b) => b[1] - a[1])) {
+        ctx.globalAlpha = g < groups.length ? 0.75 : 0.35;
+        ctx.fillStyle = g < groups.length ? tones[g] : style.getPropertyValue('--soft');
         ctx.beginPath();
         ctx.arc(Math.floor(at / 65536), at % 65536, size / 2, 0, 2 * Math.PI);
         ctx.fill();
@@ -346,7 +348,7 @@
     }
     function drawPlot() {
       if (bounds.size === 0) return;
-      gather();
+      gather($('bound').value);
       const none = points.x.length === 0;
       const [x, y] = none ? [[1, 10], [1, 10]] : [span(points.x), span(points.y)];
       const width = Math.max(280, $('figure').clientWidth - 30);
@@ -390,7 +392,7 @@
         const [cx, cy] = [event.clientX - box.left, event.clientY - box.top];
         pick((px, py) => Math.hypot(px - cx, py - cy) <= 8, 'near that point');
       });
-      const left = rows.length - points.x.length;
+      const left = total - points.x.length;
       $('plot-hint').textContent = 'one point a host; above the dashed line a host needs more than it has; click or drag to choose'
         + (left > 0 ? '; ' + count(left) + ' without such a number' : '');
     }
@@ -531,7 +533,7 @@
     $('about').textContent = [
       data.dry_run ? 'nothing was changed' : 'report of a run',
       count(groups.length) + (groups.length === 1 ? ' group' : ' groups'),
-      known[1] >= 0 ? 'facts ' + age(known[0]) + ' to ' + age(known[1]) + ' old' : '',
+      known[1] >= 0 ? 'facts ' + (age(known[0]) === age(known[1]) ? '' : age(known[0]) + ' to ') + age(known[1]) + ' old' : '',
       data.inventory === null ? '' : hosts(data.inventory) + ' in the inventory',
       'made ' + new Date(data.made * 1000).toISOString().slice(0, 16).replace('T', ' ') + ' UTC by apache-tuning ' + data.version,
     ].filter(Boolean).join(' · ');

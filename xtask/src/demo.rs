@@ -1,25 +1,37 @@
-//! `cargo xtask demo`: a playbook against a bundled Debian host, previewed, run, and run again. No root, no Apache.
+//! `cargo xtask demo`: a playbook against a bundled Debian host, previewed, run, and run again. No root, no Apache. With `--fleet`
+//! twelve hosts instead: `demo_fleet`.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
+use lexopt::prelude::*;
 use test_hosts::{Ansible, Listing, ansible, folders};
 
 use crate::steps::{debug_binary, run as go};
-use crate::{NOT_STARTED, no_arguments};
+use crate::{NOT_STARTED, demo_fleet};
 
-pub(crate) const HELP: &str =
-    "preview, change and leave alone a bundled Debian host by Ansible, without root";
+pub(crate) const HELP: &str = "preview, change and leave alone a bundled Debian host by Ansible, without root [--fleet: twelve of them, with pages \
+     [--pictures DIR]]";
 
 const PLAYBOOK: &str = include_str!("demo.yml");
 
-pub(crate) fn run(arguments: lexopt::Parser) -> Result<ExitCode> {
-    no_arguments(arguments)?;
+pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
+    let (mut fleet, mut pictures) = (false, None);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("fleet") => fleet = true,
+            Long("pictures") => pictures = Some(PathBuf::from(arguments.value()?)),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
     if let Err(error) = ansible::ensure() {
         eprintln!("cargo xtask demo: {error:#}");
         return Ok(ExitCode::from(NOT_STARTED));
+    }
+    if fleet {
+        return demo_fleet::run(pictures.as_deref());
     }
     let ansible = Ansible::new(&debug_binary()?)?;
 

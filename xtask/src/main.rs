@@ -7,6 +7,7 @@ mod ansible_docs;
 mod bench;
 mod collection;
 mod demo;
+mod demo_fleet;
 mod differential;
 mod dist;
 mod fixture;

@@ -197,17 +197,11 @@ impl Browser {
         sound(self.ask("Emulation.setEmulatedMedia", &json!({"media": media, "features": features})));
     }
 
-    /// Returns a picture of the page as PNG in base64.
-    ///
-    /// # Panics
-    /// Where the browser makes none.
+    /// Returns a picture of the page as PNG.
     #[track_caller]
-    pub fn picture(&mut self) -> String {
-        let mut picture = sound(self.ask("Page.captureScreenshot", &json!({"format": "png"})));
-        match picture["data"].take() {
-            Value::String(text) => text,
-            other => panic!("no picture: {other}"),
-        }
+    pub fn picture(&mut self) -> Vec<u8> {
+        let picture = sound(self.ask("Page.captureScreenshot", &json!({"format": "png"})));
+        from_base64(picture["data"].as_str().unwrap_or_default())
     }
 
     /// Returns what the page has asked the network for, its own file apart.
@@ -231,4 +225,26 @@ impl Drop for Browser {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Reads RFC 4648 base64; what is no digit of it is passed over.
+fn from_base64(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let (mut out, mut bits, mut held) = (Vec::new(), 0_u32, 0);
+    for value in text.bytes().filter_map(digit) {
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            out.push((bits >> held & 0xff) as u8);
+        }
+    }
+    out
 }
