@@ -43,7 +43,7 @@ pub fn moved_until_restart(before: InForce<'_>, after: InForce<'_>) -> Vec<Moved
         let (before, after) = (before.used(directive), after.used(directive));
         let kept = match row.takes {
             Takes::Reload => false,
-            Takes::RestartToEnd => ["", "none"].contains(&after.as_str()),
+            Takes::RestartToEnd => ["", "none", "nonenotnull"].contains(&after.to_ascii_lowercase().as_str()),
             Takes::Restart | Takes::Socket => true,
         };
         (kept && before != after).then_some(Moved { directive, before, after })

@@ -143,6 +143,7 @@ fn unread(files: &dyn Files, is: &Configuration, wish: &Wish) -> Option<Finding>
 pub(super) fn same(directive: &str, one: &str, other: &str) -> bool {
     let micros = |text| numbers::duration(text, Unit::Seconds).map(|duration| duration.micros).ok();
     one == other
+        || is_expansion(one, other)
         || TABLE.named(directive).is_some_and(|row| match row.parser {
             Parser::Atoi => numbers::atoi(one).value == numbers::atoi(other).value,
             Parser::Strtol0 => numbers::strtol(one, 0).value == numbers::strtol(other, 0).value,
@@ -151,4 +152,34 @@ pub(super) fn same(directive: &str, one: &str, other: &str) -> bool {
             Parser::Text => row.name == "DOSEnabled" && one.eq_ignore_ascii_case(other),
             _ => false,
         })
+}
+
+/// Tells whether a text, as httpd has read it, may be one that was written with variables: `${APACHE_RUN_DIR}/cache`.
+fn is_expansion(read: &str, written: &str) -> bool {
+    let mut pieces = written.split("${");
+    let Some(mut rest) = pieces.next().and_then(|first| read.strip_prefix(first)) else { return false };
+    let mut last = None;
+    for piece in pieces {
+        let Some((_, literal)) = piece.split_once('}') else { return false };
+        let Some(at) = rest.find(literal) else { return false };
+        rest = &rest[at + literal.len()..];
+        last = Some(literal);
+    }
+    // What stands behind the last variable ends the text.
+    last.is_some_and(|literal| read.ends_with(literal) && (literal.is_empty() || rest.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_the_same_with_its_variables_expanded() {
+        let is = |read: &str| is_expansion(read, "shmcb:${APACHE_RUN_DIR}/ssl_scache(2097152)");
+        assert!(is("shmcb:/var/run/apache2/ssl_scache(2097152)"));
+        assert!(!is("shmcb:/var/run/apache2/ssl_scache(512000)"));
+        assert!(!is("dbm:/var/run/apache2/ssl_scache(2097152)"));
+        assert!(is_expansion("/a/x", "${DIR}/x") && is_expansion("/a/x", "/a/${NAME}"));
+        assert!(!is_expansion("/a/x", "/a/x") && !is_expansion("/a/x", "/a/${NAME"));
+    }
 }

@@ -1,6 +1,6 @@
 //! A reload: done when the server has taken it up, not when the command returned; undone by a start.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{parent, running, tune, tune_past_rules};
 
@@ -78,5 +78,40 @@ fn a_reload_is_done_when_new_children_or_the_generation_show_it() {
             let (_, answer) = host.http("/").unwrap();
             assert!(!answer.contains("Keep-Alive"), "{answer}");
         }
+    }
+}
+
+/// A cache of TLS that goes leaves the running server with a pointer into its last configuration: what a reload makes of
+/// that is chance.
+#[test]
+fn a_cache_of_tls_that_is_taken_out_takes_a_stop_and_start() {
+    let host = running();
+    host.write("/etc/apache2/own.pem", PEM);
+    let stock = host.read("/etc/apache2/mods-available/ssl.conf");
+    let bare: String =
+        stock.lines().filter(|line| !line.contains("SSLSessionCache")).map(|l| format!("{l}\n")).collect();
+    host.write("/etc/apache2/mods-available/ssl.conf", bare);
+    host.sh("a2enmod -q ssl socache_shmcb && apache2ctl graceful").ok();
+    let vhost = "<VirtualHost 127.0.0.1:443>\nSSLEngine On\nSSLCertificateFile /etc/apache2/own.pem\n</VirtualHost>\n";
+    host.write("/etc/apache2/conf-enabled/own.conf", vhost);
+    for (comes, goes, directive) in [
+        (json!({"session_cache": "2M"}), json!({"session_cache": "off"}), "SSLSessionCache"),
+        (
+            json!({"session_cache": "2M", "stapling": true}),
+            json!({"session_cache": "2M"}),
+            "SSLStaplingCache",
+        ),
+        (json!({"session_cache": "2M"}), json!({"enabled": false}), "SSLSessionCache"),
+    ] {
+        let added = tune(&host, &json!({"tls": comes}));
+        assert_eq!(added["failed"], Value::Null, "{directive}: {}", added["msg"]);
+        let before = parent(&host).unwrap();
+        let taken = tune(&host, &json!({"tls": goes}));
+        assert_eq!(taken["activation"]["needed"], "restart", "{directive}: {taken:#}");
+        assert_eq!(taken["activation"]["done"], true, "{directive}: {taken:#}");
+        let reasons = taken["activation"]["reasons"].to_string();
+        assert!(reasons.contains(directive) && reasons.contains("a reload can end"), "{reasons}");
+        assert_ne!(parent(&host).unwrap(), before, "{directive}: the old server goes on");
+        assert!(host.http("/").is_ok(), "{directive}");
     }
 }
