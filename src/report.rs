@@ -451,8 +451,11 @@ pub struct InfoReport {
     pub limits: BTreeMap<String, InfoLimit>,
     /// What the current settings can carry.
     pub capacity: CapacityReport,
-    /// A change on disk that the running server has not taken up; null where there is none.
+    /// A change on disk that the running server has not taken up, or that ends it at its next reload; null where there is
+    /// none.
     pub pending_activation: Option<PendingActivation>,
+    /// httpd's own test of the files as they stand, and the rehearsal, where `config_test` asks for them.
+    pub config_test: ConfigTest,
     /// Lines elsewhere that win over ours.
     pub overridden: Vec<Overridden>,
     /// Settings to paste and why: for the load that the current ones are meant for where something is wrong with

@@ -3,6 +3,8 @@
 // Literals of JSON are handed over, and `known(..)` stands where the facts have an `Option`.
 #![allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
 
+#[path = "support/gate.rs"]
+mod gate;
 #[path = "support/judged.rs"]
 mod judged;
 
@@ -514,7 +516,10 @@ fn flag(value: bool) -> Option<Known<bool>> {
 }
 
 fn cases() -> Vec<Case> {
-    [sizes(), modules(), listening(), persistence(), evasives(), grammar()].into_iter().flatten().collect()
+    [sizes(), modules(), listening(), persistence(), evasives(), grammar(), gate::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::feature::{Looks, Place};
 use crate::features::evasive::{Build, Evasive, Generation};
 use crate::features::mpm;
 use crate::httpd::core_directives;
-use crate::httpd::directives::{Group, Parser};
+use crate::httpd::directives::{Group, Parser, Takes};
 use crate::httpd::effective::{self, Value};
 use crate::httpd::envvars;
 use crate::httpd::moved::{InForce, Moved, moved_until_restart};
@@ -275,6 +275,7 @@ pub fn evaluate(
         values_before,
         moved: &moved,
         after,
+        start: startup.as_ref().map(|startup| rules::Start { startup, files: &draft }),
         running: host.running.as_ref(),
         need,
         changes: &changes,
@@ -615,11 +616,9 @@ fn need(
         reasons.push(format!("the MPM changes from {before} to {after}: {why}"));
     }
     reasons.extend(moved.iter().map(|Moved { directive, before, after }| {
-        format!(
-            "{directive} changes from {} to {}: a reload keeps the old one",
-            or_unset(before),
-            or_unset(after)
-        )
+        let ends = TABLE.named(directive).is_some_and(|row| row.takes == Takes::RestartToEnd);
+        let why = if ends { "a reload can end the server" } else { "a reload keeps the old one" };
+        format!("{directive} changes from {} to {}: {why}", or_unset(before), or_unset(after))
     }));
     if !reasons.is_empty() {
         return (Need::Restart, reasons);

@@ -7,21 +7,26 @@ use std::time::Duration;
 use super::activation::{not_taken_up, pending};
 use super::evaluate::{Host, entries, in_force};
 use super::host_facts::host_facts;
-use super::{conclude, recovery};
+use super::{conclude, httpd, recovery, said};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::clock;
 use crate::facts::disk::{Disk, under};
 use crate::facts::{Measured, gather, listen, process, status};
 use crate::feature::{Looks, Place};
 use crate::httpd::Mpm;
+use crate::httpd::binary;
 use crate::httpd::effective::{self, Value};
 use crate::httpd::normalise::normalise_with_buckets;
 use crate::httpd::read::Scope;
+use crate::httpd::read::startup::{self, Startup};
 use crate::params::{InfoParams, Params};
 use crate::plan;
+use crate::plan::sysconfig::Launch;
+use crate::preview;
 use crate::registry::FEATURES;
 use crate::report::{
-    AnsibleFacts, InfoLimit, InfoMemory, InfoReport, Need, Overridden, Recommendation, Severity,
+    AnsibleFacts, Finding, InfoLimit, InfoMemory, InfoReport, Need, Overridden, PendingActivation,
+    Recommendation, Severity,
 };
 use crate::rules;
 use crate::tree::{Files, resolve};
@@ -65,7 +70,13 @@ pub fn info(params: &InfoParams) -> InfoReport {
     report.mpm.running = host.running.as_ref().and_then(|running| running.mpm);
     let place = Place { files: &disk, site: &host.site, configuration: &host.configuration };
     let looks = Looks::new(FEATURES, &place);
-    judge(&disk, params, &host, &looks, measured.as_ref(), &mut report);
+    let startup = startup::read(&disk, &host.start);
+    judge(&disk, params, (&host, &startup), &looks, measured.as_ref(), &mut report);
+    config_test(&disk, params, (&host, &startup), &mut report);
+    crate::report::worst_first(&mut report.findings);
+    if host.running.is_some() {
+        fails_at_next_reload(&mut report);
+    }
     if of_machine {
         ask_status(params, &host, &mut report);
     } else {
@@ -88,7 +99,12 @@ fn summary(report: &InfoReport) -> String {
     let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let connections =
         report.capacity.connections.map_or_else(String::new, |most| format!(", at most {most} connections"));
+    let test = &report.config_test;
     let found = match errors {
+        0 if test.rehearsal.ran => {
+            "no errors: httpd's own test passes and it serves in a rehearsal".to_owned()
+        }
+        0 if test.ran => "no errors: httpd's own test passes; it was not rehearsed".to_owned(),
         0 => "no errors in the configuration as it was read; httpd itself was not asked".to_owned(),
         1 => "1 error found".to_owned(),
         _ => format!("{errors} errors found"),
@@ -100,7 +116,7 @@ fn summary(report: &InfoReport) -> String {
 fn judge(
     files: &dyn Files,
     params: &InfoParams,
-    host: &Host,
+    (host, startup): (&Host, &Startup),
     looks: &Looks,
     measured: Option<&Measured>,
     report: &mut InfoReport,
@@ -132,6 +148,7 @@ fn judge(
         values_before: values,
         moved: &[],
         after: &host.configuration,
+        start: Some(rules::Start { startup, files }),
         running: host.running.as_ref(),
         need: Need::None,
         changes: &[],
@@ -142,13 +159,65 @@ fn judge(
     report.findings.extend(host.told());
     report.findings.extend(report.pending_activation.as_ref().map(not_taken_up));
     report.findings.extend(recovery::open(Path::new(&params.root)));
-    crate::report::worst_first(&mut report.findings);
     if host.mpm().is_none() {
         return;
     }
     let server = Server::of(mpm, host.version(), &host.configuration);
     let load = measured.map(|seen| seen.connections);
     report.capacity = capacity::assess(&server, &normal, load, &host.machine, &memory);
+}
+
+/// Asks the real httpd about the files as they stand, where that is wanted: its test, and then a rehearsal.
+fn config_test(
+    files: &dyn Files,
+    params: &InfoParams,
+    (host, startup): (&Host, &Startup),
+    report: &mut InfoReport,
+) {
+    if !params.config_test {
+        let reason = || Some("config_test is false: no program was started".to_owned());
+        report.config_test.reason = reason();
+        report.config_test.rehearsal.reason = reason();
+        return;
+    }
+    let httpd = httpd(host, &Launch::of(files, &host.site), Path::new(&params.root));
+    let tested = preview::staged_test(&httpd, &[]);
+    report.config_test = binary::report(&tested);
+    match tested {
+        Err(reason) => report.config_test.rehearsal.reason = Some(reason),
+        Ok(tested) if !tested.ok => {
+            let reason = "the configuration test failed".to_owned();
+            report.config_test.rehearsal.reason = Some(reason);
+            report.findings.push(rules::run::TST_002.finding(
+                ("config_test", ""),
+                format!("httpd refuses the configuration as it stands: {}", said(&tested)),
+                "mend that line",
+            ));
+        }
+        Ok(_) => {
+            let verdict = preview::rehearse(&httpd, &[], startup, "/");
+            report.config_test.rehearsal = verdict.report;
+            report.findings.extend(verdict.refusal);
+        }
+    }
+}
+
+/// Adds what ends the running server at its next reload to what it has still to take up.
+fn fails_at_next_reload(report: &mut InfoReport) {
+    let says = |finding: &&Finding| {
+        rules::gate::is_about_next_reload(finding)
+            || [&rules::run::TST_002, &rules::run::TST_006].iter().any(|rule| rule.id == finding.rule)
+    };
+    let reasons: Vec<String> = report
+        .findings
+        .iter()
+        .filter(says)
+        .map(|finding| format!("{}: {}", finding.rule, finding.message))
+        .collect();
+    if !reasons.is_empty() {
+        let none = || PendingActivation { needed: Need::Restart, reasons: Vec::new() };
+        report.pending_activation.get_or_insert_with(none).reasons.extend(reasons);
+    }
 }
 
 /// Returns what the running server's processes need, as far as it was measured.

@@ -26,6 +26,7 @@ use crate::facts::disk::Disk;
 use crate::facts::process;
 use crate::httpd::binary::{self, Httpd, Tested};
 use crate::params::{ActivationMode, Params, State};
+use crate::plan::sysconfig::Launch;
 use crate::preview::{self, Verdict};
 use crate::report::{ConfigTest, Finding, Need, RecoveredReport, Report};
 use crate::rules;
@@ -151,7 +152,7 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
     let Some(lock) = lock else {
         return failed(evaluation.report, "the lock was not taken; nothing was changed");
     };
-    let httpd = httpd(&evaluation, root);
+    let httpd = httpd(&evaluation.host, &evaluation.launch, root);
     let server = server(&evaluation, params, &httpd);
     let test = || binary::report(&httpd.test());
     let config_dir = evaluation.host.site.real_config_dir(sight.files);
@@ -265,16 +266,16 @@ impl Staged {
     }
 }
 
-/// Returns how the real httpd is started on this host.
-fn httpd(evaluation: &Evaluation, root: &Path) -> Httpd {
-    let site = &evaluation.host.site;
+/// Returns how the real httpd is started on this host, with the program and arguments that its start script chooses.
+fn httpd(host: &Host, launch: &Launch, root: &Path) -> Httpd {
+    let site = &host.site;
     let mut arguments = site.arguments();
-    arguments.extend(evaluation.launch.arguments());
+    arguments.extend(launch.arguments());
     Httpd {
         root: root.to_owned(),
-        binary: evaluation.launch.binary.clone().unwrap_or_else(|| PathBuf::from(site.layout.binary)),
+        binary: launch.binary.clone().unwrap_or_else(|| PathBuf::from(site.layout.binary)),
         arguments,
-        environment: evaluation.host.start.environment.clone(),
+        environment: host.start.environment.clone(),
         timeout: binary::TIMEOUT,
         helper: None,
     }
@@ -305,7 +306,7 @@ fn config_test(evaluation: &Evaluation, sight: Sight<'_>, params: &Params, root:
         let reason = Some("config_test is false".to_owned());
         return Staged { report: ConfigTest { reason, ..ConfigTest::default() }, refusal: None };
     }
-    let httpd = httpd(evaluation, root);
+    let httpd = httpd(&evaluation.host, &evaluation.launch, root);
     let changes = recovery::both(sight.first, &evaluation.changes);
     let result = preview::staged_test(&httpd, &changes);
     let mut report = binary::report(&result);
@@ -402,7 +403,7 @@ fn settled(evaluation: Evaluation) -> Report {
 /// Reports a host on which nothing is to be done but whose configuration httpd seems to refuse: then every value is as
 /// asked and no server comes up with them. httpd itself has the last word.
 fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path) -> Report {
-    let result = httpd(&evaluation, root).test();
+    let result = httpd(&evaluation.host, &evaluation.launch, root).test();
     let report = binary::report(&result);
     let refusal = result.ok().filter(|tested| !tested.ok).map(|tested| {
         let mut told = rules::run::TST_002.finding(

@@ -6,6 +6,7 @@
 
 mod children;
 pub(crate) mod evasive;
+pub(crate) mod gate;
 mod grammar;
 pub(crate) mod host;
 mod keepalive;
@@ -28,6 +29,7 @@ mod workers;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+pub use gate::Start;
 pub use rule::Rule;
 pub(crate) use rule::{Check, Reporter, THREADED};
 pub use sizes::scoreboard;
@@ -103,6 +105,7 @@ static BY_FILE: &[&[&Rule]] = &[
     evasive::actions::RULES,
     evasive::counting::RULES,
     grammar::RULES,
+    gate::RULES,
     run::RULES,
     overriding::RULES,
 ];
@@ -145,6 +148,8 @@ pub struct Context<'a> {
     pub moved: &'a [Moved],
     /// The configuration as it would be.
     pub after: &'a Configuration,
+    /// What decides whether httpd starts with it; `None` where that was not read.
+    pub start: Option<Start<'a>>,
     /// The running server.
     pub running: Option<&'a Running>,
     /// What the plan says a running server needs.

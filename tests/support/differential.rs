@@ -246,6 +246,7 @@ pub(crate) fn foretold(set: &Set, version: Version) -> Answer {
         values_before: &[],
         moved: &[],
         after: &configuration,
+        start: None,
         running: None,
         need: Need::None,
         changes: &[],

@@ -1,5 +1,7 @@
 //! Hosts for the rules, built in a few words.
 
+use std::collections::BTreeMap;
+
 use apache_tuning::capacity::MemoryNeed;
 use apache_tuning::distro::LAYOUTS;
 use apache_tuning::facts::{Known, Machine, Running};
@@ -9,15 +11,16 @@ use apache_tuning::httpd::directives::Parser;
 use apache_tuning::httpd::effective;
 use apache_tuning::httpd::moved::{InForce, moved_until_restart};
 use apache_tuning::httpd::normalise::{Normal, Written, normalise_with_buckets};
+use apache_tuning::httpd::read::startup::{self, Startup};
 use apache_tuning::httpd::read::{
-    Configuration, Line, Module, Note, NoteKind, ReadError, ReadFile, Scope, Vhost,
+    Configuration, Line, Module, Note, NoteKind, ReadError, ReadFile, Scope, Start, Vhost,
 };
 use apache_tuning::httpd::{Mpm, Version};
 use apache_tuning::params::Params;
 use apache_tuning::registry::{FEATURES, TABLE};
 use apache_tuning::report::{Finding, Need};
 use apache_tuning::rules::{self, Context};
-use apache_tuning::tree::{Change, Node};
+use apache_tuning::tree::{Change, Memory, Node};
 use apache_tuning::units::Bytes;
 use serde_json::{Value, json};
 
@@ -42,6 +45,7 @@ pub(crate) struct Host {
     need: Need,
     changes: Vec<Change>,
     audit: bool,
+    start: Option<(Startup, Memory)>,
 }
 
 pub(crate) fn event() -> Host {
@@ -87,6 +91,7 @@ pub(crate) fn of(mpm: Mpm) -> Host {
         need: Need::None,
         changes: Vec::new(),
         audit: false,
+        start: None,
     }
 }
 
@@ -227,6 +232,39 @@ impl Host {
         self
     }
 
+    /// Makes the start known: the lines of the main file, read as a real host's are, with modules that are loaded and
+    /// other files that are there. Directories end with a slash.
+    pub(crate) fn starts(mut self, modules: &[&str], lines: &str, there: &[(&str, &str)]) -> Self {
+        let mut files = Memory::new().file("/etc/apache2/apache2.conf", lines);
+        for (path, content) in there {
+            let directory = path.strip_suffix('/');
+            files = match directory {
+                Some(directory) => files.file(format!("{directory}/.keep"), ""),
+                None => files.file(path, content),
+            };
+        }
+        let built_in = modules.iter().map(|module| ((*module).to_owned(), format!("{module}.c"))).collect();
+        let startup = startup::read(
+            &files,
+            &Start {
+                file: "/etc/apache2/apache2.conf".into(),
+                server_root: "/etc/apache2".into(),
+                binary: "/usr/sbin/apache2".into(),
+                version: self.version,
+                built_in,
+                defines: Vec::new(),
+                then: Vec::new(),
+                environment: BTreeMap::new(),
+                table: &TABLE,
+            },
+        );
+        for module in modules {
+            self = self.module(module, "m.so");
+        }
+        self.start = Some((startup, files));
+        self
+    }
+
     fn parsed(&self) -> Params {
         Params::of_json(self.params.clone(), FEATURES).unwrap()
     }
@@ -278,6 +316,7 @@ impl Host {
             values_before: &values_before,
             moved: &moved,
             after: &self.after,
+            start: self.start.as_ref().map(|(startup, files)| rules::Start { startup, files }),
             running: self.running.as_ref(),
             need: self.need,
             changes: &self.changes,

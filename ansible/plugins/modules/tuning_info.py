@@ -527,7 +527,9 @@ capacity:
     binding: memory
 pending_activation:
   description:
-    - A change on disk that the running server has not taken up; null where there is none.
+    - >-
+      A change on disk that the running server has not taken up, or that ends it at its next reload; null
+      where there is none.
   returned: always
   type: dict
   contains:
@@ -546,6 +548,81 @@ pending_activation:
       type: list
       elements: str
   sample: null
+config_test:
+  description:
+    - httpd's own test of the files as they stand, and the rehearsal, where C(config_test) asks for them.
+  returned: always
+  type: dict
+  contains:
+    ran:
+      description:
+        - Whether it ran.
+      returned: always
+      type: bool
+    ok:
+      description:
+        - Whether it passed; null where it did not run.
+      returned: always
+      type: bool
+    output:
+      description:
+        - What it printed.
+      returned: always
+      type: str
+    reason:
+      description:
+        - Why it did not run; null where it did.
+      returned: always
+      type: str
+    rehearsal:
+      description:
+        - The server started with the change where nobody can see it.
+      returned: always
+      type: dict
+      contains:
+        ran:
+          description:
+            - Whether it ran and said something about the change.
+          returned: always
+          type: bool
+        ok:
+          description:
+            - Whether httpd started and served; null where it did not run.
+          returned: always
+          type: bool
+        status:
+          description:
+            - The status of its answer; null where no listener without TLS answered.
+            - From 0 to 65535.
+          returned: always
+          type: int
+        milliseconds:
+          description:
+            - How long it took until it served or ended; null where it did not run.
+          returned: always
+          type: int
+        output:
+          description:
+            - What it said of errors, on its streams and in its logs.
+          returned: always
+          type: str
+        reason:
+          description:
+            - Why it did not run or says nothing; null where it did.
+          returned: always
+          type: str
+  sample:
+    ran: false
+    ok: null
+    output: ''
+    reason: 'config_test is false: no program was started'
+    rehearsal:
+      ran: false
+      ok: null
+      status: null
+      milliseconds: null
+      output: ''
+      reason: 'config_test is false: no program was started'
 overridden:
   description:
     - Lines elsewhere that win over ours.

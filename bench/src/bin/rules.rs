@@ -75,6 +75,7 @@ fn main() -> Result<()> {
         values_before: &[],
         moved: &[],
         after: &configuration,
+        start: None,
         running: None,
         need: Need::None,
         changes: &[],

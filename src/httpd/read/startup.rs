@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::engine::Reader;
+use super::words::lossy;
 use super::{Configuration, FileId, Scope, Start};
 use crate::tree::Files;
 
@@ -67,19 +68,25 @@ const DIRECTIVES: &[(&str, Writes)] = &[
     ("PidFile", Writes::File),
     ("ProxyPass", Writes::Nothing),
     ("ProxyPassMatch", Writes::Nothing),
+    ("ProxySet", Writes::Nothing),
     ("ScoreBoardFile", Writes::File),
     ("ScriptLog", Writes::File),
     ("ScriptSock", Writes::File),
+    ("SecAction", Writes::Nothing),
     ("SecAuditLog", Writes::File),
     ("SecAuditLogStorageDir", Writes::Dir),
     ("SecDataDir", Writes::Dir),
     ("SecDebugLog", Writes::File),
+    ("SecRule", Writes::Nothing),
+    ("SecRuleEngine", Writes::Nothing),
+    ("SecRuleRemoveById", Writes::Nothing),
     ("SecTmpDir", Writes::Dir),
     ("SecUploadDir", Writes::Dir),
     ("SSLCertificateFile", Writes::Nothing),
     ("SSLCertificateKeyFile", Writes::Nothing),
     ("SSLCipherSuite", Writes::Nothing),
     ("SSLEngine", Writes::Nothing),
+    ("SSLOpenSSLConfCmd", Writes::Nothing),
     ("SSLProtocol", Writes::Nothing),
     ("SSLSessionCache", Writes::Typed),
     ("SSLStaplingCache", Writes::Typed),
@@ -87,6 +94,22 @@ const DIRECTIVES: &[(&str, Writes)] = &[
     ("TransferLog", Writes::File),
     ("WSGISocketPrefix", Writes::File),
 ];
+
+/// The section whose lines belong to the backend or balancer that it names: kept as a line where it opens, and as
+/// [`PROXY_END`] where it closes.
+pub const PROXY: &str = "<Proxy";
+/// The end of [`PROXY`].
+pub const PROXY_END: &str = "</Proxy>";
+
+/// The variable by which the Core Rule Set knows that its setup was read. Of thousands of rules only those that name it
+/// are kept.
+pub const CRS_SETUP: &str = "tx.crs_setup_version";
+
+/// Tells whether a line of a directive that matters is kept.
+pub(super) fn is_kept(name: &[u8], rest: &[u8]) -> bool {
+    let rule = [&b"SecRule"[..], b"SecAction"].iter().any(|known| name.eq_ignore_ascii_case(known));
+    !rule || lossy(rest).to_ascii_lowercase().replace("tx:", "tx.").contains(CRS_SETUP)
+}
 
 /// Tells whether a line of this directive is one of them.
 pub(super) fn matters(name: &[u8]) -> bool {
@@ -113,6 +136,30 @@ impl Startup {
     /// Returns the lines of one directive.
     pub fn of<'a>(&'a self, directive: &'a str) -> impl Iterator<Item = &'a Line> {
         self.lines.iter().filter(move |line| line.is(directive))
+    }
+
+    /// Returns where a line stands: `/etc/apache2/apache2.conf:12`.
+    pub fn place(&self, line: &Line) -> String {
+        format!("{}:{}", self.configuration.path(line.file).display(), line.line)
+    }
+
+    /// Returns the main server and each virtual host.
+    pub fn servers(&self) -> impl Iterator<Item = Scope> {
+        let vhosts = u32::try_from(self.configuration.vhosts.len()).unwrap_or(u32::MAX);
+        std::iter::once(Scope::Main).chain((0..vhosts).map(Scope::Vhost))
+    }
+
+    /// Returns the lines of one directive that count for a server, the main server's first: a virtual host has those of
+    /// the main server as well, wherever they stand.
+    pub fn of_server<'a>(&'a self, directive: &'a str, server: Scope) -> impl Iterator<Item = &'a Line> {
+        let of_main = self.of(directive).filter(|line| line.scope == Scope::Main);
+        let own = self.of(directive).filter(move |line| server != Scope::Main && line.scope == server);
+        of_main.chain(own)
+    }
+
+    /// Returns the line of a directive that decides for a server.
+    pub fn deciding<'a>(&'a self, directive: &'a str, server: Scope) -> Option<&'a Line> {
+        self.of_server(directive, server).last()
     }
 
     /// Returns the absolute path of a file as a directive names it.

@@ -115,6 +115,12 @@ impl Host {
         sound(template::ensure_managed().and_then(|template| Self::from(&template, Release::Bookworm)))
     }
 
+    /// Returns a fresh Debian 12 like [`Host::debian12_event`] with `ModSecurity` and its Core Rule Set installed.
+    #[track_caller]
+    pub fn protected() -> Self {
+        sound(template::ensure_protected().and_then(|template| Self::from(&template, Release::Bookworm)))
+    }
+
     fn make(release: Release, flavour: Flavour) -> Result<Self> {
         Self::from(&template::ensure(release, flavour)?, release)
     }

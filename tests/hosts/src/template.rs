@@ -107,7 +107,10 @@ pub fn ensure(release: Release, flavour: Flavour) -> Result<PathBuf> {
 }
 
 /// What manages services elsewhere than in the usual hosts, where nothing does.
-const MANAGERS: [&str; 2] = ["openrc", "systemd"];
+const MANAGERS: &[&str] = &["openrc", "systemd"];
+
+/// `ModSecurity` and its Core Rule Set.
+const PROTECTION: &[&str] = &["libapache2-mod-security2", "modsecurity-crs"];
 
 /// Returns the folder of a Debian 12 with apache2 (event) and mod_evasive on which `OpenRC` and systemd are installed,
 /// neither of them at work; builds it first like [`ensure`].
@@ -115,12 +118,25 @@ const MANAGERS: [&str; 2] = ["openrc", "systemd"];
 /// # Errors
 /// As [`ensure`].
 pub fn ensure_managed() -> Result<PathBuf> {
+    ensure_with("managed", MANAGERS)
+}
+
+/// Returns the folder of a Debian 12 with apache2 (event), mod_evasive, `ModSecurity` and its Core Rule Set; builds it
+/// first like [`ensure`].
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_protected() -> Result<PathBuf> {
+    ensure_with("protected", PROTECTION)
+}
+
+fn ensure_with(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let release = Release::Bookworm;
     let base = ensure(release, Flavour::Event)?;
     let home = folders::hosts();
-    let kept = home.join(format!("{}-managed", release.suite()));
+    let kept = home.join(format!("{}-{name}", release.suite()));
     let root = kept.join("root");
-    let recipe = release.recipe() + &MANAGERS.join(" ");
+    let recipe = release.recipe() + &packages.join(" ");
     let is_current = || fs::read_to_string(kept.join("recipe")).is_ok_and(|known| known == recipe);
     let _lock = Lock::wait(&kept.with_extension("lock"))?;
     if is_current() {
@@ -129,7 +145,7 @@ pub fn ensure_managed() -> Result<PathBuf> {
     folders::remove_tree(&kept)?;
     fs::create_dir_all(&kept)?;
     copy(&base, &root)?;
-    step(&kept.with_extension("log"), "install", &root, release, &apt::mirrors()?, &MANAGERS)?;
+    step(&kept.with_extension("log"), "install", &root, release, &apt::mirrors()?, packages)?;
     // Made at its installation, but otherwise on hosts that it has started.
     folders::remove_tree(&root.join("run/openrc"))?;
     fs::write(kept.join("recipe"), recipe)?;

@@ -146,17 +146,8 @@ impl Reader<'_> {
         place: Place,
         undefined: &[Vec<u8>],
     ) -> Option<Pending> {
-        if let Some(startup) = self.startup.as_mut()
-            && !self.dead
-            && startup::matters(name)
-        {
-            startup.push(startup::Line {
-                directive: lossy(name),
-                words: words(rest).iter().map(|word| lossy(word)).collect(),
-                file: place.file,
-                line: place.line,
-                scope: self.scope,
-            });
+        if self.startup.is_some() && startup::matters(name) && startup::is_kept(name, rest) {
+            self.keep_for_startup(&lossy(name), rest, place);
         }
         let Some(command) = command(self.start.table, name) else {
             if !name.first().is_some_and(u8::is_ascii_alphabetic) || !name.is_ascii() {
@@ -253,6 +244,20 @@ impl Reader<'_> {
             Command::Error => self.refuse_later(place, format!("the configuration says: {}", lossy(rest))),
         }
         None
+    }
+
+    /// Keeps a line that decides whether httpd starts, where those are asked for.
+    pub(super) fn keep_for_startup(&mut self, directive: &str, rest: &[u8], place: Place) {
+        let scope = self.scope;
+        if let Some(startup) = self.startup.as_mut().filter(|_| !self.dead) {
+            startup.push(startup::Line {
+                directive: directive.to_owned(),
+                words: words(rest).iter().map(|word| lossy(word)).collect(),
+                file: place.file,
+                line: place.line,
+                scope,
+            });
+        }
     }
 
     /// Returns the words of a directive that takes between so many, or records what httpd says against it.

@@ -9,7 +9,7 @@ use crate::httpd::directives::{Group, Table};
 use crate::httpd::read::lines::{Expansion, MAX_MACRO_LINE, Next, Place};
 use crate::httpd::read::macros::Macro;
 use crate::httpd::read::words::{lossy, trim, word, words};
-use crate::httpd::read::{Note, NoteKind, Scope, Vhost, paths, version};
+use crate::httpd::read::{Note, NoteKind, Scope, Vhost, paths, startup, version};
 use crate::tree::Kind;
 
 /// Where this reader gives up: httpd has no such limits and would take all memory, or its stack would end.
@@ -57,6 +57,9 @@ impl Reader<'_> {
             return;
         };
         if inner.eq_ignore_ascii_case(&section[1..]) {
+            if inner.eq_ignore_ascii_case(&startup::PROXY.as_bytes()[1..]) {
+                self.keep_for_startup(startup::PROXY_END, b"", place);
+            }
             self.close();
             return;
         }
@@ -105,6 +108,10 @@ impl Reader<'_> {
             _ => {
                 if !arguments.contains(&b'>') {
                     self.refuse_later(place, format!("{}> lacks its closing `>`", lossy(name)));
+                }
+                if name.eq_ignore_ascii_case(startup::PROXY.as_bytes()) {
+                    let end = arguments.iter().rposition(|&byte| byte == b'>').unwrap_or(arguments.len());
+                    self.keep_for_startup(startup::PROXY, &arguments[..end], place);
                 }
                 self.meet(name, place);
                 self.push(OpenKind::Section(name.into()), place);
