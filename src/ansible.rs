@@ -72,6 +72,9 @@ fn answer(input: &[u8]) -> (String, bool) {
         }
         Ok((Asked::Info(params), context)) => {
             let mut report = operate::info(&params);
+            if context.no_log && report.failed {
+                "the host could not be looked at; no_log hides the reason".clone_into(&mut report.msg);
+            }
             report.invocation = context.invocation.then(|| invocation(input)).flatten();
             (json(&report), report.failed)
         }
@@ -90,6 +93,9 @@ fn conceal(report: &mut Report) {
         let named: Vec<String> = rules.chain(paths).collect();
         let what = if named.is_empty() { "the run failed".to_owned() } else { named.join(", ") };
         report.msg = format!("{what}; no_log hides the reasons");
+    } else if report.note.is_some() {
+        // It names the transaction that was asked for.
+        "unchanged; no_log hides the reason".clone_into(&mut report.msg);
     }
     for error in &mut report.errors {
         "no_log hides the reason".clone_into(&mut error.message);

@@ -129,6 +129,28 @@ fn each_structural_error_is_told_with_its_path() {
             "mean 'max_request_workers'?",
         ),
         (
+            r#"{"settings": {"max_clients": 1}}"#,
+            "settings.max_clients",
+            "mean 'max_request_workers'? MaxClients is MaxRequestWorkers since httpd 2.4.",
+        ),
+        (
+            r#"{"settings": {"MaxRequestsPerChild": 1}}"#,
+            "settings.MaxRequestsPerChild",
+            "mean 'max_connections_per_child'? MaxRequestsPerChild is MaxConnectionsPerChild since httpd 2.4.",
+        ),
+        (
+            r#"{"keepalive": {"KeepAliveTimeout": 1}}"#,
+            "keepalive.KeepAliveTimeout",
+            "Did you mean 'timeout'?",
+        ),
+        (r#"{"MaxRequestWorkers": 1}"#, "MaxRequestWorkers", "Did you mean 'settings.max_request_workers'?"),
+        (
+            r#"{"keep_alive_timeout": 1}"#,
+            "keep_alive_timeout",
+            "mean 'keepalive.timeout'? It sets KeepAliveTimeout.",
+        ),
+        (r#"{"evasive": {"DOSPageCount": 1}}"#, "evasive.DOSPageCount", "Did you mean 'page_count'?"),
+        (
             r#"{"evasive": {"pagecount": 1}}"#,
             "evasive.pagecount",
             "Supported parameters include: enabled, hash_table_size",

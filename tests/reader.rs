@@ -8,7 +8,7 @@ mod any_input;
 use std::path::Path;
 
 use any_input::{check, read_and_check, start};
-use apache_tuning::httpd::read::read;
+use apache_tuning::httpd::read::{NoteKind, read};
 use apache_tuning::tree::Memory;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -197,4 +197,24 @@ fn what_fuzzing_starts_from_is_read_without_harm_whole_or_cut_anywhere() {
         }
     }
     assert!(read > 1000, "{read} inputs");
+}
+
+/// A directive of several lines that is commented out as a whole is no mistake; one that somebody believes in is.
+#[test]
+fn of_the_lines_that_comments_swallow_only_directives_are_told() {
+    for (text, told) in [
+        ("# SecRule ARGS \"@rx x\" \\\n    \"id:1,deny\"\n", false),
+        ("#SecAction \\\n#  \"id:900000\"\n", false),
+        ("# a long remark \\\n  that goes on and on\n", false),
+        ("# see C:\\\n\n", false),
+        ("# LogFormat \"%h \\\n %l\" combined\n", false),
+        ("# off for now \\\nKeepAliveTimeout 5\n", true),
+        ("# off for now \\\n  keepalivetimeout 5\n", true),
+        ("# sites \\\nInclude other\n", true),
+        ("# one \\\n<IfModule core.c>\nKeepAlive Off\n", true),
+    ] {
+        let found = read(&files(text.as_bytes(), b"", b""), &start());
+        let notes = found.notes.iter().filter(|note| note.kind == NoteKind::SwallowingComment);
+        assert_eq!(notes.count() == 1, told, "{text}");
+    }
 }

@@ -864,3 +864,27 @@ fn the_page_of_rules_is_up_to_date() {
     let text = std::fs::read_to_string(&page).unwrap();
     assert!(text == rules::markdown(), "docs/rules.md is not what the rules say; run `cargo xtask docs`");
 }
+
+/// A pool of a fixed size is asked for by equal numbers, as a public recommendation has it.
+#[test]
+fn a_pool_of_a_fixed_size_is_no_error() {
+    for (size, host) in [
+        (20, prefork().settings(json!({
+            "start_servers": 20, "min_spare_servers": 20, "max_spare_servers": 20, "max_request_workers": 20,
+            "server_limit": 20
+        }))),
+        (400, worker().settings(json!({
+            "min_spare_threads": 400, "max_spare_threads": 400, "max_request_workers": 400, "server_limit": 17
+        }))),
+        (400, event().settings(json!({
+            "min_spare_threads": 400, "max_spare_threads": 400, "max_request_workers": 400, "server_limit": 17
+        }))),
+    ] {
+        let heavy: Vec<_> = host
+            .findings()
+            .into_iter()
+            .filter(|one| one.rule.starts_with("SPARE") && one.severity != Severity::Info)
+            .collect();
+        assert!(heavy.is_empty(), "{size}: {heavy:?}");
+    }
+}

@@ -202,6 +202,21 @@ pub fn build(files: &dyn Files, load: &[u8], server_root: &Path) -> Option<Build
     Some(Build { symbol, program, generation, status_directive })
 }
 
+/// Returns the identifier and program of a build whose file lies among the modules, as `apxs` leaves it without a line.
+fn unloaded(place: &Place<'_>) -> Option<(&'static str, String)> {
+    let dir = Path::new(place.site.layout.mpm_program).parent()?;
+    let builds = [
+        ("mod_evasive20.so", "evasive20_module"),
+        ("mod_evasive24.so", "evasive24_module"),
+        ("mod_evasive.so", "evasive_module"),
+    ];
+    builds.into_iter().find_map(|(file, identifier)| {
+        let program = dir.join(file);
+        let there = place.files.is_file(&place.site.server_root.join(&program));
+        there.then(|| (identifier, program.display().to_string()))
+    })
+}
+
 /// Returns the build that is installed here, loaded or not.
 fn installed(place: &Place<'_>) -> Option<Build> {
     let found = switch::loadable(place, &MODULE)?;
@@ -214,15 +229,21 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
     let layout = host.place.site.layout;
     let Some(build) = host.looks.get::<Build>() else {
         if evasive.enabled != Some(false) {
-            let package = package(layout);
-            want.findings.push(rules::evasive::EV_026.finding(
-                ("evasive", "present"),
-                format!(
-                    "mod_evasive is not installed: no file {} loads it",
-                    switch::usual_file(host.place.site, &MODULE).display()
+            let file = switch::usual_file(host.place.site, &MODULE);
+            let (what, way) = match unloaded(&host.place) {
+                Some((identifier, program)) => (
+                    format!("mod_evasive is not loaded: {program} is there, and no line loads it"),
+                    format!("write `LoadModule {identifier} {program}` into {} first", file.display()),
                 ),
-                format!("install the package {package} first"),
-            ));
+                None => (
+                    format!("mod_evasive is not installed: no file {} loads it", file.display()),
+                    match host.place.site.distribution.as_str() {
+                        "amzn" => "build it with apxs: this distribution has no package of it".to_owned(),
+                        _ => format!("install the package {} first", package(layout)),
+                    },
+                ),
+            };
+            want.findings.push(rules::evasive::EV_026.finding(("evasive", "present"), what, way));
         }
         return;
     };

@@ -130,7 +130,7 @@ pub enum NoteKind {
     TrailingComment,
     /// GRM-002: `#` glued to a number.
     GluedComment,
-    /// GRM-003: a comment line that ends in a backslash and swallows the next line.
+    /// GRM-003: a comment line that ends in a backslash and swallows the next line, a directive; `text` is that line.
     SwallowingComment,
     /// GRM-004: an undefined `${VAR}` in a managed or watched directive or an include.
     UndefinedVariable,

@@ -125,7 +125,7 @@ fn unread(files: &dyn Files, is: &Configuration, wish: &Wish) -> Option<Finding>
                 wish.directive,
                 wish.file.display()
             ),
-            format!("let {main} include it, as the distribution's does"),
+            format!("write `IncludeOptional {}/*.conf` into {main}", read_from(&wish.file).display()),
         ),
         Some(path) => (
             format!(
@@ -137,6 +137,15 @@ fn unread(files: &dyn Files, is: &Configuration, wish: &Wish) -> Option<Finding>
         ),
     };
     Some(OVR_001.finding((&wish.parameter, &wish.value), message, hint))
+}
+
+/// Returns the directory that httpd reads a file from: Debian's files are read through links.
+fn read_from(file: &Path) -> PathBuf {
+    let dir = file.parent().unwrap_or(Path::new(""));
+    match dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix("-available")) {
+        Some(kind) => dir.with_file_name(format!("{kind}-enabled")),
+        None => dir.to_owned(),
+    }
 }
 
 /// Tells whether two texts mean the same to httpd as a value of this directive: `60` and `1min`, `on` and `On`.

@@ -170,7 +170,7 @@ pub fn evaluate(
     let host = Host::look(files, &params.facts, params.instance.as_deref(), params.root == "/")?;
     let version = host.version();
     let mpm = match params.state {
-        State::Present => target_mpm(params, &host.configuration.mpms())?,
+        State::Present => target_mpm(params, &host)?,
         State::Absent | State::RolledBack => host.mpm().unwrap_or(Mpm::Event),
     };
     let mut told = host.told();
@@ -400,22 +400,16 @@ fn php_fpm(files: &dyn Files, params: &Params, site: &Site) -> Option<bool> {
 }
 
 /// Returns the MPM asked for, else the one that is configured.
-fn target_mpm(params: &Params, configured: &[Mpm]) -> Result<Mpm, Stopped> {
+fn target_mpm(params: &Params, host: &Host) -> Result<Mpm, Stopped> {
     if let Some(mpm) = params.mpm {
         return Ok(mpm);
     }
-    only(configured).ok_or_else(|| {
-        let found = if configured.is_empty() {
-            "no MPM is loaded".to_owned()
-        } else {
-            let names: Vec<&str> = configured.iter().map(|mpm| mpm.name()).collect();
-            format!("more than one MPM is loaded: {}", names.join(", "))
-        };
-        stopped(
-            &rules::mpm::MPM_001,
-            "mpm",
-            &format!("{found}, so httpd does not start; say which one is wanted with mpm"),
-        )
+    only(&host.configuration.mpms()).ok_or_else(|| {
+        let (_, found) = rules::mpm::not_one(&host.configuration, host.site.layout).unwrap_or_default();
+        let php = rules::php::unsafe_modules(&host.configuration).next().is_some();
+        let which =
+            if php { "mpm: prefork, the only one that mod_php runs under" } else { "which one with mpm" };
+        stopped(&rules::mpm::MPM_001, "mpm", &format!("{found}; say {which}"))
     })
 }
 

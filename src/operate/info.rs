@@ -15,6 +15,7 @@ use crate::facts::{Measured, gather, listen, process, status};
 use crate::feature::{Looks, Place};
 use crate::httpd::Mpm;
 use crate::httpd::binary;
+use crate::httpd::directives::Group;
 use crate::httpd::effective::{self, Value};
 use crate::httpd::normalise::normalise_with_buckets;
 use crate::httpd::read::Scope;
@@ -156,6 +157,14 @@ fn judge(
         audit: true,
     };
     report.findings = rules::check(&context);
+    if host.mpm().is_none() {
+        // The sizes of an MPM that is only guessed are not judged.
+        let is_size = |finding: &Finding| {
+            let row = finding.setting.as_deref().and_then(|name| host.configuration.table.named(name));
+            row.is_some_and(|row| row.group == Group::MPM)
+        };
+        report.findings.retain(|finding| !is_size(finding));
+    }
     report.findings.extend(host.told());
     report.findings.extend(report.pending_activation.as_ref().map(not_taken_up));
     report.findings.extend(recovery::open(Path::new(&params.root)));

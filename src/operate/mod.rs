@@ -438,14 +438,14 @@ fn conclude(mut report: Report, params: &Params, mode: Mode) -> Report {
     let open = !report.activation.done;
     report.restart_required = open && report.activation.needed == Need::Restart;
     report.reload_required = open && report.activation.needed == Need::Reload;
-    report.msg = verdict(&report, params.state, mode.check);
+    report.msg = verdict(&report, params, mode.check);
     report
 }
 
 /// Returns the sentence that a run without failure ends with.
-fn verdict(report: &Report, state: State, check: bool) -> String {
+fn verdict(report: &Report, params: &Params, check: bool) -> String {
     if !report.changed {
-        let what = match state {
+        let what = match params.state {
             State::Present => "the host is as asked",
             State::Absent => "nothing that this tool put in is there",
             State::RolledBack => "there is nothing to undo",
@@ -457,6 +457,8 @@ fn verdict(report: &Report, state: State, check: bool) -> String {
     let what = if count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
     let tail = match (report.activation.needed, report.activation.done) {
         (Need::None, _) => String::new(),
+        // Whether a server runs there is not known.
+        _ if params.root != "/" => String::new(),
         _ if !report.activation.running => "; Apache is not running".to_owned(),
         (_, true) => "; the running server uses the new configuration".to_owned(),
         (Need::Reload, false) => "; a running server needs a reload".to_owned(),

@@ -28,7 +28,7 @@ pub(super) fn tuning(
 ) -> Option<Params> {
     let value = known_only(typed, context, fields);
     for error in TuningSchema::iter_errors(&value).take(ENOUGH) {
-        explain(&error, context, fields, errors);
+        explain(&error, context, (features, fields), errors);
     }
     together(&value, errors);
     texts_of_features(&value, features, errors);
@@ -46,7 +46,7 @@ pub(super) fn info(
 ) -> Option<InfoParams> {
     let value = known_only(typed, context, coerce::INFO);
     for error in InfoSchema::iter_errors(&value).take(ENOUGH) {
-        explain(&error, context, coerce::INFO, errors);
+        explain(&error, context, (&[], coerce::INFO), errors);
     }
     absolute_root(&value, errors);
     finish(value, errors)
@@ -76,7 +76,7 @@ fn known_only(mut typed: Map<String, Value>, context: &Context, fields: &[Field]
 fn explain(
     error: &ValidationError<'_>,
     context: &Context,
-    fields: &[Field],
+    (features, fields): (&[&Feature], &[Field]),
     errors: &mut Vec<ParameterError>,
 ) {
     let path = dotted(error.instance_path().as_str());
@@ -92,8 +92,10 @@ fn explain(
             }
             for key in unexpected.iter().take(MOST_IN_ONE_PLACE) {
                 let full = join(&path, &cut(key));
-                let nearest = nearest(key, known.iter().copied());
-                let meant = nearest.map_or(String::new(), |near| format!(" Did you mean '{near}'?"));
+                let meant = by_directive(key, &path, features).unwrap_or_else(|| {
+                    let nearest = nearest(key, known.iter().copied());
+                    nearest.map_or(String::new(), |near| format!(" Did you mean '{near}'?"))
+                });
                 let message =
                     format!("Unsupported parameters for ({}) module: {full}.{meant}{names}", cut(module));
                 errors.push(ParameterError { path: full, message });
@@ -172,6 +174,26 @@ fn keys_at(mut fields: &[Field], path: &str) -> Vec<&'static str> {
         }
     }
     fields.iter().map(|field| field.key).collect()
+}
+
+/// Returns what is said of a key that is a directive's name in any spelling, today's or an older one: `MaxClients`,
+/// `max_clients` and `keep_alive_timeout` are keys of other names.
+fn by_directive(key: &str, path: &str, features: &[&Feature]) -> Option<String> {
+    let flat = |text: &str| -> String {
+        text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+    };
+    let asked = flat(key);
+    let is = |name: &str| flat(name) == asked;
+    let rows = || mpm_rows().chain(features.iter().flat_map(|feature| feature.owned()));
+    let row =
+        rows().filter(|row| !row.key.is_empty()).find(|row| is(row.name) || row.alias.is_some_and(is))?;
+    let full = format!("{}.{}", row.group.0, row.key);
+    let key = if row.group.0 == path { row.key } else { full.as_str() };
+    Some(match row.alias.filter(|alias| is(alias)) {
+        Some(alias) => format!(" Did you mean '{key}'? {alias} is {} since httpd 2.4.", row.name),
+        None if is(row.key) || row.group.0 == path => format!(" Did you mean '{key}'?"),
+        None => format!(" Did you mean '{key}'? It sets {}.", row.name),
+    })
 }
 
 /// Returns the known word nearest to `given`, if one is near enough to be a slip of the pen.

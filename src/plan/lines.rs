@@ -182,6 +182,16 @@ pub fn mpm_program(text: &[u8], mpm: Mpm, usual: &str, exists: &dyn Fn(&str) -> 
     beside.unwrap_or_else(|| usual.replace("{mpm}", mpm.name()))
 }
 
+/// Returns what to do where the program of an MPM is not there: the package that has it, or the MPMs that are there where
+/// that package is httpd's own and has lost it.
+fn way_to_mpm(package: &str, mpm: Mpm, is_there: &dyn Fn(Mpm) -> bool) -> String {
+    let there: Vec<&str> = Mpm::ALL.into_iter().filter(|mpm| is_there(*mpm)).map(Mpm::name).collect();
+    match (package.contains("{mpm}"), there.as_slice()) {
+        (false, [_, ..]) => format!("set mpm to {}, whose program is there", there.join(" or ")),
+        _ => format!("install the package {} first", package.replace("{mpm}", mpm.name())),
+    }
+}
+
 impl Work<'_> {
     /// Makes the wanted MPM the only one that the lines of `file` load.
     pub(super) fn switch_mpm_line(&mut self, file: &Path) -> Result<(), Unreadable> {
@@ -224,10 +234,9 @@ impl Work<'_> {
             self.findings.push(rules::host::HOST_007.finding(
                 ("mpm", mpm.name()),
                 format!("the program of the {mpm} MPM is not on this host: {}", place(&program).display()),
-                format!(
-                    "set mpm to one that is there, or install the package {}",
-                    ground.site.layout.mpm_package.replace("{mpm}", mpm.name())
-                ),
+                way_to_mpm(ground.site.layout.mpm_package, mpm, &|mpm| {
+                    exists(&mpm_program(&text, mpm, ground.site.layout.mpm_program, &exists))
+                }),
             ));
             return Ok(());
         }

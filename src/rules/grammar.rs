@@ -1,8 +1,9 @@
 //! httpd's configuration language: what reading came across, and what cannot be written in it.
 
+use super::mpm::is_bare;
 use super::{Check, Reporter, Rule, View};
 use crate::httpd::directives::Parser;
-use crate::httpd::read::{Line, Note, NoteKind};
+use crate::httpd::read::{Line, Note, NoteKind, ReadError};
 use crate::report::Severity;
 
 /// The rules of this file, in the order of the result.
@@ -69,15 +70,16 @@ pub(crate) static GRM_003: Rule = Rule {
     id: "GRM-003",
     severity: Severity::Error,
     setting: "configuration",
-    summary: "a comment that ends in a backslash; the next line is swallowed",
+    summary: "a comment that ends in a backslash, and the line that it swallows is a directive",
     source: "httpd 2.4 server/util.c, ap_cfg_getline_core",
     check: Check::View(comment_swallows_line),
     ..Rule::NEW
 };
 
 fn comment_swallows_line(view: &View<'_>, out: &mut Reporter<'_>) {
-    let message =
-        |_: &Note, at: &str| format!("the comment at {at} ends in a backslash and swallows the next line");
+    let message = |note: &Note, at: &str| {
+        format!("the comment at {at} ends in a backslash and swallows the next line: `{}`", note.text)
+    };
     noted(view, out, NoteKind::SwallowingComment, false, message, "remove the backslash");
 }
 
@@ -395,13 +397,26 @@ fn line_refused(view: &View<'_>, out: &mut Reporter<'_>) {
                 && note.line == error.line
                 && view.after.path(note.file) == error.file
         });
-        if told {
+        // Without one MPM that is told by itself; so is a line of another one.
+        let about_mpm = error.line == 0 && view.after.mpms().len() != 1;
+        let bare = view.after.lines.iter().any(|line| {
+            line.line == error.line
+                && view.after.path(line.file) == error.file
+                && view.row(line.directive).is_some_and(|row| is_bare(view, row))
+        });
+        if told || about_mpm || bare {
             continue;
         }
         // What stood before is for httpd's own test to judge, where that runs.
-        let old = view.before.errors.contains(error) && view.params.config_test && !view.audit;
+        let old =
+            view.before.errors.iter().any(|other| other.message == error.message && other.file == error.file)
+                && view.params.config_test
+                && !view.audit;
         let cap = if old { Severity::Warning } else { Severity::Error };
-        let at = format!("{}:{}", error.file.display(), error.line);
+        // A line that the change only moves is told where it stands.
+        let same = |other: &&ReadError| other.message == error.message && other.file == error.file;
+        let line = view.before.errors.iter().find(same).map_or(error.line, |found| found.line);
+        let at = format!("{}:{line}", error.file.display());
         out.about(&at)
             .at_most(cap)
             .emit(format!("{at}: {}; httpd does not start", error.message), "correct that line");

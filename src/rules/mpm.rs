@@ -1,9 +1,10 @@
 //! The MPM: which one is loaded, and where its directives stand.
 
 use super::{BY_RESTART, Check, Reporter, Rule, View};
+use crate::distro::{Layout, ModuleSwitch};
 use crate::httpd::Mpm;
-use crate::httpd::directives::Group;
-use crate::httpd::read::{Line, NoteKind};
+use crate::httpd::directives::{Directive, Group};
+use crate::httpd::read::{Configuration, Line, NoteKind, Scope};
 use crate::params::ActivationMode;
 use crate::report::{Need, Severity};
 
@@ -23,16 +24,43 @@ pub(crate) static MPM_001: Rule = Rule {
 };
 
 fn not_exactly_one_mpm(view: &View<'_>, out: &mut Reporter<'_>) {
-    let loaded = view.after.mpms();
+    if let Some((names, message)) = not_one(view.after, view.layout) {
+        // PHP that is in httpd itself decides for the only one that it runs under.
+        let php = super::php::unsafe_modules(view.after).next().is_some();
+        let (mpm, why) = if php {
+            (Mpm::Prefork, ", the only one that mod_php runs under; it turns the others off")
+        } else {
+            (view.mpm, ", which turns the others off")
+        };
+        out.about("mpm").value(&names).code("AH00534").emit(message, format!("set mpm to {mpm}{why}"));
+    }
+}
+
+/// Returns the names of the MPMs that are loaded, and what is wrong, where it is not exactly one.
+pub(crate) fn not_one(configuration: &Configuration, layout: &Layout) -> Option<(String, String)> {
+    let loaded = configuration.mpms();
     if loaded.len() == 1 {
-        return;
+        return None;
     }
     let names = loaded.iter().map(|mpm| mpm.name()).collect::<Vec<_>>().join(" and ");
-    let what = if loaded.is_empty() { "no MPM is loaded".to_owned() } else { format!("{names} are loaded") };
-    out.about("mpm").value(&names).code("AH00534").emit(
-        format!("{what} after the change: httpd needs exactly one and does not start"),
-        format!("set mpm to {}, which turns the others off", view.mpm),
-    );
+    if loaded.is_empty() {
+        let where_to = match layout.modules {
+            ModuleSwitch::LinkFarm => "mods-enabled has none",
+            _ => "no LoadModule line names one",
+        };
+        return Some((names, format!("no MPM is loaded, {where_to}: httpd does not start")));
+    }
+    let lines: Vec<String> = configuration
+        .modules
+        .iter()
+        .filter(|module| Mpm::of_module(&module.identifier).is_some())
+        .filter_map(|module| module.loaded_at)
+        .map(|(file, line)| format!("{}:{line}", configuration.path(file).display()))
+        .collect();
+    let at = if lines.is_empty() { String::new() } else { format!(" ({})", lines.join(", ")) };
+    let message =
+        format!("more than one MPM is loaded: {names}{at}; httpd needs exactly one and does not start");
+    Some((names, message))
 }
 
 pub(crate) static MPM_002: Rule = Rule {
@@ -102,12 +130,46 @@ fn directive_of_another_mpm(view: &View<'_>, out: &mut Reporter<'_>) {
         if row.mpms.contains(&view.mpm) || row.name == "AsyncRequestWorkerFactor" {
             continue;
         }
-        let wanted = row.mpms.iter().map(|mpm| mpm.name()).collect::<Vec<_>>().join(" or ");
+        let wanted = of_mpms(row);
         out.on(view, row.name).fatal().value(view.text(row.name).unwrap_or_default()).code("AH00526").emit(
             format!("{} is a directive of {wanted}; under {} httpd does not start", row.name, view.mpm),
             format!("leave {} out, or set mpm to {wanted}", view.name(row.name)),
         );
     }
+    // Lines that stand outside any guard were those of the MPM that goes.
+    for line in view.after.lines.iter().filter(|line| line.scope == Scope::Main) {
+        let Some(row) = view.row(line.directive).filter(|row| row.group == Group::MPM) else { continue };
+        if !is_bare(view, row) {
+            continue;
+        }
+        let wanted = of_mpms(row);
+        let guard = row.mpms.first().map_or("", |mpm| mpm.module());
+        out.about(row.name).value(line.words.join(" ")).code("AH00526").emit(
+            format!(
+                "{} at {} is a directive of {wanted}, {} does not know it: httpd does not start",
+                line.written,
+                view.on_disk(line),
+                view.mpm
+            ),
+            format!("give settings, which takes these lines over, or put them into <IfModule {guard}>"),
+        );
+    }
+}
+
+/// Tells whether a line of a directive is one of another MPM that nobody takes over, and nothing else tells of it.
+pub(super) fn is_bare(view: &View<'_>, row: &Directive) -> bool {
+    row.group == Group::MPM
+        && !view.blocked
+        && !view.manages(Group::MPM)
+        && view.after.mpms().len() == 1
+        && !row.mpms.contains(&view.mpm)
+        && row.name != "AsyncRequestWorkerFactor"
+        && !view.normal.refusals.iter().any(|told| told.directive == row.name)
+}
+
+/// Returns the names of the MPMs that know a directive.
+fn of_mpms(row: &Directive) -> String {
+    row.mpms.iter().map(|mpm| mpm.name()).collect::<Vec<_>>().join(" or ")
 }
 
 pub(crate) static MPM_005: Rule = Rule {

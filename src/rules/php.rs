@@ -1,8 +1,10 @@
 //! PHP: mod_php under each MPM, and php-fpm in its place.
 
+use std::path::Path;
+
 use super::{Check, Reporter, Rule, View, rule};
 use crate::distro::ModuleSwitch;
-use crate::httpd::read::Configuration;
+use crate::httpd::read::{Configuration, Module};
 use crate::params::{ModPhp, Php, State};
 use crate::report::Severity;
 
@@ -21,21 +23,31 @@ pub(crate) static PHP_001: Rule = Rule {
     ..Rule::NEW
 };
 
-fn php_not_thread_safe(view: &View<'_>, out: &mut Reporter<'_>) {
-    for module in &view.after.modules {
+/// Returns the PHP modules that do not run under threads.
+pub(crate) fn unsafe_modules(configuration: &Configuration) -> impl Iterator<Item = &Module> {
+    configuration.modules.iter().filter(|module| {
         let php = module.identifier.strip_prefix("php").is_some_and(|rest| {
             rest.strip_suffix("_module").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
         });
         // Fedora's and RHEL's thread-safe build carries the name of PHP's own option.
-        if php && !module.path.contains("zts") {
+        php && !module.path.contains("zts")
+    })
+}
+
+fn php_not_thread_safe(view: &View<'_>, out: &mut Reporter<'_>) {
+    // Without one MPM there is no telling which; that is said by itself.
+    if view.after.mpms().len() == 1 {
+        for module in unsafe_modules(view.after) {
             let line = module.loaded_at.map(|(file, line)| (view.after.path(file).display(), line));
             let way = match (view.layout.modules, line) {
                 (ModuleSwitch::LinkFarm, _) => "set mod_php to disable and serve PHP by php-fpm".to_owned(),
                 // There nothing is known of how PHP was set up, and its line is somebody's own.
-                (ModuleSwitch::Sysconfig { .. }, _) => format!(
-                    "take {} out of APACHE_MODULES and serve PHP by php-fpm",
-                    module.identifier.trim_end_matches("_module")
-                ),
+                (ModuleSwitch::Sysconfig { file }, _) => {
+                    format!(
+                        "take {} out of APACHE_MODULES and serve PHP by php-fpm",
+                        sysconfig_word(view, file, module)
+                    )
+                }
                 (_, Some((file, line))) => {
                     format!("comment {file}:{line} out and serve PHP by php-fpm")
                 }
@@ -50,6 +62,17 @@ fn php_not_thread_safe(view: &View<'_>, out: &mut Reporter<'_>) {
             );
         }
     }
+}
+
+/// Returns the word by which `APACHE_MODULES` of SUSE's variables loads PHP: `php8` for `php_module`.
+fn sysconfig_word(view: &View<'_>, file: &str, module: &Module) -> String {
+    let text = view.start.and_then(|start| start.files.read(Path::new(file)).ok()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let values = text.lines().filter_map(|line| line.trim().strip_prefix("APACHE_MODULES="));
+    let words =
+        values.flat_map(|value| value.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_'));
+    let php = words.map(|word| word.trim_start_matches("mod_")).find(|word| word.starts_with("php"));
+    php.unwrap_or_else(|| module.identifier.trim_end_matches("_module")).to_owned()
 }
 
 pub(crate) static PHP_002: Rule = Rule {

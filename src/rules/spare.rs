@@ -121,7 +121,10 @@ fn max_spare_raised(view: &View<'_>, out: &mut Reporter<'_>) {
     } else {
         format!("{min} {} plus 1", sizes.min_spare)
     };
+    // Where all workers may be idle, none is ever ended for it: what the number is raised to makes no difference.
+    let pool = asked >= sizes.workers;
     let draft = out.on(view, max).value(asked).effective(sizes.max_spare);
+    let draft = if pool { draft.at_most(Severity::Info) } else { draft };
     // Nobody asked for the default that is raised here.
     let draft = if written.is_none() { draft.at_most(Severity::Warning) } else { draft };
     draft.emit(
@@ -146,10 +149,13 @@ pub(crate) static SPARE_004: Rule = Rule {
 };
 
 fn min_spare_not_below_workers(view: &View<'_>, out: &mut Reporter<'_>) {
-    let (min, _) = spare(view);
+    let (min, max) = spare(view);
     let sizes = view.normal.sizes;
+    let fixed = view.text(min).is_some() && view.text(max).is_some() && sizes.max_spare >= sizes.workers;
     if sizes.min_spare >= sizes.workers {
-        out.on(view, min).value(sizes.min_spare).emit(
+        // A pool of a fixed size is asked for so: both numbers as large as it.
+        let cap = if fixed { Severity::Info } else { Severity::Warning };
+        out.on(view, min).at_most(cap).value(sizes.min_spare).emit(
             format!(
                 "{min} {}{} is not below MaxRequestWorkers {}{}: every child always runs, and an idle server logs \
                  that it is at its limit",

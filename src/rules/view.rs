@@ -173,6 +173,19 @@ impl<'a> View<'a> {
         format!("{}:{}", self.after.path(note.file).display(), note.line)
     }
 
+    /// Writes where a line stands on disk: one that is not of the change is looked for there, not in the draft.
+    pub(crate) fn on_disk(&self, line: &Line) -> String {
+        let path = self.after.path(line.file);
+        let is_it = |other: &&Line| {
+            other.directive == line.directive
+                && other.words == line.words
+                && other.scope == line.scope
+                && self.before.path(other.file) == path
+        };
+        let number = self.before.lines.iter().find(is_it).map_or(line.line, |found| found.line);
+        format!("{}:{number}", path.display())
+    }
+
     /// Tells whether a running server would be reloaded, or restarted without a stop, to take the change up.
     pub(crate) fn reloads(&self) -> bool {
         self.running.is_some() && self.need == Need::Reload

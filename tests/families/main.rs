@@ -7,6 +7,7 @@
 mod by_hand;
 mod debian;
 mod features;
+mod hints;
 mod history;
 mod left_out;
 mod lines;

@@ -77,7 +77,12 @@ fn broken(host: &Host) -> Vec<Broken> {
     let other = host.mpms.iter().copied().find(|mpm| *mpm != now);
     if let Some(program) = other.and_then(|mpm| apache_tuning::plan::mpm_program(&host.files, &site, mpm)) {
         let real = apache_tuning::tree::resolve(&host.files, &program).unwrap();
-        let found = words(program.file_name().unwrap().to_str().unwrap(), "install the package");
+        // Where the MPMs come with httpd's own package, that one is installed already.
+        let own_package = !matches!(modules, ModuleSwitch::Lines { .. })
+            || site.layout.mpm_package.contains("{mpm}")
+            || host.mpms.len() == 1;
+        let to_do = if own_package { "install the package" } else { "whose program is there" };
+        let found = words(program.file_name().unwrap().to_str().unwrap(), to_do);
         let asked = json!({"mpm": other.unwrap().name(), "waive": ["PHP-004", "PHP-005"]});
         cases.push(("no program", put(&host.files, real, Node::Absent), asked, found));
     }

@@ -88,6 +88,11 @@ pub(super) fn cases() -> Vec<Case> {
             cache("CacheSocache dbm:/no/such/directory/cache\n"),
         ),
         case("GATE-013", rule_set(SETUP, ""), rule_set("", SETUP)),
+        case(
+            "GATE-014",
+            logs("Mutex file:/run/lock/apache2 default\n").audit(),
+            logs("Mutex file:/run/no-such-directory default\n").audit(),
+        ),
     ]
 }
 

@@ -445,6 +445,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Tells whether a text begins as a directive or section that httpd knows. The rest of a directive of several lines
+    /// that is commented out does not.
+    fn is_directive(&self, text: &[u8]) -> bool {
+        let name = lossy(&word(&mut &*text));
+        let name =
+            name.strip_prefix("</").map_or(name.clone(), |rest| format!("<{}", rest.trim_end_matches('>')));
+        let is_word = name.trim_start_matches('<').bytes().all(|byte| byte.is_ascii_alphabetic());
+        name.len() > 1
+            && is_word
+            && (commands::command(self.start.table, name.as_bytes()).is_some()
+                || self.modules.has_directive(self.files, &name))
+    }
+
     /// Does what one logical line says; returns the files that it includes.
     fn line(
         &mut self,
@@ -458,7 +471,7 @@ impl<'a> Reader<'a> {
         {
             if let Some(length) = joined {
                 let swallowed = trim(text.get(length..).unwrap_or_default());
-                if !swallowed.is_empty() && swallowed[0] != b'#' {
+                if self.is_directive(swallowed) {
                     self.note(NoteKind::SwallowingComment, place, lossy(swallowed));
                 }
             }

@@ -137,3 +137,40 @@ fn unusable(files: &dyn Files, command: &str) -> Option<String> {
         _ => None,
     }
 }
+
+pub(crate) static GATE_014: Rule = Rule {
+    id: "GATE-014",
+    setting: "Mutex",
+    summary: "a lock in a directory that is not there, such as one of a file system in memory (in reports only)",
+    source: "httpd 2.4 server/util_mutex.c, set_mutex; AH00526, seen on 2.4.68",
+    example: "Mutex file:/run/no-such-directory default",
+    instead: "Mutex default",
+    check: Check::View(lock_without_directory),
+    ..Rule::NEW
+};
+
+fn lock_without_directory(view: &View<'_>, out: &mut Reporter<'_>) {
+    let Some(start) = view.start.filter(|_| view.audit) else { return };
+    for line in start.startup.of("Mutex") {
+        let Some((mechanism, dir)) = line.first().split_once(':') else { continue };
+        let path = Path::new(dir);
+        // The start script makes the directory of this name in there.
+        let made = ["/run", "/var/run", "/var/lock", "/run/lock"]
+            .iter()
+            .any(|parent| ["apache2", "httpd"].iter().any(|name| path == Path::new(parent).join(name)));
+        let is_dir = ["file", "flock", "fcntl"].contains(&mechanism.to_ascii_lowercase().as_str());
+        if !is_dir || !path.is_absolute() || made || is_open(dir) {
+            continue;
+        }
+        if matches!(start.files.kind(path), Ok(Kind::Absent)) {
+            let place = start.startup.place(line);
+            out.about(&place).value(line.words.join(" ")).code("AH00526").emit(
+                format!(
+                    "the directory of Mutex {} ({place}) is not there: httpd does not start",
+                    line.first()
+                ),
+                "make the directory at each start, as tmpfiles.d does, or write Mutex default",
+            );
+        }
+    }
+}

@@ -32,6 +32,7 @@ pub(crate) static RULES: &[&Rule] = &[
     &logs::GATE_011,
     &caches::GATE_012,
     &protection::GATE_013,
+    &logs::GATE_014,
 ];
 
 /// The configuration as httpd will start with it, and the files that it names. Nothing is known of the start where
