@@ -51,3 +51,4 @@ pub mod rules;
 pub mod apply;
 pub mod preview;
 pub mod sandbox;
+pub mod signals;

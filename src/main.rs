@@ -6,14 +6,16 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use apache_tuning::{ansible, cli};
+use apache_tuning::{ansible, apply, cli};
 
 #[global_allocator]
 static ALLOCATOR: heap::Heap = heap::Heap::new();
 
 fn main() -> ExitCode {
-    // A second start of ourselves, that becomes httpd.
-    if let Some(code) = apache_tuning::sandbox::contained() {
+    apache_tuning::signals::survive_file_size_limit();
+    // A second start of ourselves: it becomes httpd or what starts it, or waits for the end of the first.
+    let second = || apply::clean().or_else(apply::guard);
+    if let Some(code) = apache_tuning::sandbox::contained().or_else(second) {
         return code;
     }
     std::panic::set_hook(Box::new(|panic| {

@@ -312,6 +312,9 @@ pub struct RecoveredReport {
     pub paths: Vec<String>,
     /// What became of the running server. Check mode, which cannot know, says what the interrupted run had begun.
     pub server: RecoveredServer,
+    /// Whether the interrupted run had come to its end, so that its change stays. Not part of the JSON.
+    #[serde(skip)]
+    pub finished: bool,
 }
 
 /// The result of the `tuning` module, whole: lists are empty, not absent, where they do not apply.

@@ -5,7 +5,7 @@
 use apache_tuning::distro::{LAYOUTS, Layout, Site};
 use apache_tuning::facts::gather::{machine, machine_of};
 use apache_tuning::facts::process::{measure, running};
-use apache_tuning::facts::{Known, Machine, Running};
+use apache_tuning::facts::{Identity, Known, Machine, Running};
 use apache_tuning::httpd::Mpm;
 use apache_tuning::params::Facts;
 use apache_tuning::tree::Memory;
@@ -308,7 +308,7 @@ fn serving(binary: &str) -> Memory {
     };
     let map = |module: &str| format!("7f0-7f1 r-xp 0000 08:01 77   /usr/lib/apache2/modules/{module}\n");
     bare()
-        .file("/proc/stat", "cpu 1 2 3\nbtime 1700000000\nprocesses 5\n")
+        .file("/proc/sys/kernel/random/boot_id", "b0-07\n")
         .file("/proc/812/stat", stat(812, 1, 1, 13_387))
         .file("/proc/812/maps", map("mod_alias.so") + &map("mod_mpm_event.so"))
         .file("/proc/812/limits", LIMITS)
@@ -331,8 +331,7 @@ fn the_running_parent_is_found_by_its_pid_file_or_by_search() {
     let want = Running {
         parent: 812,
         mpm: Some(Mpm::Event),
-        started: Some(1_700_000_133),
-        ticks: Some(13_387),
+        identity: Some(Identity { boot: "b0-07".to_owned(), pid: 812, ticks: 13_387 }),
         foreground: false,
     };
     for (binary, pid_file) in [

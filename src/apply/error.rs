@@ -57,6 +57,12 @@ pub enum Cause {
         /// What the server, its manager and its log said.
         why: String,
     },
+    /// Somebody ended this run.
+    #[error("the run was told to end ({signal})")]
+    Signal {
+        /// The signal's name.
+        signal: &'static str,
+    },
     /// A run was interrupted while it brought its change into the server.
     #[error("transaction `{transaction}` was interrupted while the server was being restarted")]
     Interrupted {
@@ -208,6 +214,7 @@ fn way_out(error: &io::Error) -> &'static str {
         }
         io::ErrorKind::PermissionDenied => "; run this as root (`become: true` in a playbook)",
         io::ErrorKind::ReadOnlyFilesystem => "; mount it writable and run again",
+        io::ErrorKind::FileTooLarge => "; raise the limit of a file's size (`ulimit -f`) and run again",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space there and run again",
         _ => "",
     }

@@ -2,14 +2,17 @@
 //! under way, and the history of those done. Both are the same file; a transaction is done when its journal is
 //! renamed into the history.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::disk::Disk;
+use super::manager::Manager;
 use super::server::Server;
+use super::session::Session;
 use crate::clock::{now, random, timestamp};
+use crate::facts::{Identity, Running};
 use crate::modules::Header;
 use crate::report::Need;
 use crate::state_dir::{self, STATE_DIR, generation, history, journal};
@@ -61,6 +64,9 @@ pub(super) struct Record {
     #[serde(default)]
     pub(super) left: Need,
     pub(super) entries: Vec<Entry>,
+    /// The server that ran when something was left for it. The last member: [`left_in`] reads nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) left_in: Option<Identity>,
 }
 
 /// A server that ran when its files were changed.
@@ -69,9 +75,23 @@ pub(super) struct LiveServer {
     pub(super) server: Server,
     /// Process id of its parent then.
     pub(super) parent: u32,
-    /// Whether somebody kept it in the foreground: then it is not started from here.
+    /// When that was started, in ticks since boot.
     #[serde(default)]
-    pub(super) held: bool,
+    pub(super) ticks: Option<u64>,
+    /// Its surroundings.
+    #[serde(default)]
+    pub(super) session: Session,
+    /// What stopped and started it; `None` where that is to be found out.
+    #[serde(default)]
+    pub(super) manager: Option<Manager>,
+}
+
+impl LiveServer {
+    /// Tells whether the server that runs now is this one.
+    pub(super) fn is(&self, now: &Running) -> bool {
+        let ticks = now.identity.as_ref().map(|identity| identity.ticks);
+        now.parent == self.parent && (self.ticks.is_none() || self.ticks == ticks)
+    }
 }
 
 /// One path of a transaction.
@@ -157,6 +177,7 @@ impl Record {
             live: None,
             left: Need::None,
             entries,
+            left_in: None,
         }
     }
 
@@ -232,6 +253,26 @@ impl Record {
 /// Those of reading, and `InvalidData` for one that is damaged.
 pub(super) fn left_over(disk: &Disk) -> io::Result<Option<Record>> {
     read(disk, &journal())
+}
+
+/// The most bytes that [`left_in`] and the checksum take at a record's end, with room to spare.
+const TAIL: u64 = 512;
+
+/// Returns the server for which a record left something, from the record's last bytes: a record may have every file of a
+/// site in it.
+///
+/// # Errors
+/// Those of reading. What cannot be understood names no server.
+pub(super) fn left_in(disk: &Disk, path: &Path) -> io::Result<Option<Identity>> {
+    let Some(mut file) = disk.private_file(path, false)? else { return Ok(None) };
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    let mut tail = Vec::new();
+    file.take(TAIL).read_to_end(&mut tail)?;
+    let Some(end) = tail.windows(SEAL.len()).rposition(|part| part == SEAL) else { return Ok(None) };
+    let name = b",\"left_in\":";
+    let Some(start) = tail[..end].windows(name.len()).rposition(|part| part == name) else { return Ok(None) };
+    Ok(serde_json::from_slice(&tail[start + name.len()..end]).ok())
 }
 
 /// What every record ends with: its checksum over all that stands before this.

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::distro::Site;
 use crate::facts::{Running, process, systemd};
 use crate::tree::Files;
 
 /// What starts and stops the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Manager {
     /// `systemctl`, with the unit's name.
     Systemd(String),

@@ -14,6 +14,7 @@ use crate::tree::Change;
 mod answers;
 pub mod disk;
 mod error;
+mod guard;
 mod history;
 mod journal;
 mod lock;
@@ -25,19 +26,21 @@ mod recover;
 mod run;
 mod server;
 mod service;
+mod session;
 mod transact;
 
 pub use self::error::{ApplyError, Cause, HostState};
+pub use self::guard::guard;
 pub use self::history::{Generation, Rollback, apply_rollback, history, plan_rollback};
 pub use self::lock::{Lock, quiet};
 pub use self::manager::{Holder, holder};
 pub use self::records::Damaged;
 pub use self::recover::{Foretold, Recovered, foretell, recover};
 pub use self::server::Server;
+pub use self::session::clean;
 
 use self::disk::Disk;
 use self::transact::{Wanted, transact};
-use crate::clock;
 use crate::state_dir::STATE_DIR;
 
 /// How to carry a plan out.
@@ -58,8 +61,8 @@ pub struct Options<'a> {
 /// What happens to a running server. One that does not run is never started.
 #[derive(Debug, Clone, Copy)]
 pub enum Activate<'a> {
-    /// Nothing now; this is what it needs, for [`pending`].
-    Later(Need),
+    /// Nothing now; this is what it needs, and who runs, for [`pending`].
+    Later(Need, Option<&'a Running>),
     /// What it needs, at once; where it does not serve afterwards everything is undone and the old one started.
     Now(&'a Server),
 }
@@ -95,16 +98,17 @@ pub fn apply(plan: &[Change], options: &Options<'_>, lock: &Lock) -> Result<Appl
     transact(wanted, Vec::new(), options, lock)
 }
 
-/// Returns the newest change of an instance's files that was made after its running server's start and needs a stop and
-/// start. Reads only; what cannot be read counts as nothing.
+/// Returns the newest change of an instance's files that takes a stop and start and was left to be done while the very
+/// process ran that runs now. Reads only; what cannot be read counts as nothing.
+///
+/// No clock tells which came first: clocks go back, and forth again.
 pub fn pending(root: &Path, instance: Option<&str>, running: &Running) -> Option<Pending> {
-    // The kernel tells the moment of a start up to one second early.
-    let started = clock::timestamp(running.started? + 1);
     let disk = Disk::open(root).ok()?;
+    let running = running.identity.as_ref()?;
     let ids = records::ids(&disk).ok()?;
-    let mut later = ids.into_iter().rev().take_while(|id| id.as_str() > started.as_str());
-    later
-        .find(|id| records::left(&disk, id, instance) == Some(Need::Restart))
+    ids.into_iter()
+        .rev()
+        .find(|id| records::is_left(&disk, id, instance, running))
         .map(|transaction| Pending { transaction, needed: Need::Restart })
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::disk::Disk;
 use super::journal::{self, Record};
+use crate::facts::Identity;
 use crate::report::Need;
 use crate::state_dir::{generation, history};
 
@@ -98,10 +99,18 @@ pub(super) fn prune(disk: &Disk, instance: Option<&str>, keep: usize) -> io::Res
     Ok(())
 }
 
-/// Returns what the running server of an instance needed for a done transaction and was not given.
-pub(super) fn left(disk: &Disk, id: &str, instance: Option<&str>) -> Option<Need> {
-    let record = journal::read(disk, &generation(id)).ok()??;
-    (record.instance.as_deref() == instance).then_some(record.left)
+/// Tells whether a done transaction takes a stop and start of an instance's server that it did not get while this
+/// process ran.
+pub(super) fn is_left(disk: &Disk, id: &str, instance: Option<&str>, running: &Identity) -> bool {
+    let path = generation(id);
+    // Most are of another process, which their last bytes tell.
+    if !matches!(journal::left_in(disk, &path), Ok(Some(process)) if process == *running) {
+        return false;
+    }
+    matches!(
+        journal::read(disk, &path),
+        Ok(Some(record)) if record.instance.as_deref() == instance && record.left == Need::Restart
+    )
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Standing};
 use super::error::{ApplyError, Cause, HostState};
+use super::guard::Guard;
 use super::journal::{self, Phase, Record};
 use super::lock::Lock;
 use super::run::run;
 use super::service;
 use crate::report::{Need, RecoveredServer};
+use crate::signals;
 use crate::state_dir;
 use crate::tree::{Change, Node};
 
@@ -37,6 +39,8 @@ pub struct Foretold {
     pub changes: Vec<Change>,
     /// What the interrupted run had begun to do with the running server.
     pub server: RecoveredServer,
+    /// Whether it had come to its end, so that its change stays.
+    pub finished: bool,
 }
 
 /// Foretells what [`recover`] would do; `None` where nothing was left, or where it is not for this user to see. Reads
@@ -68,7 +72,8 @@ pub fn foretell(root: &Path) -> Result<Option<Foretold>, ApplyError> {
             (back.into_iter().map(|(change, _)| change).collect(), begun)
         }
     };
-    Ok(Some(Foretold { transaction: record.id, changes, server }))
+    let finished = record.phase == Phase::Activated;
+    Ok(Some(Foretold { transaction: record.id, changes, server, finished }))
 }
 
 /// What giving back did.
@@ -155,6 +160,19 @@ fn clear(disk: &Disk, record: &Record) -> Vec<PathBuf> {
 /// # Errors
 /// [`HostState::Interrupted`] where something could not be given back: the journal stays.
 pub fn recover(lock: &Lock) -> Result<Option<Recovered>, ApplyError> {
+    signals::hold();
+    let touches = |record: Record| record.live.is_some() && record.phase == Phase::Activating;
+    let guarded = journal::left_over(&lock.disk).ok().flatten().is_some_and(touches);
+    let guard = if guarded { Guard::post() } else { None };
+    let done = recover_unguarded(lock);
+    if let Some(guard) = guard {
+        guard.dismiss();
+    }
+    done
+}
+
+/// Does [`recover`] without a guard, or as one.
+pub(super) fn recover_unguarded(lock: &Lock) -> Result<Option<Recovered>, ApplyError> {
     let disk = &lock.disk;
     let path = state_dir::journal();
     let Some(record) =

@@ -4,8 +4,10 @@
 //! certificate). So a change that needs a stop and start gets it here, at once, and is taken back where the server
 //! does not come up with it.
 
+use std::cell::Cell;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use super::journal::LiveServer;
 use super::manager::{self, Manager};
 use super::process::Process;
 use super::server::Server;
+use super::session::{self, Session};
 use crate::clock::now;
 use crate::distro::{self, Site};
 use crate::facts::disk::Disk as View;
@@ -23,6 +26,7 @@ use crate::httpd::Mpm;
 use crate::httpd::binary::Httpd;
 use crate::report::{Need, RecoveredServer};
 use crate::sandbox;
+use crate::signals;
 use crate::tree::Files;
 use rustix::process::Signal;
 
@@ -64,6 +68,12 @@ pub(super) struct Live<'a> {
     view: View,
     manager: Manager,
     was: Running,
+    /// Its surroundings.
+    session: Session,
+    /// Whether its parent was told to end, or to reload and failed at it: then nothing but a start brings it back.
+    must_start: Cell<bool>,
+    /// Whether what was changed is being taken back: that nobody interrupts.
+    goes_back: Cell<bool>,
     /// What it did when it was asked.
     answered: Answers,
     /// Length of the error log when it was found.
@@ -80,7 +90,20 @@ pub(super) fn find_live(server: &Server) -> Option<Live<'_>> {
     let log = server.error_log.as_deref();
     let log_length = log.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.len());
     let answered = answers::ask(&listen::reached_at(&server.listen_before), None, ANSWER);
-    Some(Live { server, site, view, manager, was, answered, log_length, since: now() })
+    let session = Session::of(&view, was.parent);
+    Some(Live {
+        server,
+        site,
+        view,
+        manager,
+        was,
+        session,
+        must_start: Cell::default(),
+        goes_back: Cell::default(),
+        answered,
+        log_length,
+        since: now(),
+    })
 }
 
 /// Returns the view of the host and the site of a server.
@@ -98,32 +121,49 @@ fn site_of(server: &Server) -> Option<(View, Site)> {
 /// What it said when it did not come up.
 pub(super) fn set_right(was: &LiveServer) -> Result<RecoveredServer, String> {
     let server = &was.server;
+    let held = was.manager == Some(Manager::Foreground);
     let (view, site) = site_of(server).ok_or("the server's configuration is not found any more")?;
     match process::running(&view, &site) {
-        // It can only have been asked to reload what is gone again.
-        Some(now) if now.parent == was.parent => match find_live(server) {
-            Some(live) if live.need() == Need::Reload => {
-                live.reload(&server.listen_before, server.mpm_before)?;
-                Ok(RecoveredServer::Reloaded)
+        // One that was told to end may be on its way still, and is no server any more.
+        Some(now) if was.is(&now) && server.need == Need::Reload => {
+            let Some(live) = find_live(server) else { return Err("the server is gone".to_owned()) };
+            live.goes_back.set(true);
+            if live.reload(&server.listen_before, server.mpm_before).is_ok() {
+                return Ok(RecoveredServer::Reloaded);
             }
-            _ => Ok(RecoveredServer::Untouched),
-        },
+            // It failed at the files that it was asked to read first.
+            live.restart(&server.listen_before, server.mpm_before)?;
+            Ok(if held { RecoveredServer::Untouched } else { RecoveredServer::Started })
+        }
         runs => {
-            let manager = match &runs {
-                // Whoever keeps it there has started it, and would take a stop for its end.
-                Some(now) if manager::holder(&view, &site, now).is_some() => {
-                    return Ok(RecoveredServer::Untouched);
-                }
-                None if was.held => Manager::Foreground,
-                _ => manager::of_stopped(&view, &site),
+            // Whoever keeps it there has started it, and would take a stop for its end.
+            if runs.as_ref().is_some_and(|now| manager::holder(&view, &site, now).is_some()) {
+                return Ok(RecoveredServer::Untouched);
+            }
+            let manager = match (&was.manager, &runs) {
+                (Some(manager), _) => manager.clone(),
+                (None, Some(now)) => manager::of_running(&view, &site, now),
+                (None, None) => manager::of_stopped(&view, &site),
             };
-            let started = if was.held { RecoveredServer::Untouched } else { RecoveredServer::Started };
+            let session = was.session.clone();
             let was = Running { parent: was.parent, ..Running::default() };
             // What it did before is not known: that it takes connections must do.
             let answered = Answers::Accepts(String::new());
-            let live = Live { server, site, view, manager, was, answered, log_length: 0, since: now() };
+            let live = Live {
+                server,
+                site,
+                view,
+                manager,
+                was,
+                session,
+                must_start: Cell::new(true),
+                goes_back: Cell::new(true),
+                answered,
+                log_length: 0,
+                since: now(),
+            };
             live.restart(&server.listen_before, server.mpm_before)?;
-            Ok(started)
+            Ok(if held { RecoveredServer::Untouched } else { RecoveredServer::Started })
         }
     }
 }
@@ -131,8 +171,10 @@ pub(super) fn set_right(was: &LiveServer) -> Result<RecoveredServer, String> {
 impl Live<'_> {
     /// Returns what a later run needs to set it right.
     pub(super) fn remembered(&self) -> LiveServer {
-        let held = self.manager == Manager::Foreground;
-        LiveServer { server: self.server.clone(), parent: self.was.parent, held }
+        let server = Server { need: self.need(), ..self.server.clone() };
+        let ticks = self.was.identity.as_ref().map(|identity| identity.ticks);
+        let manager = Some(self.manager.clone());
+        LiveServer { server, parent: self.was.parent, ticks, session: self.session.clone(), manager }
     }
 
     /// Returns what it takes: a reload would end a server that runs with another MPM than is configured, whoever
@@ -151,7 +193,10 @@ impl Live<'_> {
         let server = self.server;
         match self.need() {
             Need::None => return Ok(()),
-            Need::Reload => self.reload(&server.listen_after, server.mpm_after),
+            Need::Reload => self.reload(&server.listen_after, server.mpm_after).inspect_err(|_| {
+                // A signal says nothing against the server.
+                self.must_start.set(signals::seen().is_none());
+            }),
             // Refused before anything was written; here only where the server was replaced since.
             Need::Restart if self.manager == Manager::Foreground => {
                 Err("it takes a stop and start, and whoever keeps the server in the foreground must do that"
@@ -169,13 +214,18 @@ impl Live<'_> {
     /// What the server, the service manager and the log said.
     pub(super) fn bring_back(&self) -> Result<(), String> {
         let server = self.server;
+        self.goes_back.set(true);
         let runs = process::running(&self.view, &self.site).is_some_and(|now| now.parent == self.was.parent);
-        if runs && self.need() != Need::Reload {
-            // It was not even stopped.
-            return Ok(());
-        }
-        // A reload ends a parent that fails at it, now or in a moment: then it takes a start.
-        if runs && self.reload(&server.listen_before, server.mpm_before).is_ok() {
+        if runs
+            && self.need() == Need::Reload
+            && (!self.must_start.get() || self.manager == Manager::Foreground)
+        {
+            // It serves with files that it must not keep; one that ends at this needs a start as well.
+            if self.reload(&server.listen_before, server.mpm_before).is_ok() {
+                return Ok(());
+            }
+        } else if runs && !self.must_start.get() {
+            // It was not even told to end.
             return Ok(());
         }
         self.restart(&server.listen_before, server.mpm_before)
@@ -191,8 +241,9 @@ impl Live<'_> {
                 let _ = self.command("systemctl", &["--no-ask-password", "reset-failed", &unit]);
                 self.command("systemctl", &["--no-ask-password", "restart", &unit])?;
             }
-            Manager::OpenRc(service) => self.command("rc-service", &[service, "restart"])?,
+            Manager::OpenRc(service) => self.command_in_session("rc-service", &[service, "restart"])?,
             Manager::Apachectl => {
+                self.must_start.set(true);
                 self.stop_parents()?;
                 self.start()?;
             }
@@ -228,7 +279,7 @@ impl Live<'_> {
                 }
                 look = AGAIN;
             }
-            std::thread::sleep(look);
+            self.pause(look)?;
         }
         self.still(now.parent)?;
         self.serves(None, listen, mpm)?;
@@ -271,7 +322,19 @@ impl Live<'_> {
             if Instant::now() >= end {
                 return Err(self.with_log(format!("{why} after {} s", COMES_UP.as_secs())));
             }
-            std::thread::sleep(LOOK);
+            self.pause(LOOK)?;
+        }
+    }
+
+    /// Waits a moment.
+    ///
+    /// # Errors
+    /// That somebody ended this run meanwhile; never while its change is taken back.
+    fn pause(&self, moment: Duration) -> Result<(), String> {
+        std::thread::sleep(moment);
+        match signals::seen() {
+            Some(signal) if !self.goes_back.get() => Err(format!("the run was told to end ({signal})")),
+            _ => Ok(()),
         }
     }
 
@@ -289,19 +352,34 @@ impl Live<'_> {
 
     /// Ends every parent of the site, also one that does not listen yet: an interrupted run may have started it.
     fn stop_parents(&self) -> Result<(), String> {
-        // One that a script is still starting shows up later than the first look.
         let end = Instant::now() + GOES;
-        while let Some(parent) = process::parents(&self.view, &self.site).first().copied() {
-            if let Some(process) = self.signal(parent, Signal::TERM)? {
-                process.wait_until_gone(GOES).map_err(|why| self.with_log(why))?;
-            }
-            if Instant::now() >= end {
-                return Err(
-                    self.with_log(format!("servers are started again and again for {} s", GOES.as_secs()))
-                );
+        loop {
+            if let Some(parent) = process::parents(&self.view, &self.site).first().copied() {
+                if let Some(process) = self.signal(parent, Signal::TERM)? {
+                    process.wait_until_gone(GOES).map_err(|why| self.with_log(why))?;
+                }
+                if Instant::now() >= end {
+                    return Err(self
+                        .with_log(format!("servers are started again and again for {} s", GOES.as_secs())));
+                }
+            } else if self.is_being_started() && Instant::now() < end {
+                // One that a script is still starting shows up later than the first look.
+                std::thread::sleep(LOOK);
+            } else {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    /// Tells whether a start command runs that has not become a server yet: that of a run that was killed.
+    fn is_being_started(&self) -> bool {
+        let (program, arguments) = start_command(&self.view, &self.site, &self.server.httpd);
+        let command: Vec<&[u8]> = std::iter::once(program.as_os_str().as_bytes())
+            .chain(arguments.iter().map(|word| word.as_bytes()))
+            .collect();
+        let is_script = program != self.server.httpd.binary;
+        process::is_running_command(&self.view, &[session::SESSION.as_bytes()])
+            || (is_script && process::is_running_command(&self.view, &command))
     }
 
     /// Sends a signal to a parent of the site; `None` where that process is none any more. httpd's own `-k` would take
@@ -318,19 +396,29 @@ impl Live<'_> {
 
     /// Starts the server without a service manager.
     fn start(&self) -> Result<(), String> {
-        let httpd = &self.server.httpd;
-        let (program, arguments) = start_command(&self.view, &self.site, httpd);
-        let mut command = Command::new(program);
-        command.args(arguments).env_clear().envs(httpd.full_environment());
-        self.run(&mut command)
+        let (program, arguments) = start_command(&self.view, &self.site, &self.server.httpd);
+        self.run_in_session(program, &arguments)
     }
 
     /// Runs a program of the system.
     fn command(&self, name: &str, arguments: &[&str]) -> Result<(), String> {
         let program = self.program(name).ok_or_else(|| format!("`{name}` is not found"))?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(&program);
         command.args(arguments).env_clear().envs(self.server.httpd.full_environment());
-        self.run(&mut command)
+        self.run(&mut command, b"", &in_words(&program, arguments))
+    }
+
+    /// Runs a program of the system that starts the server as its own child.
+    fn command_in_session(&self, name: &str, arguments: &[&str]) -> Result<(), String> {
+        let program = self.program(name).ok_or_else(|| format!("`{name}` is not found"))?;
+        self.run_in_session(&program, arguments)
+    }
+
+    /// Runs a program in the old server's surroundings.
+    fn run_in_session(&self, program: &Path, arguments: &[&str]) -> Result<(), String> {
+        let environment = self.server.httpd.full_environment();
+        let (mut command, input) = self.session.command(program, arguments, &environment);
+        self.run(&mut command, &input, &in_words(program, arguments))
     }
 
     fn program(&self, name: &str) -> Option<PathBuf> {
@@ -339,10 +427,8 @@ impl Live<'_> {
         paths.find(|path| self.view.is_file(path))
     }
 
-    fn run(&self, command: &mut Command) -> Result<(), String> {
-        let words = std::iter::once(command.get_program()).chain(command.get_args());
-        let words = words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
-        let run = sandbox::run(command, b"", COMMAND).map_err(|error| format!("`{words}`: {error}"))?;
+    fn run(&self, command: &mut Command, input: &[u8], words: &str) -> Result<(), String> {
+        let run = sandbox::run(command, input, COMMAND).map_err(|error| format!("`{words}`: {error}"))?;
         if run.code == Some(0) {
             return Ok(());
         }
@@ -408,6 +494,14 @@ fn start_command<'a>(view: &dyn Files, site: &'a Site, httpd: &'a Httpd) -> (&'a
             (&httpd.binary, arguments.chain(["-k", "start"]).collect())
         }
     }
+}
+
+/// Returns a command line for a message.
+fn in_words(program: &Path, arguments: &[&str]) -> String {
+    std::iter::once(&*program.to_string_lossy())
+        .chain(arguments.iter().copied())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Returns the last lines of a text, on one line.

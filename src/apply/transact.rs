@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Meta, Standing};
 use super::error::{ApplyError, Cause, HostState};
+use super::guard::Guard;
 use super::journal::{self, Entry, Phase, Record};
 use super::lock::Lock;
 use super::records;
@@ -13,6 +14,7 @@ use super::run::carry_out;
 use super::service::{self, Live};
 use super::{Activate, Applied, Options, Server};
 use crate::report::{ConfigTest, Need};
+use crate::signals;
 use crate::state_dir::{self, STATE_DIR};
 use crate::tree::{Change, Node};
 
@@ -30,11 +32,18 @@ pub(super) fn transact(
     options: &Options<'_>,
     lock: &Lock,
 ) -> Result<Applied, ApplyError> {
+    signals::hold();
     let disk = &lock.disk;
+    if let Some(signal) = signals::seen() {
+        return Err(ApplyError::untouched(Cause::Signal { signal }));
+    }
     let mut record = prepare(disk, wanted, undoes, (options.config_dir, options.instance))?;
     let mut found = None;
     match options.activation {
-        Activate::Later(need) => record.left = need,
+        Activate::Later(need, running) => {
+            record.left = need;
+            record.left_in = running.and_then(|running| running.identity.clone());
+        }
         Activate::Now(Server { need: Need::None, .. }) => {}
         Activate::Now(server) => match service::find_live(server) {
             // Known before the journal is written, so that it is written once.
@@ -42,6 +51,22 @@ pub(super) fn transact(
             live => found = live,
         },
     }
+    // Before there is anything to undo: a kill may come as soon as there is.
+    let guard = found.as_ref().and_then(|_| Guard::post());
+    let done = recorded(disk, record, options, found);
+    if let Some(guard) = guard {
+        guard.dismiss();
+    }
+    done
+}
+
+/// Everything from the journal on. `found` is the server that runs.
+fn recorded<'a>(
+    disk: &Disk,
+    mut record: Record,
+    options: &Options<'a>,
+    found: Option<Live<'a>>,
+) -> Result<Applied, ApplyError> {
     if let Err(error) = record.write(disk) {
         // Where the journal is in place after all, it would only undo nothing; still, it should not stay.
         let _ = Record::forget(disk);
@@ -72,11 +97,17 @@ fn complete<'a>(
     let write = |record: &Record| {
         record.write(disk).map_err(|error| Cause::io("write the journal", &state_dir::journal(), error))
     };
+    if let Some(signal) = signals::seen() {
+        return Err(Cause::Signal { signal });
+    }
     if let Some(found) = found {
         record.live = Some(found.remembered());
         record.phase = Phase::Activating;
         write(record)?;
-        live.insert(found).activate().map_err(|why| Cause::Activation { why })?;
+        live.insert(found).activate().map_err(|why| match signals::seen() {
+            Some(signal) => Cause::Signal { signal },
+            None => Cause::Activation { why },
+        })?;
         record.phase = Phase::Activated;
         write(record)?;
     }

@@ -16,6 +16,8 @@ pub mod status;
 pub mod systemd;
 pub mod version;
 
+use serde::{Deserialize, Serialize};
+
 use crate::httpd::Mpm;
 use crate::units::Bytes;
 
@@ -55,6 +57,17 @@ pub struct Machine {
     pub selinux_graceful_shutdown: Option<Known<bool>>,
 }
 
+/// One process and no other one, of this boot or an earlier one. JSON: `{"boot": "…", "pid": 712, "ticks": 8121}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The kernel's id of this boot.
+    pub boot: String,
+    /// Process id.
+    pub pid: u32,
+    /// When it was started, in the kernel's ticks since boot.
+    pub ticks: u64,
+}
+
 /// The server that runs now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Running {
@@ -62,11 +75,8 @@ pub struct Running {
     pub parent: u32,
     /// The MPM mapped in it; `None` where it cannot be told.
     pub mpm: Option<Mpm>,
-    /// When it started, in seconds since the epoch.
-    pub started: Option<u64>,
-    /// When it started, in the kernel's ticks since boot: with the process id, what tells a process from every other
-    /// one of this boot.
-    pub ticks: Option<u64>,
+    /// What tells its parent from every other process; `None` where the kernel does not tell.
+    pub identity: Option<Identity>,
     /// Whether it stays with whoever started it (`-D FOREGROUND`, `-X`) instead of being a daemon.
     pub foreground: bool,
 }

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::parse::{self, Held, Stat};
-use super::{Consumer, Measured, Running, listening};
+use super::{Consumer, Identity, Measured, Running, listening};
 use crate::distro::Site;
 use crate::httpd::Mpm;
 use crate::httpd::start::command_line::CommandLine;
@@ -66,12 +66,10 @@ fn pid_files(site: &Site) -> Vec<PathBuf> {
 
 /// Returns what is known about the server with this parent.
 pub fn describe(files: &dyn Files, parent: u32) -> Running {
-    let ticks = stat(files, parent).map(|stat| stat.started);
     Running {
         parent,
         mpm: mapped_mpm(files, parent),
-        started: ticks.and_then(|ticks| started(files, ticks)),
-        ticks,
+        identity: identity(files, parent),
         foreground: command_line(files, parent).stays_in_foreground(),
     }
 }
@@ -238,11 +236,28 @@ pub fn shared(files: &dyn Files, pid: u32) -> Vec<u64> {
     parse::lines(&maps).filter_map(size).collect()
 }
 
-/// Returns when a process that started so many ticks after boot started, in seconds since the epoch. The kernel gives the boot time in whole seconds,
-/// so this may be one second early.
-fn started(files: &dyn Files, ticks: u64) -> Option<u64> {
-    let boot = parse::boot_time(&files.read(Path::new("/proc/stat")).ok()?)?;
-    boot.checked_add(ticks / parse::TICKS)
+/// Returns what tells a process from every other one.
+fn identity(files: &dyn Files, pid: u32) -> Option<Identity> {
+    let boot = files.read(Path::new("/proc/sys/kernel/random/boot_id")).ok()?;
+    let boot = std::str::from_utf8(&boot).ok()?.trim().to_owned();
+    Some(Identity { boot, pid, ticks: stat(files, pid)?.started })
+}
+
+/// Returns the niceness of a process, -20 to 19.
+pub fn nice(files: &dyn Files, pid: u32) -> Option<i32> {
+    let text = files.read(&of(pid, "stat")).ok()?;
+    // Counted behind the name, which may hold anything: the state is the first field there.
+    let after = text.get(text.iter().rposition(|byte| *byte == b')')? + 1..)?;
+    std::str::from_utf8(parse::words(after).nth(16)?).ok()?.parse().ok()
+}
+
+/// Tells whether a process runs whose command line begins with these words, behind an interpreter perhaps.
+pub fn is_running_command(files: &dyn Files, words: &[&[u8]]) -> bool {
+    pids(files).any(|pid| {
+        let line = files.read(&of(pid, "cmdline")).unwrap_or_default();
+        let line: Vec<&[u8]> = line.split(|byte| *byte == 0).take(words.len() + 2).collect();
+        line.windows(words.len()).any(|part| part == words)
+    })
 }
 
 /// Returns the serving children of a parent: processes that run the same program. Helpers such as `rotatelogs`

@@ -163,7 +163,9 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
         test: (params.config_test && !staged.report.ran).then_some(&test),
         activation: match &server {
             Some(server) => apply::Activate::Now(server),
-            None => apply::Activate::Later(evaluation.report.activation.needed),
+            None => {
+                apply::Activate::Later(evaluation.report.activation.needed, evaluation.host.running.as_ref())
+            }
         },
     };
     let applied = match rollback {

@@ -22,13 +22,15 @@ pub(super) fn foretell(params: &Params, root: &Path) -> Result<Option<Foretold>,
 /// Returns what was given back as the result has it.
 pub(super) fn done(recovered: Recovered) -> RecoveredReport {
     let paths = recovered.restored.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-    RecoveredReport { transaction: recovered.transaction, paths, server: recovered.server }
+    let Recovered { transaction, server, finished, .. } = recovered;
+    RecoveredReport { transaction, paths, server, finished }
 }
 
 /// Returns what would be given back as the result has it.
 pub(super) fn foretold(foretold: &Foretold) -> RecoveredReport {
     let paths = foretold.changes.iter().map(|change| change.path.to_string_lossy().into_owned()).collect();
-    RecoveredReport { transaction: foretold.transaction.clone(), paths, server: foretold.server }
+    let Foretold { server, finished, .. } = *foretold;
+    RecoveredReport { transaction: foretold.transaction.clone(), paths, server, finished }
 }
 
 /// Returns what changes in all where `first` is done before `then`: what stands now against what will.
@@ -66,14 +68,16 @@ pub(super) fn add(report: &mut Report, recovered: RecoveredReport, params: &Para
 
 /// Returns what a recovery does, in words.
 fn said(recovered: &RecoveredReport, mode: Mode) -> String {
+    if recovered.finished {
+        let verb = if mode.check { "would go" } else { "went" };
+        return format!(
+            "the change of transaction {} is complete and {verb} into the history",
+            recovered.transaction
+        );
+    }
     let number = match recovered.paths.len() {
-        0 => {
-            return if mode.check {
-                "its change is complete and would go into the history".to_owned()
-            } else {
-                "its change is complete and went into the history".to_owned()
-            };
-        }
+        // What it had done was given back already by a run that was interrupted as well.
+        0 => "nothing more".to_owned(),
         1 => "1 path".to_owned(),
         count => format!("{count} paths"),
     };

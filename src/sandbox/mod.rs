@@ -136,7 +136,7 @@ impl Httpd {
 }
 
 /// Returns the way to start this program again, and its name.
-fn myself() -> Option<(PathBuf, Option<OsString>)> {
+pub(crate) fn myself() -> Option<(PathBuf, Option<OsString>)> {
     let name = std::env::args_os().next();
     // Names the running program even where its file was replaced or removed.
     let proc = PathBuf::from("/proc/self/exe");

@@ -78,7 +78,7 @@ fn options() -> Options<'static> {
         instance: None,
         keep: 10,
         test: None,
-        activation: Activate::Later(Need::None),
+        activation: Activate::Later(Need::None, None),
     }
 }
 

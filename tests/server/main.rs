@@ -1,8 +1,10 @@
 //! The real program on hosts with a real server: what counts as the running server, and what may be done to it.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod foreground;
 mod recovered;
+mod session;
+mod signals;
 mod who_runs;
 
 use std::process::{Child, Stdio};
@@ -62,12 +64,12 @@ fn wait_for(host: &Host, line: &str) {
 }
 
 /// Interrupts a run in the middle of its activation: the parent does not hear its signal, and the run is killed while
-/// it waits for the effect.
+/// it waits for the effect, and its guard with it.
 fn interrupt(host: &Host, run: &str) {
     host.sh("kill -STOP $(pgrep -o -x apache2)").ok();
     let started =
         Background::start(host, run, "grep -q '\"phase\":\"activating\"' /var/lib/apache-tuning/journal");
-    host.sh("sleep 0.3; pkill -KILL apache-tuning; true").ok();
+    host.sh("sleep 0.3; pkill -KILL -f '[_]_guard'; pkill -KILL apache-tuning; true").ok();
     drop(started);
     host.sh("kill -CONT $(pgrep -o -x apache2)").ok();
 }
