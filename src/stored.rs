@@ -25,6 +25,24 @@ pub struct Meta {
     pub attributes: Vec<(String, Vec<u8>)>,
 }
 
+impl Meta {
+    /// What a file of this tool's own memory has: it holds what others' files hold, whoever may read those.
+    pub fn own() -> Self {
+        Self {
+            mode: 0o600,
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            modified: None,
+            attributes: Vec::new(),
+        }
+    }
+
+    /// Tells whether there is somebody who may not read the file.
+    pub fn is_private(&self) -> bool {
+        self.mode & 0o004 == 0
+    }
+}
+
 /// What stands at a path, with what distinguishes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {

@@ -371,6 +371,7 @@ impl<'a> Draft<'a> {
                     after: after.clone(),
                     role: self.roles.get(path).cloned().unwrap_or_default(),
                     features: self.features.get(path).cloned().unwrap_or_default(),
+                    private: false,
                 });
             }
         }

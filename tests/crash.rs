@@ -420,10 +420,11 @@ fn walk(root: &Path, dir: &Path, out: &mut Vec<String>) {
     }
 }
 
-/// Returns a line of a state with the random part of a staged name taken out; `None` for what is in a staged folder.
+/// Returns a line of a state with the random part of a staged name taken out; `None` for what is in a staged folder,
+/// and for what is kept for an undo.
 fn without_token(line: &str) -> Option<String> {
     match line.split_once(".apache-tuning-") {
-        Some((_, after)) if after.get(16..).is_some_and(|rest| rest.starts_with('/')) => None,
+        Some((_, after)) if after.get(16..).is_some_and(|rest| rest.starts_with(['/', '-'])) => None,
         Some((before, after)) => Some(format!("{before}STAGED{}", after.get(16..).unwrap_or_default())),
         None => Some(line.to_owned()),
     }

@@ -198,6 +198,16 @@ impl Disk {
         done
     }
 
+    /// Gives what stands at `from`, a file or a link itself, a second name, at which nothing may stand.
+    ///
+    /// # Errors
+    /// Those of linking: `CrossesDevices` for another file system.
+    pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (from_dir, from) = self.parent(from)?;
+        let (to_dir, to) = self.parent(to)?;
+        Ok(rustix::fs::linkat(&from_dir, from, &to_dir, to, AtFlags::empty())?)
+    }
+
     /// Renames within one directory; nothing may stand at the new name.
     ///
     /// # Errors

@@ -171,6 +171,7 @@ fn backwards(disk: &Disk, range: &[Record], recovered: &[Change]) -> Result<Roll
                         moved.push(entry.path.clone());
                     }
                     slot.get_mut().2 = before;
+                    slot.get_mut().0.private |= entry.change().map_err(read)?.private;
                 }
             }
         }

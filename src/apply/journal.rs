@@ -122,10 +122,13 @@ impl Entry {
 
     /// Returns the change as it was planned.
     pub(super) fn change(&self) -> io::Result<Change> {
+        let (before, after) = (self.before()?, self.after()?);
+        let is_private = |standing: &Standing| standing.meta.as_ref().is_some_and(Meta::is_private);
         Ok(Change {
             path: self.path.clone(),
-            before: self.before()?.node,
-            after: self.after()?.node,
+            private: is_private(&before) || is_private(&after),
+            before: before.node,
+            after: after.node,
             role: self.role.clone(),
             features: self.features.clone(),
         })
@@ -210,17 +213,10 @@ impl Record {
     /// Writes the journal: whole and synced, or not at all.
     pub(super) fn write(&self, disk: &Disk) -> io::Result<()> {
         let text = seal(self)?;
-        let meta = Meta {
-            mode: 0o600,
-            uid: rustix::process::geteuid().as_raw(),
-            gid: rustix::process::getegid().as_raw(),
-            modified: None,
-            attributes: Vec::new(),
-        };
         // One fixed name, free because the lock is held; what a killed run left there is of no use to anybody.
         let staging = state_dir::journal_in_the_making();
         disk.clear(&staging)?;
-        disk.put_file(&journal(), &staging, &text, Some(&meta), true)?;
+        disk.put_file(&journal(), &staging, &text, Some(&Meta::own()), true)?;
         disk.sync_dir(Path::new(STATE_DIR))
     }
 

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode};
 use rustix::io::Errno;
 
 use super::disk::Disk;
@@ -55,6 +56,7 @@ impl Lock {
                 Err(error) => return Err(ApplyError::io("lock", &path, error.into())),
             }
         }
+        close_to_others(&disk).map_err(|error| ApplyError::io("close to others", state, error))?;
         // Only a help for whoever waits: a failure to say it must not keep the work from being done.
         let text = format!("pid {} since {}\n", std::process::id(), clock::timestamp(clock::now()));
         let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
@@ -97,6 +99,32 @@ fn make_state(disk: &Disk) -> std::io::Result<()> {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             done => done?,
         }
+    }
+    Ok(())
+}
+
+/// Takes the right to read away from others where an earlier version, or somebody, gave it: the memory holds what
+/// files hold that not everybody may read.
+fn close_to_others(disk: &Disk) -> std::io::Result<()> {
+    for dir in [Path::new(STATE_DIR), &state_dir::history()] {
+        if let Some(dir) = disk.private_dir(dir)? {
+            close(&dir)?;
+        }
+    }
+    for file in disk.names(Path::new(STATE_DIR))? {
+        let is_memory = Path::new(&file).extension().is_some_and(|end| end == "json");
+        if is_memory && let Some(file) = disk.private_file(&Path::new(STATE_DIR).join(file), false)? {
+            close(&file)?;
+        }
+    }
+    Ok(())
+}
+
+/// See [`close_to_others`].
+fn close(fd: impl AsFd) -> std::io::Result<()> {
+    let mode = rustix::fs::fstat(&fd)?.st_mode & 0o7777;
+    if mode & 0o077 != 0 {
+        rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode & !0o077))?;
     }
     Ok(())
 }

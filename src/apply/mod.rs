@@ -17,6 +17,7 @@ mod error;
 mod guard;
 mod history;
 mod journal;
+mod kept;
 mod lock;
 mod manager;
 mod order;

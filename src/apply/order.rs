@@ -20,6 +20,8 @@ pub(super) enum Step {
         path: PathBuf,
         /// What it points to from now on.
         target: PathBuf,
+        /// The index of the change by which the new MPM's link comes.
+        comes: usize,
     },
     /// Gives a link its right name.
     Rename {
@@ -199,7 +201,7 @@ fn mpm_steps(changes: &[Change], loads: &[usize]) -> Vec<Stage> {
         && let (Some(from), Some(Change { path: to, after: Node::Link(target), .. })) = (get(old), get(new))
         && from.path.parent() == to.parent()
     {
-        stages.push(one(Step::Retarget { path: from.path.clone(), target: target.clone() }));
+        stages.push(one(Step::Retarget { path: from.path.clone(), target: target.clone(), comes: *new }));
         stages.push(one(Step::Rename { from: from.path.clone(), to: to.clone() }));
         paired = Some((*old, *new));
     }

@@ -7,8 +7,9 @@ use super::disk::{Disk, Standing};
 use super::error::{ApplyError, Cause, HostState};
 use super::guard::Guard;
 use super::journal::{self, Phase, Record};
+use super::kept;
 use super::lock::Lock;
-use super::run::run;
+use super::run::{Way, run};
 use super::service;
 use crate::report::{Need, RecoveredServer};
 use crate::signals;
@@ -69,7 +70,7 @@ pub fn foretell(root: &Path) -> Result<Option<Foretold>, ApplyError> {
                 Some(_) if phase == Phase::Activating => RecoveredServer::Reloaded,
                 _ => RecoveredServer::Untouched,
             };
-            (back.into_iter().map(|(change, _)| change).collect(), begun)
+            (back.into_iter().map(|one| one.change).collect(), begun)
         }
     };
     let finished = record.phase == Phase::Activated;
@@ -88,10 +89,17 @@ pub(super) struct Restored {
 ///
 /// Nothing is given back over what somebody else has put there since: all such paths are named and nothing is done.
 pub(super) fn restore(disk: &Disk, record: &Record) -> Result<Restored, Cause> {
-    let (back, after): (Vec<Change>, Vec<Standing>) = to_give_back(disk, record)?.into_iter().unzip();
-    // A staged name that cannot be freed keeps nothing from being given back in the other directories.
-    let mut left = clear(disk, record);
-    run(disk, &back, &after, record)?;
+    let (mut back, mut after, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    for one in to_give_back(disk, record)? {
+        back.push(one.change);
+        after.push(one.standing);
+        kept.push(one.kept);
+    }
+    // A staged name that cannot be freed keeps nothing from being given back in the other directories. What is kept is
+    // what is given back; all else makes room.
+    clear(disk, record, &kept);
+    run(disk, &back, &after, record, Way::Back(&kept))?;
+    let mut left = clear(disk, record, &[]);
     for dir in record.made.iter().rev() {
         if disk.remove_dir(dir).is_err() {
             left.push(dir.clone());
@@ -100,14 +108,23 @@ pub(super) fn restore(disk: &Disk, record: &Record) -> Result<Restored, Cause> {
     Ok(Restored { paths: back.into_iter().map(|change| change.path).collect(), left })
 }
 
-/// Returns what [`restore`] gives back, with owner and mode.
-fn to_give_back(disk: &Disk, record: &Record) -> Result<Vec<(Change, Standing)>, Cause> {
+/// One path that is given back.
+struct GivenBack {
+    change: Change,
+    /// With owner and mode.
+    standing: Standing,
+    /// Where the old node is kept.
+    kept: Option<PathBuf>,
+}
+
+/// Returns what [`restore`] gives back.
+fn to_give_back(disk: &Disk, record: &Record) -> Result<Vec<GivenBack>, Cause> {
     let journal = state_dir::journal();
     let read = |error| Cause::io("read the journal", &journal, error);
     let changes = record.changes().map_err(read)?;
     let mut back = Vec::new();
     let mut moved = Vec::new();
-    for (entry, change) in record.entries.iter().zip(&changes) {
+    for (index, (entry, change)) in record.entries.iter().zip(&changes).enumerate() {
         let now = disk.standing(&entry.path).map_err(|error| Cause::io("read", &entry.path, error))?;
         if now.node == change.before {
             continue;
@@ -116,8 +133,9 @@ fn to_give_back(disk: &Disk, record: &Record) -> Result<Vec<(Change, Standing)>,
             moved.push(entry.path.clone());
             continue;
         }
+        let kept = kept::find(disk, record, index, &change.before);
         let change = Change { before: now.node, after: change.before.clone(), ..change.clone() };
-        back.push((change, entry.before().map_err(read)?));
+        back.push(GivenBack { change, standing: entry.before().map_err(read)?, kept });
     }
     if !moved.is_empty() {
         return Err(Cause::Moved { paths: moved });
@@ -138,8 +156,8 @@ fn between(now: &Node, change: &Change, changes: &[Change]) -> bool {
         })
 }
 
-/// Removes everything that a record's run staged, and returns what of it could not be removed.
-fn clear(disk: &Disk, record: &Record) -> Vec<PathBuf> {
+/// Removes everything that a record's run staged but what is `kept`, and returns what of it could not be removed.
+fn clear(disk: &Disk, record: &Record, kept: &[Option<PathBuf>]) -> Vec<PathBuf> {
     let prefix = record.prefix();
     let mut left = Vec::new();
     for dir in &record.staging {
@@ -147,7 +165,8 @@ fn clear(disk: &Disk, record: &Record) -> Vec<PathBuf> {
         let names = disk.names(dir).unwrap_or_default();
         let ours = names.iter().filter(|name| crate::tree::bytes(name).starts_with(prefix.as_bytes()));
         for path in ours.map(|name| dir.join(name)) {
-            if disk.clear(&path).is_err() {
+            let is_kept = kept.iter().flatten().any(|known| *known == path);
+            if !is_kept && disk.clear(&path).is_err() {
                 left.push(path);
             }
         }
@@ -183,6 +202,7 @@ pub(super) fn recover_unguarded(lock: &Lock) -> Result<Option<Recovered>, ApplyE
     let left_over = |cause| ApplyError { cause, host: HostState::Interrupted };
     if record.phase == Phase::Activated {
         // The server serves with the new files: going back now would be one more interruption.
+        let left = clear(disk, &record, &[]);
         let place = state_dir::generation(&record.id);
         record
             .finish(disk)
@@ -190,7 +210,7 @@ pub(super) fn recover_unguarded(lock: &Lock) -> Result<Option<Recovered>, ApplyE
         return Ok(Some(Recovered {
             transaction: record.id,
             restored: Vec::new(),
-            left: Vec::new(),
+            left,
             finished: true,
             server: RecoveredServer::Untouched,
         }));

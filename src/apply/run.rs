@@ -12,6 +12,15 @@ use super::order::{self, Stage, Step};
 use crate::state_dir;
 use crate::tree::{Change, Node};
 
+/// Which way changes are made.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way<'a> {
+    /// To what is asked for.
+    Forth,
+    /// Back to what stood there, with where each change's old node is kept, if it is.
+    Back(&'a [Option<PathBuf>]),
+}
+
 /// Makes the changes of a record, stage by stage.
 pub(super) fn carry_out(disk: &Disk, record: &Record) -> Result<(), Cause> {
     for dir in &record.made {
@@ -20,16 +29,23 @@ pub(super) fn carry_out(disk: &Disk, record: &Record) -> Result<(), Cause> {
     let read = |error| Cause::io("read the journal", &state_dir::journal(), error);
     let changes = record.changes().map_err(read)?;
     let after = record.entries.iter().map(Entry::after).collect::<io::Result<Vec<_>>>().map_err(read)?;
-    run(disk, &changes, &after, record)
+    run(disk, &changes, &after, record, Way::Forth)
 }
 
 /// Runs the stages of `changes`; `after` has what shall stand at each path, with owner and mode.
-pub(super) fn run(disk: &Disk, changes: &[Change], after: &[Standing], record: &Record) -> Result<(), Cause> {
+pub(super) fn run(
+    disk: &Disk,
+    changes: &[Change],
+    after: &[Standing],
+    record: &Record,
+    way: Way<'_>,
+) -> Result<(), Cause> {
     let stages = order::stages(changes);
     let runner = Runner {
         disk,
         changes,
         after,
+        way,
         prefix: &record.prefix(),
         config_dir: &record.config_dir,
         stepwise: RefCell::default(),
@@ -52,6 +68,7 @@ struct Runner<'a> {
     disk: &'a Disk,
     changes: &'a [Change],
     after: &'a [Standing],
+    way: Way<'a>,
     prefix: &'a str,
     config_dir: &'a Path,
     /// Directories that could not be exchanged: what refused it once refuses it for the stages that are left.
@@ -69,13 +86,16 @@ impl Runner<'_> {
                     else {
                         continue;
                     };
-                    self.make(change, after)
+                    self.make(*index, change, after)
                         .map_err(|error| Cause::io(verb(&change.after), &change.path, error))?;
                     &change.path
                 }
-                Step::Retarget { path, target } => {
-                    self.staged(path, |staging| self.disk.put_link(path, staging, target, true))
-                        .map_err(|error| Cause::io("point the link", path, error))?;
+                Step::Retarget { path, target, comes } => {
+                    let done = match self.kept(*comes) {
+                        Some(kept) => self.disk.rename_over(kept, path),
+                        None => self.staged(path, |staging| self.disk.put_link(path, staging, target, true)),
+                    };
+                    done.map_err(|error| Cause::io("point the link", path, error))?;
                     path
                 }
                 Step::Rename { from, to } => {
@@ -94,10 +114,21 @@ impl Runner<'_> {
         Ok(())
     }
 
+    /// Returns where what a change gives back is kept.
+    fn kept(&self, index: usize) -> Option<&Path> {
+        match self.way {
+            Way::Forth => None,
+            Way::Back(kept) => kept.get(index)?.as_deref(),
+        }
+    }
+
     /// Makes one change.
-    fn make(&self, change: &Change, after: &Standing) -> io::Result<()> {
+    fn make(&self, index: usize, change: &Change, after: &Standing) -> io::Result<()> {
         let path = &change.path;
         let replace = change.before != Node::Absent;
+        if let Some(kept) = self.kept(index) {
+            return if replace { self.disk.rename_over(kept, path) } else { self.disk.rename(kept, path) };
+        }
         match &after.node {
             Node::Absent => self.disk.remove(path),
             Node::Link(target) => {
@@ -165,6 +196,7 @@ impl Runner<'_> {
         let fail = |error| Cause::io("exchange the directory", dir, error);
         let copy = dir.with_file_name(self.prefix);
         let done = self.disk.exchange(dir, OsStr::new(self.prefix), &nodes);
+        let back = matches!(self.way, Way::Back(_));
         match done {
             Ok(()) => {}
             Err(ExchangeError::Unfit) => {
@@ -172,10 +204,17 @@ impl Runner<'_> {
                 self.stepwise.borrow_mut().push(dir.to_owned());
                 return Ok(false);
             }
+            // A copy of the directory needs room, and the way back needs none: step by step.
+            Err(ExchangeError::Io(_)) if back => {
+                let _ = self.disk.clear(&copy);
+                self.stepwise.borrow_mut().push(dir.to_owned());
+                return Ok(false);
+            }
             Err(ExchangeError::Io(error)) => return Err(fail(error)),
         }
-        self.disk.clear(&copy).map_err(fail)?;
-        Ok(true)
+        let cleared = self.disk.clear(&copy);
+        // On the way back nothing that was only staged stands before giving files back.
+        if back { Ok(true) } else { cleared.map(|()| true).map_err(fail) }
     }
 }
 

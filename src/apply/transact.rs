@@ -7,6 +7,7 @@ use super::disk::{Disk, Meta, Standing};
 use super::error::{ApplyError, Cause, HostState};
 use super::guard::Guard;
 use super::journal::{self, Entry, Phase, Record};
+use super::kept;
 use super::lock::Lock;
 use super::records;
 use super::recover::{forget, restore};
@@ -16,7 +17,7 @@ use super::{Activate, Applied, Options, Server};
 use crate::report::{ConfigTest, Need};
 use crate::signals;
 use crate::state_dir::{self, STATE_DIR};
-use crate::tree::{Change, Node};
+use crate::tree::{Change, Node, Role};
 
 /// A change and, for a file that comes back, what distinguishes it.
 #[derive(Debug)]
@@ -92,6 +93,7 @@ fn complete<'a>(
     found: Option<Live<'a>>,
     live: &mut Option<Live<'a>>,
 ) -> Result<Option<ConfigTest>, Cause> {
+    let kept = kept::keep(disk, record)?;
     carry_out(disk, record)?;
     let config_test = options.test.map_or(Ok(None), |test| tested(test()).map(Some))?;
     let write = |record: &Record| {
@@ -110,6 +112,11 @@ fn complete<'a>(
         })?;
         record.phase = Phase::Activated;
         write(record)?;
+    }
+    let dropped = kept::drop_all(disk, &kept);
+    if record.phase != Phase::Activated {
+        // Nobody uses the change yet. A server that does is not stopped again for names that httpd never reads.
+        dropped?;
     }
     let path = state_dir::generation(&record.id);
     record.finish(disk).map_err(|error| Cause::io("put the journal into the history", &path, error))?;
@@ -167,7 +174,8 @@ fn prepare(
         }
         let kept = || before.meta.clone().map(|meta| Meta { modified: None, ..meta });
         let is_file = matches!(change.after, Node::File(_));
-        let after = Standing { node: change.after.clone(), meta: meta.or_else(kept).filter(|_| is_file) };
+        let meta = if change.role == Role::State { Some(Meta::own()) } else { meta.or_else(kept) };
+        let after = Standing { node: change.after.clone(), meta: meta.filter(|_| is_file) };
         entries.push(Entry::new(&change, &before, &after));
 
         let dir = path.parent().unwrap_or(Path::new("/"));

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::asked::{Asked, same};
-use super::{Mode, Stopped, conclude, stopped};
+use super::{Mode, Stopped, conclude, differences, stopped};
 use crate::apply::Holder;
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::distro::{self, Instances, ModuleSwitch, Site};
@@ -28,11 +28,9 @@ use crate::params::{Facts, ModPhp, Params, State};
 use crate::plan::sysconfig::Launch;
 use crate::plan::{self, Ground, Plan, Unreadable, Wish};
 use crate::registry::{FEATURES, TABLE};
-use crate::report::{
-    Activation, DiffEntry, EffectiveEntry, Finding, Need, Overridden, Report, Severity, crowds,
-};
+use crate::report::{Activation, EffectiveEntry, Finding, Need, Overridden, Report, Severity, crowds};
 use crate::rules;
-use crate::tree::{Change, Draft, Files, Kind, Node, Snapshot, resolve};
+use crate::tree::{Change, Draft, Files, Kind, Snapshot, resolve};
 
 /// What is read of a host, whatever is asked of it.
 #[derive(Debug)]
@@ -306,7 +304,7 @@ pub fn evaluate(
     report.mpm.before = host.mpm();
     report.mpm.after = only(&after.mpms());
     if mode.diff {
-        report.diff = Some(differences(&changes, values_before, &values));
+        report.diff = Some(differences::all(files, &changes, values_before, &values));
     }
     conclude::add(&mut report, findings, params);
     let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();
@@ -644,36 +642,4 @@ pub(super) fn entries(values: &[Value]) -> BTreeMap<String, EffectiveEntry> {
         (value.directive.to_owned(), entry)
     }));
     entries
-}
-
-/// Returns one difference for each file or link that changes, then one of the effective settings.
-fn differences(changes: &[Change], before: &[Value], after: &[Value]) -> Vec<DiffEntry> {
-    let mut list: Vec<DiffEntry> = changes
-        .iter()
-        .filter(|change| change.role.is_read_by_httpd())
-        .map(|change| {
-            let path = change.path.to_string_lossy().into_owned();
-            let header =
-                |node: &Node| if *node == Node::Absent { format!("{path} (absent)") } else { path.clone() };
-            DiffEntry {
-                before_header: header(&change.before),
-                after_header: header(&change.after),
-                before: plan::shown(&change.before),
-                after: plan::shown(&change.after),
-            }
-        })
-        .collect();
-    let text = |values: &[Value]| {
-        values.iter().fold(String::new(), |text, value| text + value.directive + " " + &value.used + "\n")
-    };
-    let (before, after) = (text(before), text(after));
-    if before != after {
-        list.push(DiffEntry {
-            before_header: "effective settings".to_owned(),
-            after_header: "effective settings".to_owned(),
-            before,
-            after,
-        });
-    }
-    list
 }

@@ -7,6 +7,7 @@
 mod activation;
 mod asked;
 mod conclude;
+mod differences;
 mod evaluate;
 mod health;
 mod host_facts;

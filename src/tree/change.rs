@@ -84,12 +84,15 @@ pub struct Change {
     pub role: Role,
     /// The features that asked for it, in the order in which they did.
     pub features: Vec<String>,
+    /// Whether what stands or stood there is a file that not everybody may read: its text is not shown. A plan's own
+    /// look at the path counts beside it.
+    pub private: bool,
 }
 
 impl Change {
     /// Returns a change of a file that httpd reads.
     pub fn new(path: impl Into<PathBuf>, before: Node, after: Node) -> Self {
-        Self { path: path.into(), before, after, role: Role::File, features: Vec::new() }
+        Self { path: path.into(), before, after, role: Role::File, features: Vec::new(), private: false }
     }
 
     /// Returns the change with another role.

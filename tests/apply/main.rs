@@ -13,6 +13,7 @@ use apache_tuning::report::{ConfigTest, Need};
 use apache_tuning::tree::{Change, Node, Role};
 
 mod records;
+mod room;
 
 const CONFIG: &str = "/etc/apache2";
 const SHORT: Duration = Duration::from_millis(50);

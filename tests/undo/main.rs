@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
 mod judged;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::fs;
