@@ -403,7 +403,12 @@ impl Disk {
             Err(Errno::NOENT) => Ok(()),
             Err(Errno::ISDIR | Errno::PERM) => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let staged = rustix::fs::openat(&dir, name, flags, Mode::empty())?;
+                let staged = match rustix::fs::openat(&dir, name, flags, Mode::empty()) {
+                    Ok(staged) => staged,
+                    // No directory: what was refused is removing it.
+                    Err(Errno::NOTDIR | Errno::LOOP) => return Err(Errno::PERM.into()),
+                    Err(error) => return Err(error.into()),
+                };
                 for entry in names_at(&staged)? {
                     rustix::fs::unlinkat(&staged, &entry, AtFlags::empty())?;
                 }

@@ -206,8 +206,12 @@ impl Cause {
     }
 }
 
-/// Returns what to do about a refused system call, where its error tells; with a `; ` before it.
+/// Returns what to do about a refused system call, where its error tells; with a `; ` before it. What this program itself
+/// refuses says that by itself.
 fn way_out(error: &io::Error) -> &'static str {
+    if error.raw_os_error().is_none() {
+        return "";
+    }
     match error.kind() {
         io::ErrorKind::PermissionDenied if rustix::process::geteuid().is_root() => {
             "; see whether an attribute (lsattr), a mount or a security module forbids it to root"

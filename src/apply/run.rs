@@ -91,9 +91,10 @@ impl Runner<'_> {
                     &change.path
                 }
                 Step::Retarget { path, target, comes } => {
-                    let done = match self.kept(*comes) {
-                        Some(kept) => self.disk.rename_over(kept, path),
-                        None => self.staged(path, |staging| self.disk.put_link(path, staging, target, true)),
+                    let kept = self.kept(*comes);
+                    let done = match kept.map(|kept| self.disk.rename_over(kept, path)) {
+                        Some(Ok(())) => Ok(()),
+                        _ => self.staged(path, |staging| self.disk.put_link(path, staging, target, true)),
                     };
                     done.map_err(|error| Cause::io("point the link", path, error))?;
                     path
@@ -127,7 +128,12 @@ impl Runner<'_> {
         let path = &change.path;
         let replace = change.before != Node::Absent;
         if let Some(kept) = self.kept(index) {
-            return if replace { self.disk.rename_over(kept, path) } else { self.disk.rename(kept, path) };
+            let renamed =
+                if replace { self.disk.rename_over(kept, path) } else { self.disk.rename(kept, path) };
+            // A directory that has become append-only gives nothing out any more.
+            if renamed.is_ok() {
+                return renamed;
+            }
         }
         match &after.node {
             Node::Absent => self.disk.remove(path),
@@ -146,6 +152,8 @@ impl Runner<'_> {
         if path.starts_with(self.config_dir) {
             match put(&self.config_dir.join(self.prefix)) {
                 Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+                // What somebody did to that directory meanwhile keeps nothing in the others from coming back.
+                Err(_) if matches!(self.way, Way::Back(_)) => {}
                 done => return done,
             }
         }

@@ -70,6 +70,9 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
     let mut lock = None;
     // Before it is known that no journal lies there: one that comes and goes from here on is noticed by it.
     let seen_at = apply::last_change(root);
+    if let Some(obstacle) = apply::in_state(root) {
+        return *stopped(&rules::host::SYS_006, "host", &format!("{}; {}", obstacle.what, obstacle.hint));
+    }
     // A journal means that another run is at work or died at it: what stands on disk is between two states.
     if !mode.check && apply::is_interrupted(root) {
         match locked(params, root, recovered) {
@@ -238,7 +241,21 @@ fn look(sight: Sight<'_>, params: &Params, mode: Mode) -> Result<(Evaluation, Op
     evaluation.report.note = note;
     activation::remember(sight.files, &mut evaluation, params);
     health::judge(sight.files, params, &mut evaluation);
+    if !evaluation.changes.is_empty() && !evaluation.refused() {
+        obstacles(sight.files, params, &mut evaluation);
+    }
     Ok((evaluation, rollback))
+}
+
+/// Refuses what the real run would fail at, in check mode as in the real run.
+fn obstacles(files: &dyn Files, params: &Params, evaluation: &mut Evaluation) {
+    let config_dir = evaluation.host.site.real_config_dir(files);
+    let found = apply::obstacles(Path::new(&params.root), &evaluation.changes, &config_dir);
+    let told = found.into_iter().map(|obstacle| {
+        let rule = if obstacle.own { &rules::host::SYS_006 } else { &rules::host::SYS_005 };
+        rule.finding(("host", ""), obstacle.what, obstacle.hint)
+    });
+    conclude::add(&mut evaluation.report, told.collect::<Vec<_>>(), params);
 }
 
 /// Takes the lock and gives back what an interrupted run left.

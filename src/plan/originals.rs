@@ -39,14 +39,19 @@ impl Originals {
     /// Reads the memory; nothing where there is none.
     ///
     /// # Errors
-    /// A sentence where the file cannot be read or is not of this shape.
+    /// Why the file cannot be read or is not of this shape, without its path.
     pub fn read(files: &dyn Files) -> Result<Self, String> {
         let content = match files.read(Path::new(FILE)) {
             Ok(content) => content,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(format!("{FILE}: {error}")),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err("what stood before this tool's first change is for root alone to read; run this as root, a \
+                            preview too (become: true in a playbook)"
+                    .to_owned());
+            }
+            Err(error) => return Err(error.to_string()),
         };
-        let damaged = || format!("{FILE} is damaged; restore it from a backup or remove it to start afresh");
+        let damaged = || "is damaged; restore it from a backup or remove it to start afresh".to_owned();
         let value: Value = serde_json::from_slice(&content).map_err(|_| damaged())?;
         if value.get("format") != Some(&json!(1)) {
             return Err(damaged());
@@ -172,14 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_memory_is_an_error_that_names_the_file() {
+    fn a_damaged_memory_is_an_error() {
         for content in
             ["", "{}", "{\"format\": 2, \"paths\": {}}", "{\"format\": 1, \"paths\": {\"/f\": {\"was\": 3}}}"]
         {
-            assert!(
-                Originals::read(&Memory::new().file(FILE, content)).unwrap_err().contains(FILE),
-                "{content}"
-            );
+            let error = Originals::read(&Memory::new().file(FILE, content)).unwrap_err();
+            assert!(error.contains("damaged"), "{content}: {error}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::units::Bytes;
 /// The rules of this file, in the order of the result.
 pub(crate) static RULES: &[&Rule] = &[
     &FD_001, &FD_002, &HOST_001, &HOST_002, &HOST_003, &HOST_004, &HOST_005, &HOST_006, &HOST_007, &SYS_001,
-    &SYS_002, &SYS_003, &SYS_004,
+    &SYS_002, &SYS_003, &SYS_004, &SYS_005, &SYS_006,
 ];
 
 /// What Debian's start script lowers the open files to unless told otherwise.
@@ -333,6 +333,28 @@ pub(crate) static SYS_004: Rule = Rule {
     setting: "host",
     summary: "a change is so large that its journal could not be read back to undo it",
     source: "the largest file that is read: 16 MiB",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static SYS_005: Rule = Rule {
+    id: "SYS-005",
+    severity: Severity::Error,
+    setting: "host",
+    summary: "a path to change is immutable or append-only, on a file system mounted read-only, a mount point itself, \
+         or in a directory into which everybody may write",
+    source: "chattr(1), mount(8), rename(2): EPERM, EROFS, EBUSY",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static SYS_006: Rule = Rule {
+    id: "SYS-006",
+    severity: Severity::Error,
+    setting: "host",
+    summary: "/var/lib/apache-tuning is not root's alone, or its lock, journal or history is not what this tool left \
+         there",
+    source: "an undo is only as good as the place its data is in",
     check: Check::Planned,
     ..Rule::NEW
 };

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use apache_tuning::apply::{self, HostState, Lock, Options};
 use apache_tuning::report::ConfigTest;
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::UnshareFlags;
 
@@ -172,4 +173,35 @@ fn a_killed_change_is_undone_on_a_disk_that_became_full() {
         fs::remove_dir_all(etc.join("full")).unwrap();
         assert_eq!(tree(root.path()), before);
     });
+}
+
+#[test]
+fn a_directory_that_has_become_append_only_keeps_nothing_else_from_being_given_back() {
+    for subdirectory in [false, true] {
+        let root = root();
+        let etc = root.path().join("etc/apache2");
+        if subdirectory {
+            fs::create_dir(etc.join("mods-enabled/local")).unwrap();
+        }
+        let before = tree(root.path());
+        let append_only = |on: bool| {
+            let dir = fs::File::open(&etc).unwrap();
+            let flags = ioctl_getflags(&dir).unwrap();
+            ioctl_setflags(&dir, if on { flags | IFlags::APPEND } else { flags - IFlags::APPEND }).unwrap();
+        };
+        let reject = || {
+            append_only(true);
+            rejected()
+        };
+        let result = run(root.path(), &swap(), &Options { test: Some(&reject), ..options() });
+        append_only(false);
+        let error = result.unwrap_err();
+        let HostState::Littered { left } = &error.host else { panic!("{error}") };
+        assert!(!left.is_empty() && !apply::is_interrupted(root.path()), "{error}");
+        for path in left {
+            let at = root.path().join(path.strip_prefix("/").unwrap());
+            fs::remove_file(&at).or_else(|_| fs::remove_dir_all(&at)).unwrap();
+        }
+        assert_eq!(tree(root.path()), before);
+    }
 }

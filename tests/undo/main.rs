@@ -1,6 +1,7 @@
 //! Undoing, on real hosts: it is judged like a change, needs no room, and works however the directories are laid out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
+mod in_the_way;
 mod judged;
 mod secrets;
 
