@@ -5,8 +5,14 @@ use std::path::{Path, PathBuf};
 /// The directory: only root may enter it.
 pub const STATE_DIR: &str = "/var/lib/apache-tuning";
 
-/// What stood at each path before this tool first changed it.
-pub const ORIGINALS: &str = "/var/lib/apache-tuning/originals.json";
+/// Returns the path of the memory of what stood at each path before this tool first changed it: each instance of the
+/// server has its own, so that one is undone without the others.
+pub fn originals(instance: Option<&str>) -> PathBuf {
+    Path::new(STATE_DIR).join(match instance {
+        Some(name) => format!("originals@{name}.json"),
+        None => "originals.json".to_owned(),
+    })
+}
 
 /// Returns the path of the lock.
 pub fn lock() -> PathBuf {

@@ -240,20 +240,61 @@ fn enter_instance(files: &dyn Files, site: &mut Site, name: &str) -> Result<(), 
     if files.is_file(&site.main_file()) {
         return Ok(());
     }
-    let beside = prefix.rsplit_once('/').map_or("/", |(dir, _)| dir);
-    let main = site.path(site.layout.main_file).to_string_lossy().into_owned();
-    let others: Vec<String> = files
-        .list(Path::new(beside))
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|entry| {
-            let path = format!("{beside}/{}", entry.to_str()?);
-            Some(path.strip_prefix(&prefix)?.strip_suffix(suffix)?.to_owned())
-        })
-        .filter(|other| format!("{prefix}{other}{suffix}") != main)
-        .collect();
+    let others = names(files, site, &prefix, suffix);
     let found = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
     Err(NotFound::NoInstance { name: name.to_owned(), dir, found })
+}
+
+/// Returns the names for which something stands at the prefix, the name and the suffix, except the main server's file.
+fn names(files: &dyn Files, site: &Site, prefix: &str, suffix: &str) -> Vec<String> {
+    let beside = prefix.rsplit_once('/').map_or("/", |(dir, _)| dir);
+    let main = site.path(site.layout.main_file).to_string_lossy().into_owned();
+    let entries = files.list(Path::new(beside)).unwrap_or_default();
+    let name = |entry: &std::ffi::OsString| {
+        let path = format!("{beside}/{}", entry.to_str()?);
+        Some(path.strip_prefix(prefix)?.strip_suffix(suffix)?.to_owned())
+    };
+    let others = entries.iter().filter_map(name);
+    others.filter(|other| format!("{prefix}{other}{suffix}") != main).collect()
+}
+
+/// Returns the other servers of the host that `site` is one of: the main one, and its instances.
+pub fn others(files: &dyn Files, site: &Site) -> Vec<Site> {
+    let main = Site {
+        instance: None,
+        config_dir: PathBuf::from(site.layout.config_dir),
+        server_root: PathBuf::from(site.layout.server_root),
+        ..site.clone()
+    };
+    let names = match site.layout.instances {
+        Instances::Directory(prefix) | Instances::Beside(prefix) => names(files, &main, prefix, ""),
+        Instances::File(file) => {
+            let (before, after) = file.split_once("{name}").unwrap_or((file, ""));
+            names(files, &main, &format!("{}/{before}", main.config_dir.display()), after)
+        }
+        Instances::None => Vec::new(),
+    };
+    let instance = |name: String| {
+        let mut other = Site { instance: Some(name.clone()), ..main.clone() };
+        enter_instance(files, &mut other, &name).is_ok().then_some(other)
+    };
+    let mut all: Vec<Site> = names.into_iter().filter_map(instance).collect();
+    all.retain(|other| other.instance != site.instance && serves_by_itself(files, other));
+    if site.instance.is_some() && files.is_file(&main.main_file()) {
+        all.insert(0, main);
+    }
+    all
+}
+
+/// Tells whether an instance is one: where it is a file among others, that may be a copy or a part of the main one. A
+/// server of its own has a pid file of its own, or takes its name from the template unit.
+fn serves_by_itself(files: &dyn Files, site: &Site) -> bool {
+    if !matches!(site.layout.instances, Instances::File(_)) {
+        return true;
+    }
+    let text = files.read(&site.main_file()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
+    text.contains("httpd_instance") || text.lines().any(|line| line.trim_start().starts_with("pidfile"))
 }
 
 /// Reads `/etc/os-release`, else `/usr/lib/os-release`; empty where neither can be read.

@@ -6,7 +6,7 @@ mod stock;
 
 use std::path::{Path, PathBuf};
 
-pub use detect::{NotFound, detect};
+pub use detect::{NotFound, detect, others};
 pub use layouts::LAYOUTS;
 
 use crate::httpd::Mpm;
@@ -139,6 +139,30 @@ impl Site {
     /// recorded and undone has its paths below this one.
     pub fn real_config_dir(&self, files: &dyn Files) -> PathBuf {
         resolve(files, &self.config_dir).unwrap_or_else(|_| self.config_dir.clone())
+    }
+
+    /// Tells whether a path is one that this instance shares with no other server.
+    pub fn is_own(&self, files: &dyn Files, path: &Path) -> bool {
+        match self.layout.instances {
+            Instances::File(_) => path == self.main_file(),
+            _ => {
+                path.starts_with(self.real_config_dir(files))
+                    || self.switch_file().is_some_and(|file| path == file)
+            }
+        }
+    }
+
+    /// Tells whether a path belongs to an instance, as seen from the main server.
+    pub fn is_of_an_instance(&self, files: &dyn Files, path: &Path) -> bool {
+        let (Instances::Directory(prefix) | Instances::Beside(prefix)) = self.layout.instances else {
+            return false;
+        };
+        let text = path.to_string_lossy();
+        let switch = match self.layout.modules {
+            ModuleSwitch::Sysconfig { file } => text.starts_with(&format!("{file}@")),
+            _ => false,
+        };
+        switch || (text.starts_with(prefix) && !path.starts_with(self.real_config_dir(files)))
     }
 
     /// Returns the main configuration file.

@@ -231,6 +231,9 @@ pub fn evaluate(
     told.extend(otherwise);
     told.extend(overrides);
 
+    if !changes.is_empty() {
+        told.extend(super::shared::judge(files, &draft, &host.site, version, &changes));
+    }
     if params.state != State::Present {
         let configurations = (&host.configuration, after);
         told.extend(super::undo::judge(&draft, &host.site, configurations, &changes));
@@ -421,7 +424,11 @@ fn only(mpms: &[Mpm]) -> Option<Mpm> {
 
 /// Returns where httpd starts reading on this host, with what the start script gives it, and what of that script
 /// was not evaluated.
-fn start(files: &dyn Files, site: &Site, version: Version) -> (Start, Vec<(PathBuf, envvars::Construct)>) {
+pub(super) fn start(
+    files: &dyn Files,
+    site: &Site,
+    version: Version,
+) -> (Start, Vec<(PathBuf, envvars::Construct)>) {
     let mut environment = BTreeMap::new();
     let mut constructs = Vec::new();
     let file = site.path(site.layout.envvars);

@@ -5,7 +5,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::evaluate::Host;
-use crate::distro::ModuleSwitch;
+use crate::distro::{ModuleSwitch, Site};
 use crate::facts::Measured;
 use crate::facts::host_facts::{
     Amount, EffectiveFact, EvasiveFacts, HostFacts, LimitFact, MAJOR, ManagedFact, MpmFacts, OverriddenFact,
@@ -69,7 +69,7 @@ pub(super) fn host_facts(
         php_fpm: Some(php_fpm),
         overridden: report.overridden.iter().map(without_names).collect(),
         running: Some(host.running.is_some()),
-        managed: managed(files),
+        managed: managed(files, &host.site),
         modules: Some(modules),
         ..HostFacts::default()
     };
@@ -123,8 +123,8 @@ fn how_php_runs(modules: &[String], php_fpm: &[String]) -> Php {
 
 /// The files in which this tool manages something, and whether each is as it was left. Without the right to read that
 /// memory there is none.
-fn managed(files: &dyn Files) -> Vec<ManagedFact> {
-    let Ok(originals) = Originals::read(files) else { return Vec::new() };
+fn managed(files: &dyn Files, site: &Site) -> Vec<ManagedFact> {
+    let Ok(originals) = Originals::read(files, site) else { return Vec::new() };
     let files_of = originals.iter().filter(|(path, _)| !path.starts_with(STATE_DIR));
     files_of
         .filter_map(|(path, original)| {

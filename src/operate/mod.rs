@@ -13,6 +13,7 @@ mod health;
 mod host_facts;
 mod info;
 mod recovery;
+mod shared;
 mod undo;
 
 use std::path::{Path, PathBuf};

@@ -27,6 +27,7 @@ use crate::parameters::Group;
 use crate::params::{ModPhp, Params, Placement};
 use crate::report::{Action, ChangeEntry, ChangeKind, Finding};
 use crate::rules;
+use crate::state_dir;
 use crate::tree::{Change, Draft, Files, Node, Role, bytes};
 
 /// The name under which the drop-in is enabled.
@@ -188,7 +189,7 @@ impl<'a> Work<'a> {
         if let Some(file) = ground.site.switch_file() {
             draft.set_role(&file, Role::ChooseMpm);
         }
-        draft.set_role(Path::new(originals::FILE), Role::State);
+        draft.set_role(&state_dir::originals(ground.site.instance.as_deref()), Role::State);
         Self {
             ground,
             draft,
@@ -200,13 +201,18 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Returns the path of the memory of what stood before.
+    fn memory(&self) -> PathBuf {
+        state_dir::originals(self.ground.site.instance.as_deref())
+    }
+
     /// Returns what stood at each path before this tool's first change.
     fn originals(&self) -> Result<&Originals, Unreadable> {
         if let Some(known) = self.originals.get() {
             return Ok(known);
         }
-        let read = Originals::read(self.ground.files)
-            .map_err(|error| Unreadable { path: PathBuf::from(originals::FILE), error })?;
+        let read = Originals::read(self.ground.files, self.ground.site)
+            .map_err(|error| Unreadable { path: self.memory(), error })?;
         Ok(self.originals.get_or_init(|| read))
     }
 
@@ -542,12 +548,14 @@ impl<'a> Work<'a> {
             draft.changes().map_err(|error| unreadable(&self.ground.site.config_dir, &error))
         };
         let outside = changes(&self.draft)?;
-        if self.forgets {
-            self.draft.put(Path::new(originals::FILE), Node::Absent);
-        } else if !outside.is_empty() {
+        if self.forgets || !outside.is_empty() {
             let mut originals = self.originals()?.clone();
-            originals.remember(&outside);
-            self.draft.put(Path::new(originals::FILE), originals.node());
+            if self.forgets {
+                originals.clear();
+            } else {
+                originals.remember(&outside);
+            }
+            self.draft.put(&self.memory(), originals.node());
         }
         Ok(Plan {
             changes: changes(&self.draft)?,

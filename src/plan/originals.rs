@@ -1,6 +1,6 @@
 //! What stood at each path before this tool first changed it: the memory that `state: absent` gives back from.
 //!
-//! Kept in one file on the host, changed by the same transaction that changes the paths, so that undoing the
+//! Kept in one file a server on the host (an instance has its own), changed by the same transaction that changes the paths, so that undoing the
 //! transaction undoes the memory too. JSON:
 //!
 //! ```json
@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-pub use crate::state_dir::ORIGINALS as FILE;
+use crate::distro::Site;
+use crate::state_dir;
 use crate::stored::to_hex;
 use crate::tree::{Change, Files, Node};
 
@@ -29,21 +30,40 @@ pub struct Original {
     pub ours: String,
 }
 
-/// The memory of one host.
+/// The memory of one server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Originals {
     paths: BTreeMap<PathBuf, Original>,
+    /// What an earlier version, which had one file for all, remembers in it for instances.
+    of_others: BTreeMap<PathBuf, Original>,
 }
 
 impl Originals {
-    /// Reads the memory; nothing where there is none.
+    /// Reads the memory of a server; nothing where there is none.
     ///
     /// # Errors
-    /// Why the file cannot be read or is not of this shape, without its path.
-    pub fn read(files: &dyn Files) -> Result<Self, String> {
-        let content = match files.read(Path::new(FILE)) {
+    /// Why its file cannot be read or is not of this shape, without the path.
+    pub fn read(files: &dyn Files, site: &Site) -> Result<Self, String> {
+        let own = Self::read_file(files, &state_dir::originals(site.instance.as_deref()))?;
+        if site.instance.is_none() {
+            let mut own = own.unwrap_or_default();
+            let is_foreign = |path: &Path| site.is_of_an_instance(files, path);
+            (own.of_others, own.paths) = own.paths.into_iter().partition(|(path, _)| is_foreign(path));
+            return Ok(own);
+        }
+        if let Some(own) = own {
+            return Ok(own);
+        }
+        let mut shared = Self::read_file(files, &state_dir::originals(None))?.unwrap_or_default();
+        shared.paths.retain(|path, _| site.is_own(files, path));
+        Ok(shared)
+    }
+
+    /// Reads one file; `None` where it is missing.
+    fn read_file(files: &dyn Files, path: &Path) -> Result<Option<Self>, String> {
+        let content = match files.read(path) {
             Ok(content) => content,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 return Err("what stood before this tool's first change is for root alone to read; run this as root, a \
                             preview too (become: true in a playbook)"
@@ -62,7 +82,7 @@ impl Originals {
             let ours = entry.get("ours").and_then(Value::as_str).ok_or_else(damaged)?.to_owned();
             paths.insert(PathBuf::from(path), Original { was, ours });
         }
-        Ok(Self { paths })
+        Ok(Some(Self { paths, of_others: BTreeMap::new() }))
     }
 
     /// Returns the memory of one path.
@@ -90,18 +110,18 @@ impl Originals {
         }
     }
 
-    /// Forgets everything that `keep` does not accept.
-    pub fn retain(&mut self, keep: impl Fn(&Path) -> bool) {
-        self.paths.retain(|path, _| keep(path));
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.paths.clear();
     }
 
     /// Returns the file's node: nothing where nothing is remembered.
     pub fn node(&self) -> Node {
-        if self.paths.is_empty() {
+        if self.paths.is_empty() && self.of_others.is_empty() {
             return Node::Absent;
         }
         let mut paths = Map::new();
-        for (path, original) in &self.paths {
+        for (path, original) in self.paths.iter().chain(&self.of_others) {
             let was = match &original.was {
                 Node::Absent => Value::Null,
                 Node::Link(target) => json!({"link": target.to_string_lossy()}),
@@ -162,6 +182,34 @@ mod tests {
         Change::new(path, before, after)
     }
 
+    fn site(instance: Option<&str>) -> Site {
+        let debian = Memory::new()
+            .file("/etc/os-release", "ID=debian\n")
+            .file("/etc/apache2/apache2.conf", "")
+            .file("/etc/apache2-blue/apache2.conf", "");
+        crate::distro::detect(&debian, None, None, instance).unwrap()
+    }
+
+    #[test]
+    fn each_instance_remembers_its_own_also_what_an_earlier_version_kept_for_all() {
+        let all = r#"{"format": 1, "paths": {"/etc/apache2/a": {"was": null, "ours": "1"},
+            "/etc/apache2-blue/a": {"was": null, "ours": "2"}}}"#;
+        let files = Memory::new().file("/var/lib/apache-tuning/originals.json", all);
+        let paths = |of: &Originals| of.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
+        let blue = Originals::read(&files, &site(Some("blue"))).unwrap();
+        assert_eq!(paths(&blue), [Path::new("/etc/apache2-blue/a")]);
+        let mut main = Originals::read(&files, &site(None)).unwrap();
+        assert_eq!(paths(&main), [Path::new("/etc/apache2/a")]);
+        // What is not the main server's to forget stays for whose it is.
+        main.clear();
+        let Node::File(content) = main.node() else { panic!("no file") };
+        let files = Memory::new().file("/var/lib/apache-tuning/originals.json", &*content);
+        assert_eq!(Originals::read(&files, &site(Some("blue"))).unwrap(), blue);
+        assert_eq!(paths(&Originals::read(&files, &site(None)).unwrap()), [""; 0].map(PathBuf::from));
+        let files = files.file("/var/lib/apache-tuning/originals@blue.json", r#"{"format": 1, "paths": {}}"#);
+        assert_eq!(paths(&Originals::read(&files, &site(Some("blue"))).unwrap()), [""; 0].map(PathBuf::from));
+    }
+
     #[test]
     fn the_first_state_is_remembered_and_forgotten_when_it_is_back() {
         let (a, b, c) = (Node::text("a"), Node::text([0xff, 0x00]), Node::Link(PathBuf::from("../x")));
@@ -169,7 +217,8 @@ mod tests {
         originals.remember(&[change("/f", b.clone(), a.clone()), change("/l", Node::Absent, c.clone())]);
         originals.remember(&[change("/f", a.clone(), c.clone())]);
         let Node::File(content) = originals.node() else { panic!("no file") };
-        let read = Originals::read(&Memory::new().file(FILE, &*content)).unwrap();
+        let files = Memory::new().file("/var/lib/apache-tuning/originals.json", &*content);
+        let read = Originals::read(&files, &site(None)).unwrap();
         assert_eq!(read, originals);
         assert_eq!(read.get(Path::new("/f")).unwrap(), &Original { was: b.clone(), ours: fingerprint(&c) });
         originals.remember(&[change("/f", c.clone(), b), change("/l", c, Node::Absent)]);
@@ -181,7 +230,8 @@ mod tests {
         for content in
             ["", "{}", "{\"format\": 2, \"paths\": {}}", "{\"format\": 1, \"paths\": {\"/f\": {\"was\": 3}}}"]
         {
-            let error = Originals::read(&Memory::new().file(FILE, content)).unwrap_err();
+            let files = Memory::new().file("/var/lib/apache-tuning/originals.json", content);
+            let error = Originals::read(&files, &site(None)).unwrap_err();
             assert!(error.contains("damaged"), "{content}: {error}");
         }
     }

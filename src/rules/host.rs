@@ -10,7 +10,7 @@ use crate::units::Bytes;
 /// The rules of this file, in the order of the result.
 pub(crate) static RULES: &[&Rule] = &[
     &FD_001, &FD_002, &HOST_001, &HOST_002, &HOST_003, &HOST_004, &HOST_005, &HOST_006, &HOST_007, &SYS_001,
-    &SYS_002, &SYS_003, &SYS_004, &SYS_005, &SYS_006,
+    &SYS_002, &SYS_003, &SYS_004, &SYS_005, &SYS_006, &SYS_007,
 ];
 
 /// What Debian's start script lowers the open files to unless told otherwise.
@@ -355,6 +355,17 @@ pub(crate) static SYS_006: Rule = Rule {
     summary: "/var/lib/apache-tuning is not root's alone, or its lock, journal or history is not what this tool left \
          there",
     source: "an undo is only as good as the place its data is in",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static SYS_007: Rule = Rule {
+    id: "SYS-007",
+    severity: Severity::Error,
+    setting: "instance",
+    summary: "another server of this host reads a file that changes; it would have the change at its next reload, \
+         which may end it",
+    source: "the configurations of all instances, as httpd reads them",
     check: Check::Planned,
     ..Rule::NEW
 };

@@ -1,8 +1,8 @@
 //! What becomes of the other MPMs' numbers, over any series of wishes, edits by hand, and a lost memory.
 
 use apache_tuning::httpd::Mpm;
-use apache_tuning::plan::originals;
 use apache_tuning::report::Report;
+use apache_tuning::state_dir;
 use apache_tuning::tree::{Change, Node};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ proptest! {
                     }
                 }
                 Step::Forget => {
-                    let path = std::path::Path::new(originals::FILE);
+                    let path = &state_dir::originals(None);
                     if let Ok(before) = tried.read(path) {
                         let before = Node::text(before);
                         tried.files.apply(&[Change::new(path, before, Node::Absent)]);

@@ -327,7 +327,20 @@ fn an_instance_reads_its_own_main_file() {
     assert_eq!(site.unit(), "httpd@blue");
     let mut read = tried.clone();
     read.files = read.files.file("/etc/httpd/conf/blue.d/x.conf", "KeepAliveTimeout 11\n");
-    let report = read.does(&json!({"instance": "blue", "settings": {"max_request_workers": 400}}));
+    let mut asked = json!({"instance": "blue", "settings": {"max_request_workers": 400}});
+    // The numbers stand in a file that the main server reads too, as it is shipped.
+    let (rule, message) = read.refuses(&asked);
+    assert!(
+        rule == "SYS-007" && message.contains("the main server reads") && message.contains(SWITCH),
+        "{message}"
+    );
+    let (rule, message) = read.refuses(&json!({"settings": {"max_request_workers": 400}}));
+    assert!(rule == "SYS-007" && message.contains("the instance blue reads"), "{message}");
+    // A copy of the main file, which nobody starts, is no server.
+    let copy = edited("rocky9", "/etc/httpd/conf/old.conf", MAIN);
+    assert!(!copy.asks(&json!({"settings": {"max_request_workers": 400}})).refused());
+    asked["waive"] = json!(["SYS-007"]);
+    let report = read.does(&asked);
     assert_eq!(report.effective["KeepAliveTimeout"].value, "11");
     let (rule, message) = tried.refuses(&json!({"instance": "green"}));
     assert!(rule == "SYS-001" && message.contains("instances here: blue"), "{message}");
