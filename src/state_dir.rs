@@ -29,6 +29,16 @@ pub fn journal_in_the_making() -> PathBuf {
     Path::new(STATE_DIR).join("journal.new")
 }
 
+/// Returns where what somebody else wrote during a transaction is kept; `index` is the path's place in its record.
+pub fn aside(id: &str, index: usize) -> PathBuf {
+    Path::new(STATE_DIR).join(format!("aside-{id}-{index}"))
+}
+
+/// Returns the path of a file set aside that is being written.
+pub fn aside_in_the_making() -> PathBuf {
+    Path::new(STATE_DIR).join("aside.new")
+}
+
 /// Returns the directory of the records of done transactions.
 pub fn history() -> PathBuf {
     Path::new(STATE_DIR).join("history")

@@ -163,6 +163,26 @@ fn a_virtual_host_s_own_keep_alive_is_a_warning_and_its_line_for_the_process_an_
 }
 
 #[test]
+fn the_task_and_the_information_name_the_same_lines_that_win() {
+    let settled = Settled::new();
+    settled.host.write(
+        LATER,
+        "MaxRequestWorkers 256\nMaxKeepAliveRequests 7\n<VirtualHost *:80>\nServerName k.example\nKeepAlive Off\n\
+         KeepAliveTimeout 5s\nDOSPageCount 1\n</VirtualHost>\n",
+    );
+    let lines = |report: &Value| {
+        let mut lines: Vec<String> =
+            report["overridden"].as_array().unwrap().iter().map(Value::to_string).collect();
+        lines.sort();
+        lines
+    };
+    let by_task = lines(&settled.run(&task()));
+    assert!(by_task.iter().any(|line| line.contains("k.example")), "{by_task:?}");
+    let by_info = lines(&settled.run(&json!({"_ansible_module_name": "webfleet.apache.tuning_info"})));
+    assert_eq!(by_info, by_task);
+}
+
+#[test]
 fn a_variable_that_only_a_shell_sets_is_unknown_and_not_undefined() {
     let settled = Settled::new();
     let envvars = std::fs::read_to_string(settled.host.path(Path::new("/etc/apache2/envvars"))).unwrap();

@@ -51,6 +51,18 @@ pub enum Cause {
         /// What it printed.
         output: String,
     },
+    /// The change was made, and what stands then is not what was asked for.
+    #[error(
+        "after the change the host is not as asked: {}{}",
+        found.join("; "),
+        if kept.is_empty() { String::new() } else { format!("; that is kept as {}", list(kept)) }
+    )]
+    Otherwise {
+        /// Each difference, with file and line.
+        found: Vec<String>,
+        /// Where what somebody else wrote meanwhile is kept.
+        kept: Vec<PathBuf>,
+    },
     /// The running server did not come up, or did not serve, with the change.
     #[error("the running server did not take the change up: {why}")]
     Activation {

@@ -147,6 +147,11 @@ impl Entry {
         }
     }
 
+    /// Takes what somebody else put at the path for what this transaction left there.
+    pub(super) fn met_instead(&mut self, now: &Standing) {
+        self.after = Stored::new(now);
+    }
+
     pub(super) fn before(&self) -> io::Result<Standing> {
         self.before.standing()
     }

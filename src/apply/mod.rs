@@ -30,6 +30,7 @@ mod server;
 mod service;
 mod session;
 mod transact;
+mod verify;
 
 pub use self::error::{ApplyError, Cause, HostState};
 pub use self::guard::guard;
@@ -57,6 +58,9 @@ pub struct Options<'a> {
     pub keep: usize,
     /// The test run on the changed files; failing undoes them. `None` where the same content was tested before.
     pub test: Option<&'a dyn Fn() -> ConfigTest>,
+    /// Reads the host again after the change, and once more after the server took it up; says each difference from what
+    /// was asked for, and one undoes the change. The files themselves are always read again.
+    pub look: Option<&'a dyn Fn() -> Vec<String>>,
     /// What happens to a running server.
     pub activation: Activate<'a>,
 }

@@ -13,6 +13,7 @@ use super::records;
 use super::recover::{forget, restore};
 use super::run::carry_out;
 use super::service::{self, Live};
+use super::verify::{set_aside, verify};
 use super::{Activate, Applied, Options, Server};
 use crate::report::{ConfigTest, Need};
 use crate::signals;
@@ -80,7 +81,13 @@ fn recorded<'a>(
             let _ = records::prune(disk, options.instance, options.keep.max(1));
             Ok(Applied { transaction: record.id, config_test, activated: record.phase == Phase::Activated })
         }
-        Err(cause) => Err(ApplyError { cause, host: take_back(disk, &record, live.as_ref()) }),
+        Err(mut cause) => {
+            if let Cause::Otherwise { kept, .. } = &mut cause {
+                // Where it cannot be kept, nothing is given back over it.
+                *kept = set_aside(disk, &mut record).unwrap_or_default();
+            }
+            Err(ApplyError { cause, host: take_back(disk, &record, live.as_ref()) })
+        }
     }
 }
 
@@ -95,6 +102,8 @@ fn complete<'a>(
 ) -> Result<Option<ConfigTest>, Cause> {
     let kept = kept::keep(disk, record)?;
     carry_out(disk, record)?;
+    // Before the server is touched, and before httpd says what is wrong with something else than was written.
+    verify(disk, record, options)?;
     let config_test = options.test.map_or(Ok(None), |test| tested(test()).map(Some))?;
     let write = |record: &Record| {
         record.write(disk).map_err(|error| Cause::io("write the journal", &state_dir::journal(), error))
@@ -110,6 +119,7 @@ fn complete<'a>(
             Some(signal) => Cause::Signal { signal },
             None => Cause::Activation { why },
         })?;
+        verify(disk, record, options)?;
         record.phase = Phase::Activated;
         write(record)?;
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::asked::{Asked, same};
+use super::asked::Asked;
+use super::overridden::overridden;
 use super::{Mode, Stopped, conclude, differences, stopped};
 use crate::apply::Holder;
 use crate::capacity::{self, Demand, MemoryNeed, Server};
@@ -16,21 +17,21 @@ use crate::feature::{Looks, Place};
 use crate::features::evasive::{Build, Evasive, Generation};
 use crate::features::mpm;
 use crate::httpd::core_directives;
-use crate::httpd::directives::{Group, Parser, Takes};
+use crate::httpd::directives::{Group, Takes};
 use crate::httpd::effective::{self, Value};
 use crate::httpd::envvars;
 use crate::httpd::moved::{InForce, Moved, moved_until_restart};
 use crate::httpd::normalise::{Written, normalise_with_buckets};
 use crate::httpd::read::startup::{self, Startup};
-use crate::httpd::read::{self, Configuration, Line, Scope, Start};
+use crate::httpd::read::{self, Configuration, Start};
 use crate::httpd::{Mpm, Version};
 use crate::params::{Facts, ModPhp, Params, State};
 use crate::plan::sysconfig::Launch;
 use crate::plan::{self, Ground, Plan, Unreadable, Wish};
 use crate::registry::{FEATURES, TABLE};
-use crate::report::{Activation, EffectiveEntry, Finding, Need, Overridden, Report, Severity, crowds};
+use crate::report::{Activation, EffectiveEntry, Finding, Need, Report, Severity, crowds};
 use crate::rules;
-use crate::tree::{Change, Draft, Files, Kind, Snapshot, resolve};
+use crate::tree::{Change, Draft, Files, Kind, Snapshot};
 
 /// What is read of a host, whatever is asked of it.
 #[derive(Debug)]
@@ -142,6 +143,8 @@ pub struct Evaluation {
     pub holder: Option<Holder>,
     /// The codes of the messages that httpd will print about numbers it changes.
     pub foreseen: Vec<&'static str>,
+    /// What the task asks for, in httpd's terms; nothing for an undo.
+    pub(super) asked: Asked,
     /// The result so far: everything that does not need a process or a change.
     pub report: Report,
 }
@@ -313,7 +316,7 @@ pub fn evaluate(
     let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();
     let launch = Launch::of(&draft, &host.site);
     drop(draft);
-    Ok(Evaluation { host, changes, launch, startup, holder: None, foreseen, report })
+    Ok(Evaluation { host, changes, launch, startup, holder: None, foreseen, asked, report })
 }
 
 /// Numbers by the directive's canonical name.
@@ -495,106 +498,6 @@ fn version_unknown(version: Option<&Known<Version>>, findings: &mut Vec<Finding>
             "give facts.httpd_version".to_owned(),
         ));
     }
-}
-
-/// Finds the wishes that something else on the host overrides.
-fn overridden(
-    files: &dyn Files,
-    after: &Configuration,
-    wishes: &[Wish],
-    values: &[Value],
-) -> (Vec<Overridden>, Vec<Finding>) {
-    let mut list = Vec::new();
-    let mut findings = Vec::new();
-    for wish in wishes.iter().filter(|wish| !is_list(wish.directive)) {
-        let Some(value) = values.iter().find(|value| value.directive == wish.directive) else { continue };
-        if same(wish.directive, &value.value, &wish.value) {
-            continue;
-        }
-        let (file, line) = value.set_at.clone().unwrap_or_default();
-        if resolve(files, &file).is_ok_and(|real| real == wish.file) {
-            continue;
-        }
-        let (message, hint) = if value.set_at.is_some() {
-            // The line may spell an old name, and that is what one looks for in the file.
-            let standing = |found: &&Line| {
-                found.line == line && found.directive == wish.directive && after.path(found.file) == file
-            };
-            let written =
-                after.lines.iter().find(standing).map_or(wish.directive, |found| found.written.as_str());
-            (
-                format!(
-                    "{written} {} at {}:{line} is read later and wins over {}",
-                    value.value,
-                    file.display(),
-                    wish.value
-                ),
-                "remove that line, or ask for its value".to_owned(),
-            )
-        } else {
-            (
-                format!(
-                    "{} is written to {}, but httpd does not read it there and uses {}",
-                    wish.directive,
-                    wish.file.display(),
-                    value.value
-                ),
-                "let the main configuration file include it as the distribution's does".to_owned(),
-            )
-        };
-        list.push(Overridden {
-            setting: wish.directive.to_owned(),
-            wanted: wish.value.clone(),
-            effective: value.value.clone(),
-            file: file.to_string_lossy().into_owned(),
-            line,
-            scope: "main".to_owned(),
-        });
-        let mut told = rules::overriding::OVR_001.finding((&wish.parameter, &wish.value), message, hint);
-        told.effective = Some(value.value.clone());
-        findings.push(told);
-    }
-    for line in &after.lines {
-        let Scope::Vhost(index) = line.scope else { continue };
-        let Some(wish) = wishes.iter().find(|wish| wish.directive == line.directive) else { continue };
-        if effective::counts_everywhere(after, line) {
-            continue;
-        }
-        let value = line.words.first().map_or("", String::as_str);
-        if is_list(wish.directive) || same(wish.directive, value, &wish.value) {
-            continue;
-        }
-        let host = after.vhosts.get(index as usize);
-        let name = host
-            .map_or_else(String::new, |host| host.name.clone().unwrap_or_else(|| host.addresses.join(" ")));
-        let file: PathBuf = after.path(line.file).to_owned();
-        let mut told = rules::overriding::OVR_002.finding(
-            (&wish.parameter, &wish.value),
-            format!(
-                "the virtual host {name} has its own {} {value} ({}:{})",
-                line.directive,
-                file.display(),
-                line.line
-            ),
-            "remove that line if the virtual host shall follow the main server".to_owned(),
-        );
-        told.effective = Some(value.to_owned());
-        findings.push(told);
-        list.push(Overridden {
-            setting: line.directive.to_owned(),
-            wanted: wish.value.clone(),
-            effective: value.to_owned(),
-            file: file.to_string_lossy().into_owned(),
-            line: line.line,
-            scope: name,
-        });
-    }
-    (list, findings)
-}
-
-/// Tells whether each line of a directive adds to those before it.
-fn is_list(directive: &str) -> bool {
-    TABLE.named(directive).is_some_and(|row| row.parser == Parser::Iterate)
 }
 
 /// Decides what a running server needs to take the change up, and why; the MPMs are those configured before and after,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::activation::{not_taken_up, pending};
 use super::evaluate::{Host, entries, in_force};
 use super::host_facts::host_facts;
-use super::{conclude, httpd, recovery, said};
+use super::{conclude, httpd, overridden, recovery, said};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
 use crate::clock;
 use crate::facts::disk::{Disk, under};
@@ -18,7 +18,6 @@ use crate::httpd::binary;
 use crate::httpd::directives::Group;
 use crate::httpd::effective::{self, Value};
 use crate::httpd::normalise::normalise_with_buckets;
-use crate::httpd::read::Scope;
 use crate::httpd::read::startup::{self, Startup};
 use crate::params::{InfoParams, Params};
 use crate::plan;
@@ -27,7 +26,7 @@ use crate::preview;
 use crate::registry::FEATURES;
 use crate::report::{
     AnsibleFacts, Finding, InfoLimit, InfoMemory, InfoReport, Need, Overridden, PendingActivation,
-    Recommendation, Severity,
+    Recommendation, Severity, crowds,
 };
 use crate::rules;
 use crate::tree::{Files, resolve};
@@ -334,23 +333,9 @@ fn limits(host: &Host) -> BTreeMap<String, InfoLimit> {
 fn overridden(files: &dyn Files, host: &Host) -> Vec<Overridden> {
     let Some(mpm) = host.mpm() else { return Vec::new() };
     let own = plan::own_files(&host.site, mpm, FEATURES);
-    let configuration = &host.configuration;
-    let in_own = |file| resolve(files, configuration.path(file)).is_ok_and(|real| own.contains(&real));
-    let mut list = Vec::new();
-    for line in configuration.lines.iter().filter(|line| line.scope == Scope::Main && in_own(line.file)) {
-        let Some(winner) = configuration.deciding(line.directive, Scope::Main) else { continue };
-        if line.directive == "DOSWhitelist" || winner.words == line.words || in_own(winner.file) {
-            continue;
-        }
-        list.push(Overridden {
-            setting: line.directive.to_owned(),
-            wanted: line.words.join(" "),
-            effective: winner.words.join(" "),
-            file: configuration.path(winner.file).to_string_lossy().into_owned(),
-            line: winner.line,
-            scope: "main".to_owned(),
-        });
-    }
+    let wishes = overridden::wishes(files, &host.configuration, &own);
+    let (mut list, _) = overridden::overridden(files, &host.configuration, &wishes, host.values());
+    crowds::overridden(&mut list);
     list
 }
 

@@ -12,10 +12,13 @@ mod evaluate;
 mod health;
 mod host_facts;
 mod info;
+mod overridden;
 mod recovery;
 mod shared;
 mod undo;
+mod verify;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -161,11 +164,19 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
     let server = server(&evaluation, params, &httpd);
     let test = || binary::report(&httpd.test());
     let config_dir = evaluation.host.site.real_config_dir(sight.files);
+    let differences = RefCell::default();
+    let look_again = || {
+        let found = verify::differences(params, &evaluation);
+        let said = found.iter().map(conclude::sentence).collect();
+        *differences.borrow_mut() = found;
+        said
+    };
     let options = apply::Options {
         config_dir: &config_dir,
         instance: evaluation.host.site.instance.as_deref(),
         keep: params.keep as usize,
         test: (params.config_test && !staged.report.ran).then_some(&test),
+        look: Some(&look_again),
         activation: match &server {
             Some(server) => apply::Activate::Now(server),
             None => {
@@ -193,7 +204,10 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
             }
             report
         }
-        Err(error) => failed(report, &error.to_string()),
+        Err(error) => {
+            conclude::add(&mut report, verify::findings(&error, differences.take()), params);
+            failed(report, &error.to_string())
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::report::Severity;
 /// The rules of this file, in the order of the result.
 pub(crate) static RULES: &[&Rule] = &[
     &TST_001, &TST_002, &TST_003, &TST_004, &TST_005, &TST_006, &TST_007, &CAP_001, &ACT_001, &ACT_002,
-    &ACT_003, &ACT_004, &HLT_001, &HLT_002, &HLT_003,
+    &ACT_003, &ACT_004, &HLT_001, &HLT_002, &HLT_003, &VER_001,
 ];
 
 pub(crate) static TST_001: Rule = Rule {
@@ -169,6 +169,16 @@ pub(crate) static HLT_003: Rule = Rule {
     setting: "health",
     summary: "the health question is not asked, because the server does not run",
     source: "/proc",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static VER_001: Rule = Rule {
+    id: "VER-001",
+    severity: Severity::Error,
+    setting: "state",
+    summary: "the host, read again after the change, is not as asked; the change is undone",
+    source: "the files as they stand after the change",
     check: Check::Planned,
     ..Rule::NEW
 };

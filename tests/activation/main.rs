@@ -4,6 +4,7 @@
 
 mod balancer;
 mod health;
+mod look_again;
 mod reload;
 
 use serde_json::{Value, json};

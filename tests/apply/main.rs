@@ -12,6 +12,7 @@ use apache_tuning::apply::{self, Activate, Applied, ApplyError, Cause, HostState
 use apache_tuning::report::{ConfigTest, Need};
 use apache_tuning::tree::{Change, Node, Role};
 
+mod otherwise;
 mod records;
 mod room;
 
@@ -79,6 +80,7 @@ fn options() -> Options<'static> {
         instance: None,
         keep: 10,
         test: None,
+        look: None,
         activation: Activate::Later(Need::None, None),
     }
 }
