@@ -7,16 +7,19 @@ pub mod originals;
 pub mod size;
 pub mod switch;
 pub mod sysconfig;
+mod words;
 
 use std::cell::OnceCell;
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use originals::{Original, Originals, fingerprint};
+pub use switch::mpm_program;
+use words::body;
+pub use words::{entries, kind, shown};
 
 use crate::distro::{DropIn, ModuleSwitch, Site};
-use crate::feature::{Feature, Host, Item, Looks, Module, Place, Want, Writes};
+use crate::feature::{Feature, Host, Looks, Module, Place, Want, Writes};
 use crate::features::{blocks, mpm};
 use crate::httpd::core_directives;
 use crate::httpd::normalise::{Written, normalise};
@@ -25,10 +28,10 @@ use crate::httpd::{Mpm, Version};
 use crate::modules::Farm;
 use crate::parameters::Group;
 use crate::params::{ModPhp, Params, Placement};
-use crate::report::{Action, ChangeEntry, ChangeKind, Finding};
+use crate::report::Finding;
 use crate::rules;
 use crate::state_dir;
-use crate::tree::{Change, Draft, Files, Node, Role, bytes};
+use crate::tree::{Change, Draft, Files, Node, Role};
 
 /// The name under which the drop-in is enabled.
 const DROP_IN: &str = "zz-apache-tuning";
@@ -574,100 +577,12 @@ fn file_of(site: &Site, feature: &Feature) -> PathBuf {
     }
 }
 
-/// Returns the lines that a feature wants.
-fn body(want: &Want) -> String {
-    let mut text = String::new();
-    for group in want.settings.chunk_by(|one, next| one.guard == next.guard) {
-        let lines =
-            group.iter().map(|setting| Item::Line(setting.directive, setting.words.clone())).collect();
-        match group.first().and_then(|setting| setting.guard.clone()) {
-            Some(guard) => render(&[Item::Section("IfModule", guard, lines)], "", &mut text),
-            None => render(&lines, "", &mut text),
-        }
-    }
-    render(&want.items, "", &mut text);
-    text
-}
-
-/// Writes lines and sections.
-fn render(items: &[Item], indent: &str, text: &mut String) {
-    for item in items {
-        match item {
-            Item::Line(directive, words) => {
-                let words: Vec<String> = words.iter().map(|word| blocks::argument(word)).collect();
-                let _ = writeln!(text, "{indent}{directive:<24} {}", words.join(" "));
-            }
-            Item::Section(name, argument, items) => {
-                let _ = writeln!(text, "{indent}<{name} {}>", blocks::argument(argument));
-                render(items, &format!("{indent}    "), text);
-                let _ = writeln!(text, "{indent}</{name}>");
-            }
-        }
-    }
-}
-
-/// Returns the program of an MPM on this host; `None` where the family has none to look for.
-pub fn mpm_program(files: &dyn Files, site: &Site, mpm: Mpm) -> Option<PathBuf> {
-    let usual = site.layout.mpm_program.replace("{mpm}", mpm.name());
-    let written = match site.layout.modules {
-        ModuleSwitch::LinkFarm => {
-            let load = files.read(&site.path(&format!("mods-available/{}.load", mpm.debian()))).ok()?;
-            lines::load_lines(&load).into_iter().find(|line| line.symbol == mpm.module())?.program
-        }
-        ModuleSwitch::Lines { file } => {
-            let text = files.read(&site.path(file)).unwrap_or_default();
-            let exists = |program: &str| files.is_file(&site.server_root.join(program));
-            lines::mpm_program(&text, mpm, &usual, &exists)
-        }
-        ModuleSwitch::Sysconfig { .. } => usual,
-        ModuleSwitch::BuiltIn => return None,
-    };
-    Some(site.server_root.join(written))
-}
-
 fn unreadable(path: &Path, error: &io::Error) -> Unreadable {
     Unreadable { path: path.to_owned(), error: error.to_string() }
-}
-
-/// Returns the changes as the result lists them.
-pub fn entries(changes: &[Change]) -> Vec<ChangeEntry> {
-    changes
-        .iter()
-        .filter(|change| change.role != Role::State)
-        .map(|change| ChangeEntry {
-            path: change.path.to_string_lossy().into_owned(),
-            kind: kind(change),
-            action: match (&change.before, &change.after) {
-                (Node::Absent, _) => Action::Create,
-                (_, Node::Absent) => Action::Remove,
-                _ => Action::Modify,
-            },
-        })
-        .collect()
-}
-
-/// Returns what kind of thing changes.
-pub fn kind(change: &Change) -> ChangeKind {
-    if change.role == Role::Marker {
-        return ChangeKind::Marker;
-    }
-    match (&change.before, &change.after) {
-        (Node::Link(_), _) | (Node::Absent, Node::Link(_)) => ChangeKind::Link,
-        _ => ChangeKind::File,
-    }
 }
 
 /// Returns the paths of the files that hold our settings, for telling our lines from others'.
 pub fn own_files(site: &Site, mpm: Mpm, features: &[&Feature]) -> Vec<PathBuf> {
     let of_features = features.iter().map(|feature| file_of(site, feature));
     [site.mpm_file(mpm), site.drop_in()].into_iter().chain(of_features).collect()
-}
-
-/// Returns a link's text for the diff.
-pub fn shown(node: &Node) -> String {
-    match node {
-        Node::Absent => String::new(),
-        Node::Link(target) => format!("link to {}\n", String::from_utf8_lossy(bytes(target.as_os_str()))),
-        Node::File(content) => String::from_utf8_lossy(content).into_owned(),
-    }
 }

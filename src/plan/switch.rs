@@ -7,9 +7,10 @@ use super::originals::Original;
 use super::{Unreadable, Work, lines, sysconfig};
 use crate::distro::{ModuleSwitch, Site};
 use crate::feature::{Module, Place};
+use crate::httpd::Mpm;
 use crate::report::Finding;
 use crate::rules;
-use crate::tree::{Node, bytes};
+use crate::tree::{Files, Node, bytes};
 
 /// How a module is loaded here, or would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,4 +155,23 @@ fn switches(path: &Path, name: &str) -> bool {
     let dir = path.parent().unwrap_or(Path::new(""));
     path.file_stem() == Some(OsStr::new(name))
         && (dir.ends_with("mods-enabled") || dir.starts_with("/var/lib/apache2/module"))
+}
+
+/// Returns the program of an MPM on this host; `None` where the family has none to look for.
+pub fn mpm_program(files: &dyn Files, site: &Site, mpm: Mpm) -> Option<PathBuf> {
+    let usual = site.layout.mpm_program.replace("{mpm}", mpm.name());
+    let written = match site.layout.modules {
+        ModuleSwitch::LinkFarm => {
+            let load = files.read(&site.path(&format!("mods-available/{}.load", mpm.debian()))).ok()?;
+            lines::load_lines(&load).into_iter().find(|line| line.symbol == mpm.module())?.program
+        }
+        ModuleSwitch::Lines { file } => {
+            let text = files.read(&site.path(file)).unwrap_or_default();
+            let exists = |program: &str| files.is_file(&site.server_root.join(program));
+            lines::mpm_program(&text, mpm, &usual, &exists)
+        }
+        ModuleSwitch::Sysconfig { .. } => usual,
+        ModuleSwitch::BuiltIn => return None,
+    };
+    Some(site.server_root.join(written))
 }
