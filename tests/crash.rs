@@ -148,6 +148,7 @@ impl Bed {
                 arguments: Vec::new(),
                 environment: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
                 timeout: TIMEOUT,
+                makes: Vec::new(),
                 helper: Some(PROGRAM.into()),
             };
             let tested = httpd.test().expect("apache2 -t runs in the host");

@@ -33,6 +33,7 @@ fn site(layout: &'static Layout, distribution: &str) -> Site {
         instance: None,
         config_dir: layout.config_dir.into(),
         server_root: layout.server_root.into(),
+        main: None,
         distribution: distribution.to_owned(),
         distribution_version: String::new(),
     }

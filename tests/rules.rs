@@ -11,8 +11,8 @@ mod judged;
 use std::path::{Path, PathBuf};
 
 use apache_tuning::facts::Known;
-use apache_tuning::httpd::envvars::Construct;
 use apache_tuning::httpd::read::NoteKind;
+use apache_tuning::httpd::start::Construct;
 use apache_tuning::httpd::{Mpm, Version};
 use apache_tuning::report::{Need, Severity};
 use apache_tuning::rules::{self, LogDir, Rule};
@@ -492,9 +492,9 @@ fn grammar() -> Vec<Case> {
             evasive(ONE, json!({"log_dir": "/var/log/${HOME}"})),
         ),
         case("GRM-018", event().main(&["Timeout 5"]), event().main(&["Timeout 5 6"])),
-        case("GRM-017", event().note(NoteKind::UndefinedVariable, "WORKERS"), {
+        case("GRM-017", event().note(NoteKind::UnknownVariable, "WORKERS"), {
             event()
-                .note(NoteKind::UndefinedVariable, "WORKERS")
+                .note(NoteKind::UnknownVariable, "WORKERS")
                 .facts(|facts| facts.shell = shell("export WORKERS=$(nproc)"))
         }),
         case("GRM-016", event(), event().error("ServerLimt is not known")),
@@ -503,8 +503,8 @@ fn grammar() -> Vec<Case> {
 }
 
 /// One line of the start script's variables that only a shell could evaluate.
-fn shell(text: &str) -> &'static [(PathBuf, Construct)] {
-    vec![(PathBuf::from("/etc/apache2/envvars"), Construct { line: 7, text: text.to_owned() })].leak()
+fn shell(text: &str) -> &'static [Construct] {
+    vec![Construct { file: PathBuf::from("/etc/apache2/envvars"), line: 7, text: text.to_owned() }].leak()
 }
 
 fn known(value: u64) -> Option<Known<u64>> {

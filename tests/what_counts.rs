@@ -189,6 +189,8 @@ fn a_variable_that_only_a_shell_sets_is_unknown_and_not_undefined() {
     let last = envvars.lines().count() + 1;
     let shell = "export WORKERS=$(nproc)00";
     settled.host.write("/etc/apache2/envvars", format!("{envvars}{shell}\n"));
+    // What others may write to is not carried out with root's power.
+    settled.host.sh("chmod 666 /etc/apache2/envvars").ok();
 
     let report = settled.with("MaxRequestWorkers ${WORKERS}\n");
     let told = format!(

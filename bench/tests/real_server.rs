@@ -82,7 +82,9 @@ fn descriptors(mpm: Mpm, lines: &str) -> (usize, u64) {
     let files = Disk::new(Path::new("/"));
     let start = Start {
         file: server.configuration(),
+        first: Vec::new(),
         then: Vec::new(),
+        unknown: Default::default(),
         binary: BINARY.into(),
         server_root: "/".into(),
         version: Version::NEWEST_KNOWN,

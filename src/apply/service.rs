@@ -24,6 +24,7 @@ use crate::facts::disk::Disk as View;
 use crate::facts::{Running, health, listen, process, status};
 use crate::httpd::Mpm;
 use crate::httpd::binary::Httpd;
+use crate::httpd::start::command_line::CommandLine;
 use crate::report::{Need, RecoveredServer};
 use crate::sandbox;
 use crate::signals;
@@ -110,7 +111,10 @@ pub(super) fn find_live(server: &Server) -> Option<Live<'_>> {
 fn site_of(server: &Server) -> Option<(View, Site)> {
     let view = View::new(&server.httpd.root);
     let distribution = Some(server.distribution.as_str()).filter(|id| !id.is_empty());
-    let site = distro::detect(&view, distribution, None, server.instance.as_deref()).ok()?;
+    let mut site = distro::detect(&view, distribution, None, server.instance.as_deref()).ok()?;
+    let words = std::iter::once("httpd").chain(server.httpd.arguments.iter().map(String::as_str));
+    let options = CommandLine::parse(words.collect::<Vec<_>>().join("\0").as_bytes());
+    site.main = options.file.map(|file| site.server_root.join(file)).or(site.main);
     Some((view, site))
 }
 
@@ -544,6 +548,7 @@ mod tests {
                 arguments: vec!["-D".to_owned(), "X".to_owned()],
                 environment: std::collections::BTreeMap::new(),
                 timeout: crate::httpd::binary::TIMEOUT,
+                makes: Vec::new(),
                 helper: None,
             };
             let told = |view: &dyn Files, instance: Option<&str>| {
@@ -552,6 +557,7 @@ mod tests {
                     instance: instance.map(str::to_owned),
                     config_dir: layout.config_dir.into(),
                     server_root: layout.server_root.into(),
+                    main: None,
                     distribution: String::new(),
                     distribution_version: String::new(),
                 };

@@ -167,6 +167,7 @@ pub fn detect(
         instance: instance.map(str::to_owned),
         config_dir: PathBuf::from(layout.config_dir),
         server_root: PathBuf::from(layout.server_root),
+        main: None,
         distribution: os.id,
         distribution_version: os.version,
     };

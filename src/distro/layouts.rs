@@ -2,6 +2,7 @@
 
 use super::stock::{debian, none, suse, upstream};
 use super::{DropIn, Instances, Layout, ModuleSwitch};
+use crate::httpd::start::Script;
 
 /// What every httpd that loads the rest has built in.
 const CORE: &[(&str, &str)] =
@@ -29,7 +30,8 @@ pub const LAYOUTS: &[Layout] = &[
         module_conf: "mods-available/{module}.conf",
         module_load: &["mods-available/{module}.load"],
         package: "apache2",
-        envvars: "envvars",
+        variables: "envvars",
+        script: Script::Apache2ctl,
         instances: Instances::Directory("/etc/apache2-"),
         built_in: &[
             ("core_module", "core.c"),
@@ -78,7 +80,8 @@ pub const LAYOUTS: &[Layout] = &[
         module_conf: "conf.d/mod_{module}.conf",
         module_load: &["conf.d/mod_{module}.conf", "conf.modules.d/*.conf"],
         package: "httpd",
-        envvars: "",
+        variables: "",
+        script: Script::Unit { options: "/etc/sysconfig/httpd" },
         instances: Instances::File("conf/{name}.conf"),
         built_in: CORE,
         stock: none,
@@ -112,7 +115,8 @@ pub const LAYOUTS: &[Layout] = &[
         module_conf: "conf.d/mod_{module}.conf",
         module_load: &["/etc/sysconfig/apache2"],
         package: "apache2",
-        envvars: "",
+        variables: "/etc/sysconfig/apache2",
+        script: Script::StartApache2,
         instances: Instances::Beside("/etc/apache2@"),
         built_in: &[
             ("core_module", "core.c"),
@@ -143,7 +147,8 @@ pub const LAYOUTS: &[Layout] = &[
         module_conf: "conf/extra/zz-apache-tuning.conf",
         module_load: &["conf/httpd.conf"],
         package: "apache",
-        envvars: "",
+        variables: "",
+        script: Script::Unit { options: "" },
         instances: Instances::None,
         built_in: CORE,
         stock: upstream,
@@ -169,7 +174,8 @@ pub const LAYOUTS: &[Layout] = &[
         module_conf: "conf.d/zz-apache-tuning.conf",
         module_load: &["httpd.conf", "conf.d/*.conf"],
         package: "apache2",
-        envvars: "",
+        variables: "/etc/conf.d/apache2",
+        script: Script::OpenRc { options: "HTTPD_OPTS", builds_mpm: false },
         instances: Instances::None,
         built_in: CORE,
         stock: upstream,
@@ -195,7 +201,8 @@ pub const LAYOUTS: &[Layout] = &[
         module_conf: "Includes/zz-apache-tuning.conf",
         module_load: &["httpd.conf"],
         package: "apache24",
-        envvars: "",
+        variables: "",
+        script: Script::Rc,
         instances: Instances::None,
         built_in: CORE,
         stock: none,
@@ -220,7 +227,8 @@ pub const LAYOUTS: &[Layout] = &[
         module_conf: "modules.d/10_mod_{module}.conf",
         module_load: &["modules.d/10_mod_{module}.conf"],
         package: "www-servers/apache",
-        envvars: "",
+        variables: "/etc/conf.d/apache2",
+        script: Script::OpenRc { options: "APACHE2_OPTS", builds_mpm: true },
         instances: Instances::None,
         built_in: CORE,
         stock: none,

@@ -10,6 +10,7 @@ pub use detect::{NotFound, detect, others};
 pub use layouts::LAYOUTS;
 
 use crate::httpd::Mpm;
+use crate::httpd::start::{Launch, Script};
 use crate::tree::{Files, resolve};
 
 /// How a family chooses which modules are loaded.
@@ -102,8 +103,10 @@ pub struct Layout {
     pub module_load: &'static [&'static str],
     /// What to install for the server itself.
     pub package: &'static str,
-    /// The file of variables that the start script reads, or empty.
-    pub envvars: &'static str,
+    /// The file of variables that the start script reads, or empty. A second instance may have one of its own.
+    pub variables: &'static str,
+    /// What starts the server.
+    pub script: Script,
     /// Where further instances are.
     pub instances: Instances,
     /// Identifier and source file of the modules built into the binary.
@@ -123,6 +126,8 @@ pub struct Site {
     pub config_dir: PathBuf,
     /// ServerRoot until a `ServerRoot` line says otherwise.
     pub server_root: PathBuf,
+    /// The main file, where the server is started with another one than the family's.
+    pub main: Option<PathBuf>,
     /// The distribution's ID, as os-release or the facts have it; empty where neither does.
     pub distribution: String,
     /// Its VERSION_ID; empty where it is not known.
@@ -167,10 +172,41 @@ impl Site {
 
     /// Returns the main configuration file.
     pub fn main_file(&self) -> PathBuf {
+        self.main.clone().unwrap_or_else(|| self.usual_main_file())
+    }
+
+    /// Returns the main configuration file of this family or instance.
+    pub fn usual_main_file(&self) -> PathBuf {
         match (&self.instance, self.layout.instances) {
             (Some(name), Instances::File(file)) => self.path(&file.replace("{name}", name)),
             _ => self.path(self.layout.main_file),
         }
+    }
+
+    /// Returns the ServerRoot of this family or instance, in force until a `ServerRoot` line.
+    pub fn usual_server_root(&self) -> PathBuf {
+        match (&self.instance, self.layout.instances) {
+            (Some(_), Instances::Directory(_)) => self.config_dir.clone(),
+            _ => PathBuf::from(self.layout.server_root),
+        }
+    }
+
+    /// Returns the file of variables that the start script reads; empty where there is none.
+    pub fn variables(&self) -> PathBuf {
+        match (self.layout.variables, &self.instance, self.layout.script) {
+            ("", ..) => PathBuf::new(),
+            (file, Some(name), Script::StartApache2) => PathBuf::from(format!("{file}@{name}")),
+            (file, Some(name), Script::OpenRc { .. }) => PathBuf::from(format!("{file}.{name}")),
+            (file, ..) => self.path(file),
+        }
+    }
+
+    /// Takes the main file and the ServerRoot that the server is started with.
+    pub fn take(&mut self, launch: &Launch) {
+        if let Some(root) = &launch.server_root {
+            self.server_root.clone_from(root);
+        }
+        self.main = launch.main_file.clone().or(self.main.take());
     }
 
     /// Returns the file whose lines or variables switch modules; `None` where links do, or nothing does.
@@ -192,7 +228,7 @@ impl Site {
         match (&self.instance, self.layout.instances) {
             (Some(_), Instances::Directory(_)) => vec!["-d".to_owned(), text(&self.config_dir)],
             (Some(_), Instances::File(_) | Instances::Beside(_)) => {
-                vec!["-f".to_owned(), text(&self.main_file())]
+                vec!["-f".to_owned(), text(&self.usual_main_file())]
             }
             _ => Vec::new(),
         }

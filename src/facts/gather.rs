@@ -237,7 +237,7 @@ fn start_script(files: &dyn Files, site: &Site) -> Option<Script> {
     if site.layout.name != "debian" {
         return None;
     }
-    let path = site.path(site.layout.envvars);
+    let path = site.path(site.layout.variables);
     let text = files.read(&path).unwrap_or_default();
     let assigned =
         parse::lines(&text).filter_map(ulimit_assignment).last().filter(|command| !command.is_empty());

@@ -14,6 +14,7 @@ pub mod parse;
 pub mod process;
 pub mod status;
 pub mod systemd;
+pub mod unit;
 pub mod version;
 
 use serde::{Deserialize, Serialize};

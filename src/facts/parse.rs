@@ -138,6 +138,15 @@ pub struct Stat {
     pub started: u64,
 }
 
+/// Clock ticks in a second, as the kernel shows them to programs: `USER_HZ`, 100 on every architecture this
+/// program is built for.
+pub const TICKS: u64 = 100;
+
+/// Returns the second since the epoch at which the machine started, from `/proc/stat`.
+pub fn boot_time(text: &[u8]) -> Option<u64> {
+    lines(text).find_map(|line| number(line.strip_prefix(b"btime ")?))
+}
+
 /// Reads `/proc/PID/stat`. The command's name may hold blanks and brackets, so counting starts after the last
 /// bracket.
 pub fn stat(text: &[u8]) -> Option<Stat> {

@@ -3,7 +3,7 @@
 //! Source: `systemd.unit(5)` for the directories and their order, `systemd.exec(5)` and
 //! `systemd.resource-control(5)` for the values, `systemd-system.conf(5)` and systemd's NEWS for the defaults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -32,10 +32,10 @@ struct Assigned {
     file: PathBuf,
 }
 
-/// The settings of one section, the last assignment of each; an empty assignment takes a setting back.
+/// The settings of one section, with all assignments of each; an empty assignment takes those before it back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    last: BTreeMap<String, Assigned>,
+    all: BTreeMap<String, Vec<Assigned>>,
 }
 
 impl Settings {
@@ -78,7 +78,18 @@ impl Settings {
 
     /// Returns a setting's text and the file that set it last.
     pub fn get(&self, key: &str) -> Option<(&str, &Path)> {
-        self.last.get(key).map(|assigned| (assigned.value.as_str(), assigned.file.as_path()))
+        self.get_all(key).last()
+    }
+
+    /// Returns all texts of a setting that is a list, each with its file.
+    pub fn get_all(&self, key: &str) -> impl Iterator<Item = (&str, &Path)> {
+        let all = self.all.get(key).into_iter().flatten();
+        all.map(|assigned| (assigned.value.as_str(), assigned.file.as_path()))
+    }
+
+    /// Returns the files that were read.
+    pub fn files(&self) -> BTreeSet<PathBuf> {
+        self.all.values().flatten().map(|assigned| assigned.file.clone()).collect()
     }
 
     /// Returns the soft limit of `LimitNOFILE=` and its kin; `u64::MAX` is `infinity`.
@@ -140,9 +151,9 @@ impl Settings {
             } else if inside && let Some((key, value)) = line.split_once('=') {
                 let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
                 if value.is_empty() {
-                    self.last.remove(&key);
+                    self.all.remove(&key);
                 } else {
-                    self.last.insert(key, Assigned { value, file: file.to_owned() });
+                    self.all.entry(key).or_default().push(Assigned { value, file: file.to_owned() });
                 }
             }
         }

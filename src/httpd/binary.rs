@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::start::Made;
 use crate::report::ConfigTest;
 
 /// How long a test may take before it is ended. Name lookups of a large configuration on a host without an
@@ -23,6 +24,9 @@ pub struct Httpd {
     pub arguments: Vec<String>,
     /// The variables that the start script would give it, and nothing else is given.
     pub environment: BTreeMap<String, String>,
+    /// Directories that the start script makes before it starts httpd.
+    #[serde(default)]
+    pub makes: Vec<Made>,
     /// How long it may run.
     pub timeout: Duration,
     /// The program that starts it contained; `None` is this one. For tests.

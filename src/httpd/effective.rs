@@ -17,6 +17,8 @@ pub struct Value {
     pub value: String,
     /// The value after httpd's own corrections.
     pub used: String,
+    /// Whether it holds a variable that is not known here: then `used` is the text.
+    pub unknown: bool,
     /// The winning line; `None` for a default.
     pub set_at: Option<(PathBuf, u32)>,
 }
@@ -38,11 +40,10 @@ pub fn buckets(configuration: &Configuration, cpus: Option<u64>) -> u32 {
 /// machine with `cpus` processors online.
 pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version, cpus: Option<u64>) -> Vec<Value> {
     let mut written = Written::new();
-    written.extend(
-        rows(configuration, mpm).filter(|row| row.group == Group::MPM).filter_map(|row| {
-            Some((row.name, value_of(row, configuration.deciding(row.name, Scope::Main)?)))
-        }),
-    );
+    written.extend(rows(configuration, mpm).filter(|row| row.group == Group::MPM).filter_map(|row| {
+        let value = value_of(row, configuration.deciding(row.name, Scope::Main)?);
+        (!configuration.is_unknown(&value)).then_some((row.name, value))
+    }));
     let normal = normalise_with_buckets(mpm, version, &written, buckets(configuration, cpus));
     rows(configuration, mpm)
         .map(|row| {
@@ -53,12 +54,14 @@ pub fn effective(configuration: &Configuration, mpm: Mpm, version: Version, cpus
                 Some(line) => value_of(row, line),
                 None => default(),
             };
+            let unknown = configuration.is_unknown(&value);
             let used = match row.group {
+                _ if unknown => value.clone(),
                 Group::MPM => normal.used.get(row.name).cloned().unwrap_or_else(|| value.clone()),
                 _ => used(row, &value, default),
             };
             let set_at = line.map(|line| (configuration.path(line.file).to_owned(), line.line));
-            Value { directive: row.name, value, used, set_at }
+            Value { directive: row.name, value, used, unknown, set_at }
         })
         .collect()
 }
@@ -165,7 +168,9 @@ mod tests {
     fn configuration(text: &str) -> Configuration {
         let files = Memory::new().file("/c/main.conf", text).file("/m/x.so", "");
         let start = Start {
+            first: Vec::new(),
             then: Vec::new(),
+            unknown: Default::default(),
             binary: "/usr/sbin/apache2".into(),
             file: "/c/main.conf".into(),
             server_root: "/c".into(),

@@ -4,7 +4,6 @@ pub mod binary;
 pub mod core_directives;
 pub mod directives;
 pub mod effective;
-pub mod envvars;
 mod hash;
 pub mod moved;
 pub mod normalise;

@@ -13,10 +13,11 @@ pub mod startup;
 mod version;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::directives::{Loaded, Table, is_evasive};
+use super::start::Unknown;
 use super::{Mpm, Version};
 use crate::tree::Files;
 
@@ -35,10 +36,14 @@ pub struct Start {
     pub built_in: Vec<(String, String)>,
     /// Names given with `-D`.
     pub defines: Vec<String>,
-    /// Files that the start script has read after the main one (`-c "Include FILE"`), absolute.
-    pub then: Vec<PathBuf>,
+    /// Directives that httpd is told to read before the main file (`-C`).
+    pub first: Vec<String>,
+    /// Directives that it is told to read after it (`-c`).
+    pub then: Vec<String>,
     /// The environment that the start script gives httpd, for `${VAR}`.
     pub environment: BTreeMap<String, String>,
+    /// Variables that may have a value which is not known here.
+    pub unknown: Unknown,
     /// The directives that are looked for.
     pub table: &'static Table,
 }
@@ -134,6 +139,8 @@ pub enum NoteKind {
     SwallowingComment,
     /// GRM-004: an undefined `${VAR}` in a managed or watched directive or an include.
     UndefinedVariable,
+    /// GRM-004 as well: a `${VAR}` whose value is not known here.
+    UnknownVariable,
     /// GRM-005: `<IfModule X>` that is false here although X is loaded later.
     GuardBeforeLoad,
     /// GRM-006: a guard that names a loaded module or defined name except for its case.
@@ -194,6 +201,10 @@ pub struct Configuration {
     pub error_log: Option<PathBuf>,
     /// Log files and pipes that each process has open beside the main server's error log.
     pub logs: u64,
+    /// Names of variables that are used and not known.
+    pub unknown: BTreeSet<String>,
+    /// Names of variables that are used and come from the environment.
+    pub from_environment: BTreeSet<String>,
     /// Things worth telling.
     pub notes: Vec<Note>,
     /// The errors that would keep httpd from starting, the first first.
@@ -210,6 +221,16 @@ impl Configuration {
     /// Returns the path of a file read.
     pub fn path(&self, file: FileId) -> &std::path::Path {
         self.files.get(file as usize).map_or(std::path::Path::new(""), |file| file.path.as_path())
+    }
+
+    /// Tells whether a text holds a variable whose value is not known.
+    pub fn is_unknown(&self, text: &str) -> bool {
+        !self.unknown.is_empty()
+            && text
+                .split("${")
+                .skip(1)
+                .filter_map(|rest| rest.split_once('}'))
+                .any(|(name, _)| self.unknown.contains(name))
     }
 
     /// Tells whether a module is loaded, by its identifier.

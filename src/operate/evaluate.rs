@@ -3,14 +3,15 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::asked::Asked;
 use super::overridden::overridden;
+use super::start::{self, Said};
 use super::{Mode, Stopped, conclude, differences, stopped};
 use crate::apply::Holder;
 use crate::capacity::{self, Demand, MemoryNeed, Server};
-use crate::distro::{self, Instances, ModuleSwitch, Site};
+use crate::distro::{self, ModuleSwitch, Site};
 use crate::facts::version::httpd_version;
 use crate::facts::{Known, Machine, Measured, Running, access, gather, process};
 use crate::feature::{Looks, Place};
@@ -19,14 +20,13 @@ use crate::features::mpm;
 use crate::httpd::core_directives;
 use crate::httpd::directives::{Group, Takes};
 use crate::httpd::effective::{self, Value};
-use crate::httpd::envvars;
 use crate::httpd::moved::{InForce, Moved, moved_until_restart};
 use crate::httpd::normalise::{Written, normalise_with_buckets};
 use crate::httpd::read::startup::{self, Startup};
 use crate::httpd::read::{self, Configuration, Start};
+use crate::httpd::start::Launch;
 use crate::httpd::{Mpm, Version};
 use crate::params::{Facts, ModPhp, Params, State};
-use crate::plan::sysconfig::Launch;
 use crate::plan::{self, Ground, Plan, Unreadable, Wish};
 use crate::registry::{FEATURES, TABLE};
 use crate::report::{Activation, EffectiveEntry, Finding, Need, Report, Severity, crowds};
@@ -42,8 +42,8 @@ pub struct Host {
     pub version: Option<Known<Version>>,
     /// Where httpd starts reading.
     pub start: Start,
-    /// Lines of the file of variables that only a shell could evaluate.
-    pub(super) constructs: Vec<(PathBuf, envvars::Construct)>,
+    /// How the server is started.
+    pub launch: Launch,
     /// The configuration as it is.
     pub configuration: Configuration,
     /// The server that runs now.
@@ -65,8 +65,9 @@ impl Host {
         facts: &Facts,
         instance: Option<&str>,
         of_machine: bool,
+        said: Option<&Said>,
     ) -> Result<Self, Stopped> {
-        let site = distro::detect(
+        let mut site = distro::detect(
             files,
             facts.distribution.as_deref(),
             facts.distribution_version.as_deref(),
@@ -80,17 +81,21 @@ impl Host {
             stopped(rule, "facts.distribution", &error.to_string())
         })?;
         let version = httpd_version(files, &site, facts.httpd_version.as_deref());
-        let (start, constructs) =
-            start(files, &site, version.as_ref().map_or(Version::NEWEST_KNOWN, |known| known.value));
-        let configuration = read::read(files, &start);
+        // Its main file tells the site's server from others.
+        let known = start::Known { of_machine, running: None, said };
+        site.take(&start::launch(files, &site, known));
         let running = if of_machine { process::running(files, &site) } else { None };
+        let launch = start::launch(files, &site, start::Known { running: running.as_ref(), ..known });
+        let version_known = version.as_ref().map_or(Version::NEWEST_KNOWN, |known| known.value);
+        let start = start::reads_from(&site, &launch, version_known);
+        let configuration = read::read(files, &start);
         let machine = gather::machine_of(files, &site, facts, of_machine, running.as_ref());
         let shared = running.as_ref().map_or_else(Vec::new, |running| process::shared(files, running.parent));
         Ok(Self {
             site,
             version,
             start,
-            constructs,
+            launch,
             configuration,
             running,
             shared,
@@ -167,8 +172,22 @@ pub fn evaluate(
     mode: Mode,
     undo: Option<&[Change]>,
 ) -> Result<Evaluation, Stopped> {
+    evaluate_told(files, params, mode, undo, None)
+}
+
+/// Does the same where a shell was asked about the file of variables.
+///
+/// # Errors
+/// The failed result where the host could not be looked at.
+pub(super) fn evaluate_told(
+    files: &dyn Files,
+    params: &Params,
+    mode: Mode,
+    undo: Option<&[Change]>,
+    said: Option<&Said>,
+) -> Result<Evaluation, Stopped> {
     let files: &dyn Files = &Snapshot::new(files);
-    let host = Host::look(files, &params.facts, params.instance.as_deref(), params.root == "/")?;
+    let host = Host::look(files, &params.facts, params.instance.as_deref(), params.root == "/", said)?;
     let version = host.version();
     let mpm = match params.state {
         State::Present => target_mpm(params, &host)?,
@@ -213,7 +232,10 @@ pub fn evaluate(
 
     let draft = Draft::with(files, &changes);
     // A start script may choose another binary and other modules now.
-    let startup = (!changes.is_empty()).then(|| startup::read(&draft, &start(&draft, &host.site, version).0));
+    let known = start::Known { of_machine: params.root == "/", running: host.running.as_ref(), said };
+    let launch = start::launch(&draft, &host.site, known);
+    let reads_from = || start::reads_from(&host.site, &launch, version);
+    let startup = (!changes.is_empty()).then(|| startup::read(&draft, &reads_from()));
     let after = startup.as_ref().map_or(&host.configuration, |startup| &startup.configuration);
     let after_mpm = only(&after.mpms()).filter(|_| !blocked).unwrap_or(mpm);
     let values_before = host.values();
@@ -269,7 +291,7 @@ pub fn evaluate(
             mail_program: mail_program(files, params, build),
             php_fpm: php_fpm(files, params, &host.site),
             start_script_files: gather::start_script_files(files, &host.site),
-            shell: &host.constructs,
+            shell: &host.launch.constructs,
         },
         memory: &memory,
         evasive: build,
@@ -314,7 +336,6 @@ pub fn evaluate(
     }
     conclude::add(&mut report, findings, params);
     let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();
-    let launch = Launch::of(&draft, &host.site);
     drop(draft);
     Ok(Evaluation { host, changes, launch, startup, holder: None, foreseen, asked, report })
 }
@@ -425,47 +446,6 @@ fn only(mpms: &[Mpm]) -> Option<Mpm> {
     }
 }
 
-/// Returns where httpd starts reading on this host, with what the start script gives it, and what of that script
-/// was not evaluated.
-pub(super) fn start(
-    files: &dyn Files,
-    site: &Site,
-    version: Version,
-) -> (Start, Vec<(PathBuf, envvars::Construct)>) {
-    let mut environment = BTreeMap::new();
-    let mut constructs = Vec::new();
-    let file = site.path(site.layout.envvars);
-    if !site.layout.envvars.is_empty()
-        && let Ok(content) = files.read(&file)
-    {
-        let mut given = BTreeMap::new();
-        if site.instance.is_some() {
-            given.insert("APACHE_CONFDIR".to_owned(), site.config_dir.to_string_lossy().into_owned());
-        }
-        let read = envvars::read(&content, &given);
-        environment = read.environment;
-        constructs = read.constructs.into_iter().map(|construct| (file.clone(), construct)).collect();
-    }
-    if let (Some(name), Instances::File(_)) = (&site.instance, site.layout.instances) {
-        // Set by the template unit; the configurations of instances tell their paths apart by it.
-        environment.insert("HTTPD_INSTANCE".to_owned(), name.clone());
-    }
-    let launch = Launch::of(files, site);
-    let built_in = site.layout.built_in.iter().map(|(id, file)| ((*id).to_owned(), (*file).to_owned()));
-    let start = Start {
-        file: site.main_file(),
-        server_root: site.server_root.clone(),
-        binary: launch.binary.clone().unwrap_or_else(|| PathBuf::from(site.layout.binary)),
-        version,
-        built_in: built_in.chain(launch.built_in()).collect(),
-        defines: launch.defines,
-        then: launch.then,
-        environment,
-        table: &TABLE,
-    };
-    (start, constructs)
-}
-
 /// Returns the MPM's directives that the rules judge: those in force; where sizes are wanted, these and no others.
 fn written(settings: Option<&[(&'static str, i64)]>, values: &[Value]) -> Written {
     let Some(settings) = settings else { return in_force(values) };
@@ -479,6 +459,7 @@ fn written(settings: Option<&[(&'static str, i64)]>, values: &[Value]) -> Writte
 pub(super) fn in_force(values: &[Value]) -> Written {
     let is_set = |value: &&Value| {
         value.set_at.is_some()
+            && !value.unknown
             && core_directives::find(value.directive.as_bytes()).is_some_and(|row| row.group == Group::MPM)
     };
     let mut written = Written::new();

@@ -21,7 +21,6 @@ use crate::httpd::normalise::normalise_with_buckets;
 use crate::httpd::read::startup::{self, Startup};
 use crate::params::{InfoParams, Params};
 use crate::plan;
-use crate::plan::sysconfig::Launch;
 use crate::preview;
 use crate::registry::FEATURES;
 use crate::report::{
@@ -40,7 +39,7 @@ pub fn info(params: &InfoParams) -> InfoReport {
     let root = Path::new(&params.root);
     let disk = Disk::new(root);
     let of_machine = params.root == "/";
-    let host = match Host::look(&disk, &params.facts, None, of_machine) {
+    let host = match Host::look(&disk, &params.facts, None, of_machine, None) {
         Ok(host) => host,
         Err(stopped) => {
             return InfoReport {
@@ -72,7 +71,7 @@ pub fn info(params: &InfoParams) -> InfoReport {
     let looks = Looks::new(FEATURES, &place);
     let startup = startup::read(&disk, &host.start);
     judge(&disk, params, (&host, &startup), &looks, measured.as_ref(), &mut report);
-    config_test(&disk, params, (&host, &startup), &mut report);
+    config_test(params, (&host, &startup), &mut report);
     crate::report::worst_first(&mut report.findings);
     if host.running.is_some() {
         fails_at_next_reload(&mut report);
@@ -137,7 +136,7 @@ fn judge(
         host: rules::Host {
             distribution: Some((&host.site.distribution, &host.site.distribution_version)),
             start_script_files: gather::start_script_files(files, &host.site),
-            shell: &host.constructs,
+            shell: &host.launch.constructs,
             ..rules::Host::default()
         },
         memory: &memory,
@@ -176,19 +175,14 @@ fn judge(
 }
 
 /// Asks the real httpd about the files as they stand, where that is wanted: its test, and then a rehearsal.
-fn config_test(
-    files: &dyn Files,
-    params: &InfoParams,
-    (host, startup): (&Host, &Startup),
-    report: &mut InfoReport,
-) {
+fn config_test(params: &InfoParams, (host, startup): (&Host, &Startup), report: &mut InfoReport) {
     if !params.config_test {
         let reason = || Some("config_test is false: no program was started".to_owned());
         report.config_test.reason = reason();
         report.config_test.rehearsal.reason = reason();
         return;
     }
-    let httpd = httpd(host, &Launch::of(files, &host.site), Path::new(&params.root));
+    let httpd = httpd(host, &host.launch, Path::new(&params.root));
     let tested = preview::staged_test(&httpd, &[]);
     report.config_test = binary::report(&tested);
     match tested {

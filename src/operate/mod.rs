@@ -15,6 +15,7 @@ mod info;
 mod overridden;
 mod recovery;
 mod shared;
+mod start;
 mod undo;
 mod verify;
 
@@ -25,13 +26,14 @@ use std::time::Duration;
 pub use evaluate::{Evaluation, Host, evaluate};
 pub use host_facts::managed_fingerprint;
 pub use info::info;
+use start::Shell;
 
 use crate::apply::{self, ApplyError, Lock, Rollback};
 use crate::facts::disk::Disk;
 use crate::facts::process;
 use crate::httpd::binary::{self, Httpd, Tested};
+use crate::httpd::start::Launch;
 use crate::params::{ActivationMode, Params, State};
-use crate::plan::sysconfig::Launch;
 use crate::preview::{self, Verdict};
 use crate::report::{ConfigTest, Finding, Need, RecoveredReport, Report};
 use crate::rules;
@@ -71,6 +73,7 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
 fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> Report {
     let root = Path::new(&params.root);
     let disk = Disk::new(root);
+    let shell = Shell::default();
     let mut lock = None;
     // Before it is known that no journal lies there: one that comes and goes from here on is noticed by it.
     let seen_at = apply::last_change(root);
@@ -95,7 +98,8 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
     *recovered = recovered.take().or_else(|| foretold.as_ref().map(recovery::foretold));
     let first = foretold.map(|foretold| foretold.changes).unwrap_or_default();
     let draft = Draft::with(&disk, &first);
-    let sight = Sight { files: if first.is_empty() { &disk } else { &draft }, first: &first };
+    let files: &dyn Files = if first.is_empty() { &disk } else { &draft };
+    let sight = Sight { files, first: &first, shell: &shell };
     let seen = if lock.is_some() { look(sight, params, mode) } else { look_in_quiet(sight, params, mode) };
     let (mut evaluation, mut rollback) = match seen {
         Ok(seen) => seen,
@@ -175,7 +179,7 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
         config_dir: &config_dir,
         instance: evaluation.host.site.instance.as_deref(),
         keep: params.keep as usize,
-        test: (params.config_test && !staged.report.ran).then_some(&test),
+        test: (params.config_test && !staged.report.ran && !staged.unknown).then_some(&test),
         look: Some(&look_again),
         activation: match &server {
             Some(server) => apply::Activate::Now(server),
@@ -217,6 +221,8 @@ struct Sight<'a> {
     files: &'a dyn Files,
     /// What the recovery would give back.
     first: &'a [Change],
+    /// The shell that is asked where nothing else tells.
+    shell: &'a Shell,
 }
 
 /// Evaluates the host without the lock. Another run may change it meanwhile, and what is seen then is between two
@@ -252,7 +258,11 @@ fn look(sight: Sight<'_>, params: &Params, mode: Mode) -> Result<(Evaluation, Op
     };
     let note = rollback.as_ref().and_then(|rollback| rollback.undone.clone());
     let undo = rollback.as_ref().map(|rollback| rollback.changes.as_slice());
-    let mut evaluation = evaluate(sight.files, params, mode, undo)?;
+    let shell = sight.shell;
+    let mut evaluation = evaluate::evaluate_told(sight.files, params, mode, undo, shell.said())?;
+    if shell.ask(&evaluation.host.launch, &params.root) {
+        evaluation = evaluate::evaluate_told(sight.files, params, mode, undo, shell.said())?;
+    }
     evaluation.report.note = note;
     activation::remember(sight.files, &mut evaluation, params);
     health::judge(sight.files, params, &mut evaluation);
@@ -287,6 +297,8 @@ struct Staged {
     report: ConfigTest,
     /// Why the change is refused.
     refusal: Option<Finding>,
+    /// Whether httpd needs a value here that is not known: then it cannot be tested at all.
+    unknown: bool,
 }
 
 impl Staged {
@@ -306,13 +318,36 @@ fn httpd(host: &Host, launch: &Launch, root: &Path) -> Httpd {
     let site = &host.site;
     let mut arguments = site.arguments();
     arguments.extend(launch.arguments());
+    // A variable of ours that the configuration does not use is not for the server.
+    let used = &host.configuration.from_environment;
+    let is_its_own = |name: &String| !launch.of_the_caller.contains(name) || used.contains(name);
+    let environment = launch.environment.iter().filter(|(name, _)| is_its_own(name));
     Httpd {
         root: root.to_owned(),
         binary: launch.binary.clone().unwrap_or_else(|| PathBuf::from(site.layout.binary)),
         arguments,
-        environment: host.start.environment.clone(),
+        environment: environment.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        makes: launch.makes.clone(),
         timeout: binary::TIMEOUT,
         helper: None,
+    }
+}
+
+/// Takes back what a test said that failed for a variable which is not known here; tells whether it did.
+fn without_unknown(
+    evaluation: &Evaluation,
+    result: Result<Tested, String>,
+) -> (Result<Tested, String>, bool) {
+    let unknown = result.as_ref().ok().filter(|tested| !tested.ok).and_then(|tested| {
+        let names = tested.output.split("Config variable ${").skip(1);
+        let mut names = names.filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+        names.find(|name| evaluation.launch.unknown.has(name)).map(str::to_owned)
+    });
+    match unknown {
+        Some(name) => {
+            (Err(format!("the value of {name}, which the configuration uses, is not known here")), true)
+        }
+        None => (result, false),
     }
 }
 
@@ -339,14 +374,21 @@ fn server(evaluation: &Evaluation, params: &Params, httpd: &Httpd) -> Option<app
 fn config_test(evaluation: &Evaluation, sight: Sight<'_>, params: &Params, root: &Path) -> Staged {
     if !params.config_test {
         let reason = Some("config_test is false".to_owned());
-        return Staged { report: ConfigTest { reason, ..ConfigTest::default() }, refusal: None };
+        return Staged {
+            report: ConfigTest { reason, ..ConfigTest::default() },
+            refusal: None,
+            unknown: false,
+        };
     }
     let httpd = httpd(&evaluation.host, &evaluation.launch, root);
     let changes = recovery::both(sight.first, &evaluation.changes);
     let result = preview::staged_test(&httpd, &changes);
+    let (result, unknown) = without_unknown(evaluation, result);
     let mut report = binary::report(&result);
     let mut refusal = match result {
-        Ok(tested) if !tested.ok => Some(broken(&httpd, &tested)),
+        Ok(tested) if !tested.ok => {
+            Some(broken(&self::httpd(&evaluation.host, &evaluation.host.launch, root), &tested))
+        }
         Ok(tested) => unforeseen(evaluation, &tested),
         Err(_) => None,
     };
@@ -358,7 +400,7 @@ fn config_test(evaluation: &Evaluation, sight: Sight<'_>, params: &Params, root:
     if let Some(finding) = &mut refusal {
         finding.waived = params.waives(&finding.rule);
     }
-    Staged { report, refusal }
+    Staged { report, refusal, unknown }
 }
 
 /// Starts the real httpd with the planned files where nobody can see it.
@@ -377,7 +419,8 @@ fn said(tested: &Tested) -> String {
     lines.join(" ")
 }
 
-/// Makes the finding of a refused configuration, and tells a configuration apart that was broken before.
+/// Makes the finding of a refused configuration, and tells a configuration apart that was broken before: `httpd` is the one
+/// of before the change.
 fn broken(httpd: &Httpd, tested: &Tested) -> Finding {
     match httpd.test() {
         Ok(before) if !before.ok => {
@@ -438,7 +481,8 @@ fn settled(evaluation: Evaluation) -> Report {
 /// Reports a host on which nothing is to be done but whose configuration httpd seems to refuse: then every value is as
 /// asked and no server comes up with them. httpd itself has the last word.
 fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path) -> Report {
-    let result = httpd(&evaluation.host, &evaluation.launch, root).test();
+    let (result, unknown) =
+        without_unknown(&evaluation, httpd(&evaluation.host, &evaluation.launch, root).test());
     let report = binary::report(&result);
     let refusal = result.ok().filter(|tested| !tested.ok).map(|tested| {
         let mut told = rules::run::TST_002.finding(
@@ -449,7 +493,7 @@ fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path) -> Repo
         told.waived = params.waives(&told.rule);
         told
     });
-    tested(evaluation, Staged { report, refusal }, params)
+    tested(evaluation, Staged { report, refusal, unknown }, params)
 }
 
 /// Reports an evaluation that was tested and goes no further.

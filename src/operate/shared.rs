@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::evaluate::start;
+use super::start::{Known, launch, reads_from};
 use crate::distro::{self, Site};
 use crate::httpd::Version;
 use crate::httpd::read;
@@ -64,7 +64,8 @@ pub(super) fn judge(
 /// Returns every path that a server reads: as it is named, its directory's links followed, and where its own link leads.
 fn read_by(files: &dyn Files, site: &Site, version: Version) -> BTreeSet<PathBuf> {
     let mut paths = BTreeSet::new();
-    for file in read::read(files, &start(files, site, version).0).files {
+    let launch = launch(files, site, Known::default());
+    for file in read::read(files, &reads_from(site, &launch, version)).files {
         if let (Some(dir), Some(name)) = (file.path.parent(), file.path.file_name())
             && let Ok(dir) = resolve(files, dir)
         {

@@ -35,7 +35,7 @@ pub(super) fn findings(error: &ApplyError, mut known: Vec<Finding>) -> Vec<Findi
 pub(super) fn differences(params: &Params, evaluation: &Evaluation) -> Vec<Finding> {
     let disk = Disk::new(Path::new(&params.root));
     let files = Snapshot::new(&disk);
-    let host = match Host::look(&files, &params.facts, params.instance.as_deref(), false) {
+    let host = match Host::look(&files, &params.facts, params.instance.as_deref(), false, None) {
         Ok(host) => host,
         Err(stopped) => return stopped.findings,
     };

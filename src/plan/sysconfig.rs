@@ -1,72 +1,25 @@
-//! What start scripts decide before httpd reads a line: SUSE's `/etc/sysconfig/apache2`, Gentoo's
-//! `/etc/conf.d/apache2`.
+//! Switching by variables of a start script: SUSE's `/etc/sysconfig/apache2`.
 //!
 //! SUSE builds each MPM into a binary of its own, `/usr/sbin/httpd-MPM`, and `start_apache2` chooses it by
 //! `APACHE_MPM` and loads the modules of `APACHE_MODULES` before the configuration. It writes them to
-//! `sysconfig.d/loadmodule.conf` at every start, so that file tells only of the last one: here they are worked out
-//! from the variables, and the real configuration test is given the same lines as arguments. No shell is run.
+//! `sysconfig.d/loadmodule.conf` at every start, so that file tells only of the last one: they are worked out from the
+//! variables ([`crate::httpd::start`]), and the real configuration test is given the same lines as arguments.
 //!
-//! Source: SUSE `start_apache2`, `load_modules` and `find_mpm`; Gentoo `apache2.initd`.
+//! Source: SUSE `start_apache2`, `load_modules` and `find_mpm`.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::switch::Loadable;
 use super::{Unreadable, Work, blocks};
-use crate::distro::{ModuleSwitch, Site};
+use crate::distro::Site;
 use crate::feature::Module;
-use crate::httpd::Mpm;
 use crate::rules;
-use crate::tree::{Files, bytes, resolve};
+use crate::tree::Files;
 
 /// The variables of the file.
 const MPM: &str = "APACHE_MPM";
 const MODULES: &str = "APACHE_MODULES";
-
-/// What a start script makes of its variables.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Launch {
-    /// The binary that is started; `None` for the family's usual one.
-    pub binary: Option<PathBuf>,
-    /// The MPM built into it.
-    pub mpm: Option<Mpm>,
-    /// Modules loaded before the configuration: identifier, source file, program.
-    pub modules: Vec<(String, String, PathBuf)>,
-    /// Names given with `-D`.
-    pub defines: Vec<String>,
-    /// Files read after the main one, whose lines win over all others.
-    pub then: Vec<PathBuf>,
-}
-
-impl Launch {
-    /// Works out how a site's server is started.
-    pub fn of(files: &dyn Files, site: &Site) -> Self {
-        match site.layout.modules {
-            ModuleSwitch::Sysconfig { file } => suse(files, &path_of(site, file)),
-            ModuleSwitch::BuiltIn => gentoo(files, site),
-            ModuleSwitch::LinkFarm | ModuleSwitch::Lines { .. } => Self::default(),
-        }
-    }
-
-    /// Returns the arguments by which httpd is started so.
-    pub fn arguments(&self) -> Vec<String> {
-        let defines = self.defines.iter().map(|name| format!("-D{name}"));
-        let loads = self
-            .modules
-            .iter()
-            .flat_map(|(id, _, program)| ["-C".to_owned(), format!("LoadModule {id} {}", program.display())]);
-        let then =
-            self.then.iter().flat_map(|file| ["-c".to_owned(), format!("Include \"{}\"", file.display())]);
-        defines.chain(loads).chain(then).collect()
-    }
-
-    /// Returns identifier and source file of what is there before the configuration is read.
-    pub fn built_in(&self) -> Vec<(String, String)> {
-        let mpm = self.mpm.map(|mpm| (mpm.module().to_owned(), mpm.source_file().to_owned()));
-        let loaded = self.modules.iter().map(|(id, source, _)| (id.clone(), source.clone()));
-        mpm.into_iter().chain(loaded).collect()
-    }
-}
 
 /// Returns the file of a site's variables: an instance has its own.
 pub(super) fn path_of(site: &Site, file: &str) -> PathBuf {
@@ -74,106 +27,6 @@ pub(super) fn path_of(site: &Site, file: &str) -> PathBuf {
         Some(name) => PathBuf::from(format!("{file}@{name}")),
         None => PathBuf::from(file),
     }
-}
-
-fn suse(files: &dyn Files, path: &Path) -> Launch {
-    // Without the file, the start script neither loads modules nor says so with its define.
-    let script = if files.is_file(path) { vec!["SYSCONFIG".to_owned()] } else { Vec::new() };
-    let text = files.read(path).unwrap_or_default();
-    let value = |name: &str| assignment(&text, name).map_or_else(String::new, |found| found.value);
-    let chosen = value(MPM);
-    let mpm = if chosen.is_empty() { installed(files) } else { Mpm::of_name(&chosen) };
-    let dirs: Vec<PathBuf> = ["/usr/lib64/apache2", "/usr/lib/apache2"]
-        .into_iter()
-        .flat_map(|dir| [mpm.map_or_else(String::new, |mpm| format!("{dir}-{mpm}")), dir.to_owned()])
-        .filter(|dir| !dir.is_empty())
-        .map(PathBuf::from)
-        .collect();
-    let any = dirs.iter().any(|dir| files.is_dir(dir));
-    let mut modules: Vec<(String, String, PathBuf)> = Vec::new();
-    for word in value(MODULES).split_whitespace() {
-        let word = word.strip_prefix("mod_").unwrap_or(word);
-        let word = match (word, mpm.is_some_and(Mpm::threaded)) {
-            ("cgi", true) => "cgid",
-            ("cgid", false) => "cgi",
-            (word, _) => word,
-        };
-        let places =
-            dirs.iter().flat_map(|dir| ["mod_", ""].map(|prefix| dir.join(format!("{prefix}{word}.so"))));
-        // The start script drops what it does not find; a tree without programs is only a configuration.
-        let usual = (!any).then(|| Path::new("/usr/lib64/apache2").join(format!("mod_{word}.so")));
-        let Some(program) = places.into_iter().find(|path| files.is_file(path)).or(usual) else { continue };
-        let name = if matches!(word, "php8" | "php9") { "php" } else { word };
-        let id = format!("{name}_module");
-        if !modules.iter().any(|(known, ..)| *known == id) {
-            modules.push((id, format!("mod_{name}.c"), program));
-        }
-    }
-    let flags = value("APACHE_SERVER_FLAGS");
-    let flags = flags.split_whitespace().filter(|flag| *flag != "-D");
-    let flags = flags.map(|flag| flag.strip_prefix("-D").unwrap_or(flag).to_owned());
-    Launch {
-        binary: mpm.map(|mpm| PathBuf::from(format!("/usr/sbin/httpd-{mpm}"))),
-        mpm,
-        modules,
-        defines: script.into_iter().chain(flags).collect(),
-        then: included(files, &value("APACHE_CONF_INCLUDE_FILES"), &value("APACHE_CONF_INCLUDE_DIRS")),
-    }
-}
-
-/// Returns the files that two variables name, those of a directory in the order of their names. What is not there is
-/// left out, as the start script leaves it out.
-fn included(files: &dyn Files, names: &str, dirs: &str) -> Vec<PathBuf> {
-    let below = |word: &str| Path::new("/etc/apache2").join(word);
-    let mut found: Vec<PathBuf> = names.split_whitespace().map(below).collect();
-    for dir in dirs.split_whitespace().map(below) {
-        let names = files.list(&dir).unwrap_or_default();
-        found.extend(names.iter().filter(|name| bytes(name).ends_with(b".conf")).map(|name| dir.join(name)));
-    }
-    found.retain(|path| files.is_file(path));
-    found
-}
-
-/// Returns the MPM of the binary that the alternatives chose, else of the first that is installed.
-fn installed(files: &dyn Files) -> Option<Mpm> {
-    let chosen = resolve(files, Path::new("/usr/sbin/httpd")).ok();
-    let name = chosen.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
-    name.and_then(|name| Mpm::of_name(name.rsplit_once('-')?.1)).or_else(|| {
-        [Mpm::Prefork, Mpm::Worker, Mpm::Event]
-            .into_iter()
-            .find(|mpm| files.is_file(Path::new(&format!("/usr/sbin/httpd-{mpm}"))))
-    })
-}
-
-fn gentoo(files: &dyn Files, site: &Site) -> Launch {
-    let text = files.read(Path::new("/etc/conf.d/apache2")).unwrap_or_default();
-    let options = assignment(&text, "APACHE2_OPTS").map_or_else(String::new, |found| found.value);
-    let mut words = options.split_whitespace();
-    let mut defines = Vec::new();
-    while let Some(word) = words.next() {
-        match word.strip_prefix("-D") {
-            Some("") => defines.extend(words.next().map(str::to_owned)),
-            Some(name) => defines.push(name.to_owned()),
-            None => {}
-        }
-    }
-    Launch { mpm: built(files, site), defines, ..Launch::default() }
-}
-
-/// Returns the MPM that is built in: the binary has its source file's name in it, the package's record its flag.
-fn built(files: &dyn Files, site: &Site) -> Option<Mpm> {
-    let binary = files.read(Path::new(site.layout.binary)).unwrap_or_default();
-    let within =
-        |mpm: &&Mpm| memchr::memmem::find(&binary, format!("\0{}\0", mpm.source_file()).as_bytes()).is_some();
-    if let [mpm] = Mpm::ALL.iter().filter(within).collect::<Vec<_>>()[..] {
-        return Some(*mpm);
-    }
-    let packages = Path::new("/var/db/pkg/www-servers");
-    let names = files.list(packages).unwrap_or_default();
-    let apache = names.iter().find(|name| bytes(name).starts_with(b"apache-2"))?;
-    let flags = files.read(&packages.join(apache).join("USE")).ok()?;
-    let flags = String::from_utf8_lossy(&flags).into_owned();
-    flags.split_whitespace().find_map(|flag| Mpm::of_name(flag.strip_prefix("apache2_mpms_")?))
 }
 
 /// One assignment of a file in shell's syntax.

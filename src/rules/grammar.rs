@@ -94,22 +94,26 @@ pub(crate) static GRM_004: Rule = Rule {
 };
 
 fn undefined_variable(view: &View<'_>, out: &mut Reporter<'_>) {
-    for note in view.notes(NoteKind::UndefinedVariable) {
+    for note in view.notes(NoteKind::UnknownVariable) {
         let at = view.noted_at(note);
-        if let Some((file, construct)) =
-            view.host.shell.iter().find(|(_, construct)| mentions(&construct.text, &note.text))
-        {
-            out.about(&at).at_most(Severity::Warning).value(&note.text).emit(
+        match view.host.shell.iter().find(|construct| mentions(&construct.text, &note.text)) {
+            Some(construct) => out.about(&at).at_most(Severity::Warning).value(&note.text).emit(
                 format!(
                     "{} at {at} may be set by shell that was not followed ({}:{}): its value is not known here",
                     note.text,
-                    file.display(),
+                    construct.file.display(),
                     construct.line
                 ),
                 "set it there by a plain export NAME=value line, or write the value itself",
-            );
-            continue;
+            ),
+            None => out.about(&at).at_most(Severity::Info).value(&note.text).emit(
+                format!("{} at {at} is given when the server is started: its value is not known here", note.text),
+                "run this where the server has been started, or write the value itself",
+            ),
         }
+    }
+    for note in view.notes(NoteKind::UndefinedVariable) {
+        let at = view.noted_at(note);
         let cap = if view.audit { Severity::Error } else { Severity::Warning };
         out.about(&at).at_most(cap).value(&note.text).code("AH00111").emit(
             format!(
@@ -434,16 +438,16 @@ pub(crate) static GRM_017: Rule = Rule {
 };
 
 fn shell_not_followed(view: &View<'_>, out: &mut Reporter<'_>) {
-    for (file, construct) in view.host.shell {
+    for construct in view.host.shell {
         let mut unknown =
-            view.notes(NoteKind::UndefinedVariable).filter(|note| mentions(&construct.text, &note.text));
+            view.notes(NoteKind::UnknownVariable).filter(|note| mentions(&construct.text, &note.text));
         // What httpd's files do not use cannot change what they say.
         let cap = if unknown.next().is_some() { Severity::Warning } else { Severity::Info };
         out.about("envvars").at_most(cap).value(&construct.text).emit(
             format!(
                 "`{}` at {}:{} is shell that was not followed: what it sets may differ from what is told here",
                 construct.text,
-                file.display(),
+                construct.file.display(),
                 construct.line
             ),
             "write plain export NAME=value lines",

@@ -88,7 +88,7 @@ fn open_files_lowered_by_start_script(view: &View<'_>, out: &mut Reporter<'_>) {
                 "the unit allows {} open files ({}), but the start script lowers them to {} ({})",
                 unit.value, unit.source, open.value, open.source
             ),
-            format!("set APACHE_ULIMIT_MAX_FILES='ulimit -n {}' in {}", unit.value, view.layout.envvars),
+            format!("set APACHE_ULIMIT_MAX_FILES='ulimit -n {}' in {}", unit.value, view.layout.variables),
         );
     }
 }

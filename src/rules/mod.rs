@@ -27,7 +27,6 @@ mod view;
 mod workers;
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 pub use gate::Start;
 pub use rule::Rule;
@@ -40,10 +39,10 @@ use crate::distro::Layout;
 use crate::facts::{Known, Machine, Running};
 use crate::features::evasive::Build;
 use crate::httpd::effective::Value;
-use crate::httpd::envvars::Construct;
 use crate::httpd::moved::Moved;
 use crate::httpd::normalise::{Normal, Written};
 use crate::httpd::read::Configuration;
+use crate::httpd::start::Construct;
 use crate::httpd::{Mpm, Version};
 use crate::params::bounds::{MOST_IN_ONE_PLACE, and_more, cut};
 use crate::params::{Params, nearest};
@@ -77,8 +76,8 @@ pub struct Host<'a> {
     pub php_fpm: Option<bool>,
     /// What the start script's `ulimit -n` lowers the open files to, where it has such a line.
     pub start_script_files: Option<Known<u64>>,
-    /// The lines of the start script's variables that only a shell could evaluate, each with its file.
-    pub shell: &'a [(PathBuf, Construct)],
+    /// The lines of the start script's variables that only a shell could carry out.
+    pub shell: &'a [Construct],
 }
 
 /// What to do about a value that no reload brings into a running server.
@@ -174,6 +173,15 @@ pub fn check(context: &Context<'_>) -> Vec<Finding> {
             check(&view, &mut Reporter { rule, findings: &mut findings });
         }
     }
+    let unknown = |finding: &Finding| {
+        context.after.is_unknown(&finding.message)
+            || finding.value.as_deref().is_some_and(|value| context.after.is_unknown(value))
+    };
+    // What is not known cannot be wrong.
+    findings
+        .iter_mut()
+        .filter(|finding| unknown(finding))
+        .for_each(|finding| finding.severity = Severity::Info);
     for finding in &mut findings {
         finding.waived = context.params.waives(&finding.rule);
         finding.standing = !context.audit && !view.concerns(finding.setting.as_deref().unwrap_or_default());

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::httpd::start::Made;
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags};
@@ -73,6 +74,27 @@ impl Covers {
         Ok(())
     }
 
+    /// Makes a directory that the start script would make, in memory: where it is to lie in a directory that is not covered
+    /// yet, that one is.
+    ///
+    /// # Errors
+    /// Those of mounting.
+    pub(super) fn make(&mut self, made: &Made) -> io::Result<()> {
+        let missing = || made.path.ancestors().take_while(|dir| fs::symlink_metadata(dir).is_err());
+        let Some(first) = missing().last() else { return Ok(()) };
+        let Some(there) = first.parent().and_then(|dir| fs::canonicalize(dir).ok()) else { return Ok(()) };
+        self.cover(&there, "50%", Keep::Files)?;
+        if !self.dirs.keys().any(|covered| there.starts_with(covered)) {
+            return Ok(());
+        }
+        DirBuilder::new().recursive(true).mode(0o755).create(&made.path)?;
+        let owner = made.owner.as_deref().and_then(uid);
+        if owner.is_some() {
+            let _ = chown(&made.path, owner, None);
+        }
+        Ok(())
+    }
+
     /// Returns the regular files in covered directories, each with where that begins which was not there before.
     pub(super) fn written(&self) -> Vec<(PathBuf, u64)> {
         let mut found = Vec::new();
@@ -93,6 +115,13 @@ impl Covers {
         found.sort();
         found
     }
+}
+
+/// Returns the number of a user of this view.
+fn uid(name: &str) -> Option<u32> {
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let fields = users.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    fields.split(':').nth(1)?.parse().ok()
 }
 
 /// Something in a directory that is made again over it.

@@ -11,6 +11,7 @@ mod network;
 mod overlay;
 mod process;
 mod rehearsal;
+mod shell;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -27,7 +28,9 @@ use self::namespaces::Myself;
 pub(crate) use self::overlay::Overlay;
 pub(crate) use self::process::{Run, run};
 pub(crate) use self::rehearsal::{Ended, Kind, Rehearsal, Rehearsed};
+pub(crate) use self::shell::ask_shell;
 use crate::httpd::binary::{Httpd, Tested};
+use crate::httpd::start::Made;
 
 /// The first argument of the second start. No word of the command line that a person would type.
 const CONTAINED: &str = "__contained";
@@ -45,6 +48,8 @@ struct Order {
     binary: PathBuf,
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
+    /// Directories that the start script makes.
+    makes: Vec<Made>,
     overlay: Overlay,
     /// What is rehearsed; `None` for a program that is only run.
     rehearsal: Option<Rehearsal>,
@@ -114,7 +119,8 @@ impl Httpd {
         let (mut command, input) = match self.helper.clone().map(|helper| (helper, None)).or_else(myself) {
             Some((helper, name)) => {
                 let (root, binary) = (self.root.clone(), self.binary.clone());
-                let order = Order { root, binary, arguments, environment, overlay, rehearsal };
+                let makes = self.makes.clone();
+                let order = Order { root, binary, arguments, environment, makes, overlay, rehearsal };
                 let mut command = Command::new(helper);
                 if let Some(name) = name {
                     command.arg0(name);
@@ -184,9 +190,19 @@ fn become_httpd() -> Result<ExitCode, String> {
     }
     match namespaces::isolate() {
         // A shared cache makes files there when it is only tested.
-        Ok(()) => cover_temporary().map_err(|error| format!("could not cover a directory: {error}"))?,
+        Ok(()) => {
+            cover_temporary(&order.makes).map_err(|error| format!("could not cover a directory: {error}"))?
+        }
         // The files as they stand can be read without a view of one's own.
-        Err(_) if order.overlay.is_empty() => {}
+        Err(reason) if order.overlay.is_empty() => {
+            let missing = order.makes.iter().find(|made| !made.path.is_dir());
+            if let Some(Made { path, .. }) = missing {
+                return Err(format!(
+                    "`{}` is missing, which the start script makes, and it cannot be made in a private view: {reason}",
+                    path.display()
+                ));
+            }
+        }
         Err(reason) => return Err(reason),
     }
     rustix::process::chdir("/").map_err(step("enter the root directory"))?;
@@ -195,11 +211,12 @@ fn become_httpd() -> Result<ExitCode, String> {
 }
 
 /// Covers the directories for what is not to stay.
-fn cover_temporary() -> io::Result<()> {
+fn cover_temporary(makes: &[Made]) -> io::Result<()> {
     let mut covers = Covers::default();
     ["/tmp", "/var/tmp", "/dev/shm"]
         .iter()
-        .try_for_each(|dir| covers.cover(Path::new(dir), "50%", Keep::Nothing))
+        .try_for_each(|dir| covers.cover(Path::new(dir), "50%", Keep::Nothing))?;
+    makes.iter().try_for_each(|made| covers.make(made))
 }
 
 /// Runs httpd of another root directory: a program that nobody on this host vouches for. It sees that directory and
@@ -215,6 +232,11 @@ fn imprisoned(order: &Order) -> Result<ExitCode, String> {
             .cover(Path::new(dir), "16m", keep)
             .map_err(|error| format!("could not cover `{dir}`: {error}"))?;
     }
+    order
+        .makes
+        .iter()
+        .try_for_each(|made| covers.make(made))
+        .map_err(|error| format!("could not make a directory in the view: {error}"))?;
     devices.put().map_err(|error| format!("could not put devices into the view: {error}"))?;
     order.overlay.lay()?;
     namespaces::give_up_power(&myself)?;

@@ -120,6 +120,11 @@ pub(super) fn rehearse(order: &Order, rehearsal: &Rehearsal) -> Result<Rehearsed
             .cover(dir, "50%", keep)
             .map_err(|error| format!("could not cover `{}`: {error}", dir.display()))?;
     }
+    order
+        .makes
+        .iter()
+        .try_for_each(|made| covers.make(made))
+        .map_err(|error| format!("could not make a directory in the view: {error}"))?;
     order.overlay.lay()?;
 
     let since = Instant::now();

@@ -14,6 +14,7 @@ mod lines;
 mod otherwise;
 mod redhat;
 mod refused;
+mod started;
 mod suse;
 mod tried;
 

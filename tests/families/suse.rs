@@ -4,7 +4,6 @@
 //! `apache2.sysconfig`, `apache2-server-tuning.conf`) and of apache2-mod_evasive. The words are this project's own.
 
 use apache_tuning::httpd::Mpm;
-use apache_tuning::plan::sysconfig::Launch;
 use apache_tuning::tree::Memory;
 use serde_json::json;
 
@@ -127,7 +126,7 @@ fn only_the_value_of_the_variable_changes() {
 fn the_server_is_started_as_the_start_script_would() {
     let mut tried = Tried::new(&hosts()[0]);
     tried.does(&json!({"mpm": "event", "evasive": {"enabled": true}}));
-    let launch = Launch::of(&tried.files, &tried.asks(&json!({})).host.site);
+    let launch = tried.asks(&json!({})).launch;
     assert_eq!(launch.binary.clone().unwrap().to_str(), Some("/usr/sbin/httpd-event"));
     let arguments = launch.arguments().join(" ");
     assert!(
@@ -137,7 +136,9 @@ fn the_server_is_started_as_the_start_script_would() {
     assert!(arguments.contains("LoadModule cgid_module "), "{arguments}");
     assert!(!arguments.contains("nosuch"), "{arguments}");
     assert!(
-        arguments.ends_with("LoadModule evasive24_module /usr/lib64/apache2/mod_evasive24.so"),
+        arguments.ends_with(
+            "LoadModule evasive24_module /usr/lib64/apache2/mod_evasive24.so -C PidFile /run/httpd.pid"
+        ),
         "{arguments}"
     );
 }

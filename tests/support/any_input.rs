@@ -14,7 +14,9 @@ use apache_tuning::tree::Memory;
 /// How every input is started.
 pub(crate) fn start() -> Start {
     Start {
+        first: Vec::new(),
         then: Vec::new(),
+        unknown: Default::default(),
         binary: "/usr/sbin/apache2".into(),
         file: "/c/main".into(),
         server_root: "/c".into(),

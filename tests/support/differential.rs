@@ -203,7 +203,9 @@ fn read_text(text: &str, version: Version) -> Configuration {
     }
     let built_in = LAYOUTS[0].built_in.iter().map(|(id, file)| ((*id).to_owned(), (*file).to_owned()));
     let start = Start {
+        first: Vec::new(),
         then: Vec::new(),
+        unknown: Default::default(),
         binary: "/usr/sbin/apache2".into(),
         file: Path::new(FOLDER).join("a.conf"),
         server_root: "/etc/apache2".into(),

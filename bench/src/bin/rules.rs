@@ -40,7 +40,9 @@ fn main() -> Result<()> {
     let configuration = read::read(
         &files,
         &Start {
+            first: Vec::new(),
             then: Vec::new(),
+            unknown: Default::default(),
             binary: "/usr/sbin/apache2".into(),
             file: "/etc/apache2/apache2.conf".into(),
             server_root: "/etc/apache2".into(),

@@ -31,6 +31,8 @@ use crate::tree::{Files, Kind};
 
 /// httpd's limit for includes within includes.
 const MAX_DEPTH: usize = 128;
+/// What httpd calls the directives of its options.
+const GIVEN: &str = "-C and -c directives";
 /// Where this reader gives up: httpd has no such limits and would take all memory, or its stack would end.
 const MAX_FILES: usize = 1 << 18;
 
@@ -91,9 +93,11 @@ struct Pending {
     directories: usize,
 }
 
-enum Task {
+enum Task<'a> {
     Level(Level),
     Pending(Pending),
+    /// Directives given as options.
+    Given(&'a [String]),
 }
 
 /// The error logs that servers name. One of the same name is opened once, which httpd tells by the text alone.
@@ -147,7 +151,7 @@ pub(super) struct Reader<'a> {
     names: Names,
     macros: FxHashMap<Vec<u8>, Rc<Macro>>,
     macro_lines: usize,
-    tasks: Vec<Task>,
+    tasks: Vec<Task<'a>>,
     open: Vec<Open>,
     error_logs: ErrorLogs,
     /// The lines that decide whether httpd starts, where they are asked for.
@@ -208,19 +212,20 @@ impl<'a> Reader<'a> {
     }
 
     fn read_all(&mut self) {
-        let files = std::iter::once(&self.start.file).chain(&self.start.then);
-        let items: Vec<_> = files.cloned().map(include::Item::Path).collect();
+        self.tasks.push(Task::Given(&self.start.then));
         self.tasks.push(Task::Pending(Pending {
-            items: items.into_iter(),
+            items: vec![include::Item::Path(self.start.file.clone())].into_iter(),
             optional: false,
             at: None,
             directories: 0,
         }));
+        self.tasks.push(Task::Given(&self.start.first));
         let mut buffer = Vec::new();
         while !self.halted {
             match self.tasks.pop() {
                 None => break,
                 Some(Task::Level(level)) => self.read_on(level, &mut buffer),
+                Some(Task::Given(lines)) => self.enter_given(lines),
                 Some(Task::Pending(mut pending)) => {
                     let item = pending.items.next();
                     let (optional, at, directories) = (pending.optional, pending.at, pending.directories);
@@ -262,8 +267,20 @@ impl<'a> Reader<'a> {
     /// Returns how many includes lead to what is read now.
     fn depth(&self) -> usize {
         let include =
-            |task: &&Task| matches!(task, Task::Pending(Pending { at: Some(_), directories: 0, .. }));
+            |task: &&Task<'_>| matches!(task, Task::Pending(Pending { at: Some(_), directories: 0, .. }));
         self.tasks.iter().filter(include).count()
+    }
+
+    /// Starts to read the directives of options, which httpd treats as a file.
+    fn enter_given(&mut self, lines: &[String]) {
+        let Ok(id) = FileId::try_from(self.config.files.len()) else { return };
+        if lines.is_empty() {
+            return;
+        }
+        self.config.files.push(ReadFile { path: GIVEN.into(), included_at: None, depth: 0 });
+        let content: Vec<u8> = lines.iter().flat_map(|line| format!("{line}\n").into_bytes()).collect();
+        self.tasks
+            .push(Task::Level(Level { source: Source::new(id, content.into()), base: self.open.len() }));
     }
 
     /// Starts to read one file, or all files of a directory, that an include found.

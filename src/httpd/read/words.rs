@@ -3,7 +3,8 @@
 //! Source: `ap_getword_conf` and `ap_resolve_env` of httpd 2.4.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
@@ -125,6 +126,8 @@ pub(super) struct Variables<'a> {
     /// Values by lower-case name, because httpd looks them up in a table that ignores case.
     values: FxHashMap<Vec<u8>, Vec<u8>>,
     environment: &'a BTreeMap<String, String>,
+    /// Names that were looked up there and found.
+    used: RefCell<BTreeSet<String>>,
 }
 
 /// The longest line that replacing variables may make, in bytes. httpd has no limit; a chain of definitions that
@@ -135,7 +138,7 @@ impl<'a> Variables<'a> {
     /// Returns the state before the first line.
     pub(super) fn new(flags: &[String], environment: &'a BTreeMap<String, String>) -> Self {
         let flags = flags.iter().map(|flag| flag.clone().into_bytes()).collect();
-        Self { flags, values: FxHashMap::default(), environment }
+        Self { flags, values: FxHashMap::default(), environment, used: RefCell::default() }
     }
 
     /// Carries out `Define`; an empty value sets the flag alone and leaves an earlier value in place.
@@ -173,7 +176,17 @@ impl<'a> Variables<'a> {
             return Some(value);
         }
         let name = std::str::from_utf8(name).ok()?;
-        self.environment.get(name).map(String::as_bytes)
+        let value = self.environment.get(name)?;
+        let mut used = self.used.borrow_mut();
+        if !used.contains(name) {
+            used.insert(name.to_owned());
+        }
+        Some(value.as_bytes())
+    }
+
+    /// Returns the names that were found in the environment.
+    pub(super) fn used(&self) -> BTreeSet<String> {
+        self.used.take()
     }
 
     /// Returns a line with its variables replaced, once: values are not looked at again. Names that are not

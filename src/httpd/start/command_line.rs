@@ -13,7 +13,7 @@ const WITH_VALUE: &[u8] = b"CcDdEefk";
 const PRINTS_AND_ENDS: &[u8] = b"tSVvMlLh?";
 
 /// Names by which an MPM stays with whoever started it instead of becoming a daemon.
-const FOREGROUND: [&str; 4] = ["FOREGROUND", "NO_DETACH", "ONE_PROCESS", "DEBUG"];
+pub(super) const FOREGROUND: [&str; 4] = ["FOREGROUND", "NO_DETACH", "ONE_PROCESS", "DEBUG"];
 
 /// The options of a process that runs httpd's program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +24,10 @@ pub struct CommandLine {
     pub file: Option<PathBuf>,
     /// ServerRoot given with `-d`.
     pub server_root: Option<PathBuf>,
+    /// Directives given with `-C`, read before the main file, in order.
+    pub before: Vec<String>,
+    /// Directives given with `-c`, read after it, in order.
+    pub after: Vec<String>,
     /// What `-k` asks for: `start`, `graceful`.
     pub action: Option<String>,
     /// Whether it only prints or tests something.
@@ -56,6 +60,8 @@ impl CommandLine {
         let text = || String::from_utf8_lossy(value).into_owned();
         let path = || Some(PathBuf::from(OsStr::from_bytes(value)));
         match option {
+            b'C' => self.before.push(text()),
+            b'c' => self.after.push(text()),
             b'D' => self.defines.push(text()),
             b'd' => self.server_root = path(),
             b'f' => self.file = path(),
@@ -142,5 +148,6 @@ mod tests {
         assert_eq!(found.server_root, Some("/etc/apache2-blue".into()));
         assert_eq!(found.file, Some("conf/x.conf".into()));
         assert_eq!(found.action.as_deref(), Some("start"));
+        assert_eq!((found.before, found.after), (vec!["LoadModule".to_owned()], vec![]));
     }
 }

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use apache_tuning::facts::disk::Disk;
+use apache_tuning::httpd::Version;
 use apache_tuning::httpd::read::{Configuration, Start, read};
-use apache_tuning::httpd::{Version, envvars};
+use apache_tuning::httpd::start::shell;
 use test_hosts::Host;
 
 use crate::oracle::Variables;
@@ -141,13 +142,13 @@ pub fn start_of(root: &Path, case: &oracle::Case, version: Version) -> Result<St
     let environment = match &case.variables {
         Variables::Given(list) => list.clone(),
         Variables::Script(path) => {
-            let path = inside(root, path);
-            let content = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-            envvars::read(&content, &BTreeMap::new()).environment
+            shell::read(&Disk::new(root), Path::new(path), &BTreeMap::new(), &BTreeMap::new()).environment
         }
     };
     Ok(Start {
+        first: Vec::new(),
         then: Vec::new(),
+        unknown: Default::default(),
         binary: "/usr/sbin/apache2".into(),
         file: PathBuf::from(&case.main),
         server_root: PathBuf::from("/etc/apache2"),

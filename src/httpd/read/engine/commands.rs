@@ -149,6 +149,11 @@ impl Reader<'_> {
         if self.startup.is_some() && startup::matters(name) && startup::is_kept(name, rest) {
             self.keep_for_startup(&lossy(name), rest, place);
         }
+        for name in undefined.iter().map(|name| lossy(name)) {
+            if self.start.unknown.has(&name) {
+                self.config.unknown.insert(name);
+            }
+        }
         let Some(command) = command(self.start.table, name) else {
             if !name.first().is_some_and(u8::is_ascii_alphabetic) || !name.is_ascii() {
                 if !name.is_ascii() {
@@ -162,8 +167,19 @@ impl Reader<'_> {
         };
         if matches!(command, Command::Kept(_) | Command::Include { .. }) {
             for name in undefined {
-                self.note(NoteKind::UndefinedVariable, place, lossy(name));
+                let name = lossy(name);
+                let kind = if self.start.unknown.has(&name) {
+                    NoteKind::UnknownVariable
+                } else {
+                    NoteKind::UndefinedVariable
+                };
+                self.note(kind, place, name);
             }
+        }
+        // What stands there is not known, so nothing can be said against it.
+        let is_unknown = undefined.iter().any(|name| self.start.unknown.has(&lossy(name)));
+        if is_unknown && !matches!(command, Command::Kept(_)) {
+            return None;
         }
         match command {
             Command::Kept(row) => self.keep(row, name, rest, place),

@@ -13,6 +13,7 @@ impl Reader<'_> {
         // What was read ahead and not asked for must not be handed to a later look at the host.
         self.files.prefetch(0, &mut std::iter::empty());
         self.finish_guards();
+        self.config.from_environment = self.variables.used();
         self.config.logs += self.error_logs.beside_main();
         self.config.error_log = self
             .error_logs
@@ -79,6 +80,9 @@ impl Reader<'_> {
             Scope::Section => return Some(format!("{} cannot stand inside this section", line.written)),
         }
         let words = &line.words;
+        if words.iter().any(|word| self.config.is_unknown(word)) {
+            return None;
+        }
         let first = words.first().map_or("", String::as_str);
         match row.parser {
             Parser::Raw => None,
