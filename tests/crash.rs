@@ -7,6 +7,8 @@
 //!
 //! In a third kind of run the power is cut: the recorded calls are done again without those that no sync covers.
 //!
+//! A matrix over layouts and ways of failing, each with an undo after it, is in `crash/matrix.rs`.
+//!
 //! Every errno at every call takes long; by default each call fails with one of them in turn, and with
 //! `APACHE_TUNING_EXHAUSTIVE=1`, or in `cargo xtask test --long`, with each.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
@@ -27,6 +29,9 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::{Value, json};
 use test_hosts::{EXHAUSTIVE_VARIABLE, Host};
 
+#[path = "crash/matrix.rs"]
+mod matrix;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_apache-tuning");
 
 /// The calls that change what is on disk, and those whose failure or absence makes a change last or not.
@@ -37,7 +42,7 @@ const CHANGING: &str = "mkdirat,symlinkat,linkat,unlinkat,renameat,renameat2,wri
 const ERRORS: [&str; 4] = ["ENOSPC", "EIO", "EACCES", "EROFS"];
 
 /// Folders that the program may change, and the one with its own state.
-const CHANGED: [&str; 3] = ["etc/apache2", "srv/web", "var/lib/apache2"];
+const CHANGED: [&str; 4] = ["etc/apache2", "etc/apache2-blue", "srv/web", "var/lib/apache2"];
 const STATE: &str = "var/lib/apache-tuning";
 
 /// The program and its parameters, in the host.
@@ -49,6 +54,8 @@ struct Bed {
     saved: tempfile::TempDir,
     old: Vec<String>,
     new: Vec<String>,
+    /// What tells httpd which server it is.
+    arguments: Vec<String>,
     /// What `apache2 -t` said to a state, by the state.
     starts: HashMap<Vec<String>, Result<(), String>>,
 }
@@ -65,7 +72,12 @@ impl Bed {
         }
         parameters["config_test"] = false.into();
         install(&host, &parameters);
-        let mut bed = Self { host, saved, old: Vec::new(), new: Vec::new(), starts: HashMap::new() };
+        let arguments = match parameters["instance"].as_str() {
+            Some(name) => vec!["-d".to_owned(), format!("/etc/apache2-{name}")],
+            None => Vec::new(),
+        };
+        let mut bed =
+            Self { host, saved, old: Vec::new(), new: Vec::new(), arguments, starts: HashMap::new() };
         bed.old = bed.tree();
         let trace = bed.saved.path().join("trace");
         let result = bed.run(&["-o", trace.to_str().unwrap()]).expect("an undisturbed run");
@@ -145,7 +157,7 @@ impl Bed {
             let httpd = Httpd {
                 root: host.root().to_owned(),
                 binary: "/usr/sbin/apache2".into(),
-                arguments: Vec::new(),
+                arguments: self.arguments.clone(),
                 environment: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
                 timeout: TIMEOUT,
                 makes: Vec::new(),
@@ -401,7 +413,8 @@ fn power_cut(name: &str, host: Host, parameters: Value) {
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to.parent().unwrap()).unwrap();
-    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+    // Into the directory itself where it stands: one that is a mount point stays.
+    assert!(Command::new("cp").arg("-aT").arg(from).arg(to).status().unwrap().success());
 }
 
 fn walk(root: &Path, dir: &Path, out: &mut Vec<String>) {

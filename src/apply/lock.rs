@@ -42,6 +42,8 @@ impl Lock {
             .private_file(&path, true)
             .and_then(|file| file.ok_or_else(|| std::io::ErrorKind::NotFound.into()))
             .map_err(|error| ApplyError::io("open the lock", &path, error))?;
+        // A umask of whoever started this may have left nobody any right to it.
+        open_to_us(&file).map_err(|error| ApplyError::io("open the lock", &path, error))?;
         let since = Instant::now();
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -116,6 +118,14 @@ fn close_to_others(disk: &Disk) -> std::io::Result<()> {
         if is_memory && let Some(file) = disk.private_file(&Path::new(STATE_DIR).join(file), false)? {
             close(&file)?;
         }
+    }
+    Ok(())
+}
+
+/// Gives root's rights to a file of ours that has lost them.
+fn open_to_us(file: &File) -> std::io::Result<()> {
+    if rustix::fs::fstat(file)?.st_mode & 0o600 != 0o600 {
+        rustix::fs::fchmod(file, Mode::from_raw_mode(0o600))?;
     }
     Ok(())
 }
