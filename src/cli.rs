@@ -49,7 +49,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "size",
-        usage: "--connections N [--active N] [--mpm M] [--memory 8G] [--per-worker 10M] [--reserve 512M] [--cpus N]",
+        usage: "--connections N [--active N] [--burst N] [--mpm M] [--memory 8G] [--per-worker 10M] [--reserve 512M] [--cpus N]",
         about: "sizes for a load and why, without a host",
         run: size,
     },
@@ -90,6 +90,7 @@ const COMMANDS: &[Command] = &[
 /// What each option of the commands means.
 const OPTIONS: &[(&str, &str)] = &[
     ("--active", "connections that are served at one moment"),
+    ("--burst", "requests at one moment that no idle connection is closed for"),
     ("--by", "the inventory's variable that the table counts by"),
     ("--compare", "an earlier table to compare with"),
     ("--connections", "connections that are open at one moment"),
@@ -357,13 +358,15 @@ fn info(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
 }
 
 fn size(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
-    let (mut connections, mut active, mut mpm, mut as_json) = (None, None, Mpm::Event, false);
+    let (mut connections, mut active, mut burst) = (None, None, None);
+    let (mut mpm, mut as_json) = (Mpm::Event, false);
     let mut asked = params::Memory::default();
     let mut machine = Machine::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("connections") => connections = Some(parser.value()?.parse()?),
             Long("active") => active = Some(parser.value()?.parse()?),
+            Long("burst") => burst = Some(parser.value()?.parse()?),
             Long("mpm") => {
                 let name = parser.value()?.to_string_lossy().into_owned();
                 mpm = Mpm::of_name(&name).ok_or_else(|| {
@@ -393,11 +396,18 @@ fn size(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
     if connections == 0 || active.is_some_and(|active: u64| active == 0 || active > connections) {
         return Err(Failure::Usage("--connections is at least 1, --active between 1 and that".to_owned()));
     }
+    if burst == Some(0) {
+        return Err(Failure::Usage("--burst is at least 1".to_owned()));
+    }
     let memory = MemoryNeed::new(Some(&asked), None).unwrap_or_default();
     let server = Server::new(mpm, Version::NEWEST_KNOWN);
-    match capacity::size(Demand { connections, active }, server, &machine, &memory) {
-        Ok(proposal) if as_json => done(format!("{}\n", ansible::json(&proposal))),
-        Ok(proposal) => done(capacity::text(&proposal)),
+    match capacity::size(Demand { connections, active, burst }, server, &machine, &memory) {
+        Ok(proposal) => {
+            let text =
+                if as_json { format!("{}\n", ansible::json(&proposal)) } else { capacity::text(&proposal) };
+            // A burst that was asked for and does not fit is a no.
+            Ok(Outcome { text, code: u8::from(proposal.refuses_burst()) })
+        }
         Err(refusal) => {
             let text = if as_json { ansible::json(&*refusal) } else { capacity::refusal_text(&refusal) };
             Ok(Outcome { text: format!("{}\n", text.trim_end()), code: 1 })

@@ -198,12 +198,15 @@ pub struct Bound {
     pub source: String,
 }
 
-/// What the settings can carry. JSON: `{"connections", "workers", "processes", "memory_mb", "bounds", "binding"}`.
+/// What the settings can carry. JSON: `{"connections", "burst", "workers", "processes", "memory_mb", "bounds", "binding"}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CapacityReport {
     /// Most connections held at once; null where the MPM is not known.
     pub connections: Option<u64>,
+    /// Requests at one moment that are answered while the load is held and no idle connection is closed; null where no
+    /// load was asked for or seen.
+    pub burst: Option<u64>,
     /// Most requests served at once.
     pub workers: Option<u64>,
     /// Most server processes at full load.
@@ -212,7 +215,8 @@ pub struct CapacityReport {
     pub memory_mb: Option<u64>,
     /// The limits, in table order.
     pub bounds: Vec<Bound>,
-    /// The name of the tightest bound that is known; null where none is.
+    /// The name of the tightest bound that is known, or of the one that keeps `burst` below what was to be carried; null
+    /// where none is.
     pub binding: Option<String>,
 }
 

@@ -103,6 +103,20 @@ fn a_log_that_says_all_workers_were_busy_leads_to_numbers_that_the_task_accepts(
 }
 
 #[test]
+fn memory_measured_on_a_server_that_has_hardly_served_is_told_as_a_lower_bound() {
+    let host = running();
+    let asked = json!({"capacity": {"connections": 200}, "memory": {"per_worker": "measured"}, "_ansible_check_mode": true});
+    let answer = ask(&host, &asked);
+    let warned = answer["warnings"].as_array().unwrap().iter().filter_map(Value::as_str);
+    let warned: Vec<&str> = warned.filter(|text| text.starts_with("CAP-006")).collect();
+    assert_eq!(warned.len(), 1, "{answer}");
+    // Its own mod_status says how much it has served.
+    assert!(warned[0].contains(" after the server's start") && warned[0].contains(" request"), "{warned:?}");
+    assert!(warned[0].contains("workers needs at most "), "{warned:?}");
+    assert!(answer["capacity"]["memory_mb"].as_u64() > Some(0), "{answer}");
+}
+
+#[test]
 fn a_load_is_answered_with_each_number_and_its_reason() {
     let host = Host::debian12_event();
     host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));
@@ -110,6 +124,13 @@ fn a_load_is_answered_with_each_number_and_its_reason() {
     let answer = ask(&host, &asked);
     let sizes = answer["sizes"].as_array().unwrap();
     assert!(sizes.len() >= 8, "{sizes:?}");
+    assert!(answer["capacity"]["burst"].as_u64() >= Some(500), "{}", answer["capacity"]);
+    let said = |rule: &str| {
+        let findings = answer["findings"].as_array().unwrap().iter();
+        let of_rule = findings.filter(|one| one["rule"] == rule);
+        of_rule.map(|one| one["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(said("CAP-002").contains("125 of 2000") && said("CAP-002").contains("500 requests"), "{answer}");
     for size in sizes {
         let directive = size["directive"].as_str().unwrap();
         assert_eq!(answer["effective"][directive]["used"], size["value"].to_string(), "{directive}");

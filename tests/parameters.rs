@@ -172,6 +172,7 @@ fn each_structural_error_is_told_with_its_path() {
             "capacity.active",
             "at most capacity.connections (5)",
         ),
+        (r#"{"capacity": {"connections": 5, "burst": 0}}"#, "capacity.burst", "at least 1, got: 0"),
         (
             r#"{"capacity": {"connections": 5}, "settings": {"server_limit": 5}}"#,
             "capacity",

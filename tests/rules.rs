@@ -10,7 +10,8 @@ mod judged;
 
 use std::path::{Path, PathBuf};
 
-use apache_tuning::facts::Known;
+use apache_tuning::capacity::{self, MemoryNeed};
+use apache_tuning::facts::{Known, Machine};
 use apache_tuning::httpd::read::NoteKind;
 use apache_tuning::httpd::start::Construct;
 use apache_tuning::httpd::{Mpm, Version};
@@ -29,6 +30,25 @@ struct Case {
 
 fn case(id: &'static str, passes: Host, fails: Host) -> Case {
     Case { id, passes, fails }
+}
+
+#[test]
+fn sizes_for_a_load_pass_every_rule() {
+    for mpm in Mpm::ALL {
+        for connections in [1_u64, 2, 50, 400, 1500, 4025, 10_000] {
+            for (active, burst) in [(None, None), (Some(connections.div_ceil(3)), None), (None, Some(900))] {
+                let demand = capacity::Demand { connections, active, burst };
+                let (server, memory) =
+                    (capacity::Server::new(mpm, Version::NEWEST_KNOWN), MemoryNeed::default());
+                let fits = capacity::size(demand, server, &Machine::default(), &memory).unwrap();
+                let settings: serde_json::Map<String, serde_json::Value> =
+                    fits.settings.iter().map(|one| (one.setting.to_owned(), json!(one.value))).collect();
+                let found = judged::of(mpm).settings(settings.into()).findings();
+                let wrong: Vec<_> = found.iter().filter(|one| one.severity != Severity::Info).collect();
+                assert!(wrong.is_empty(), "{mpm} {demand:?}: {wrong:?}");
+            }
+        }
+    }
 }
 
 /// A host whose task manages nothing but mod_evasive.

@@ -2,21 +2,50 @@
 
 use std::fmt::Write as _;
 
-use super::{Choice, Proposal, Refusal};
+use super::{Choice, Proposal, Refusal, Step};
+use crate::httpd::Mpm;
 use crate::report::{Bound, CapacityReport};
 use crate::units::Bytes;
 
 /// Returns a proposal as text: a table of the numbers with their reasons, and a bar for each bound.
 pub fn text(proposal: &Proposal) -> String {
     let mut out = format!(
-        "{} connections, {} of them served at one moment, with {}:\n\n",
-        proposal.connections, proposal.active, proposal.mpm
+        "{} connections, {} of them served at one moment and a burst of {}, with {}:\n\n",
+        proposal.connections,
+        proposal.active,
+        proposal.capacity.burst.unwrap_or_default().min(proposal.burst),
+        proposal.mpm
     );
     out.push_str(&choices_text(&proposal.settings));
     out.push('\n');
     out.push_str(&capacity_text(&proposal.capacity));
+    out.push_str(&steps(proposal));
     for note in &proposal.notes {
         let _ = writeln!(out, "\nnote: {note}");
+    }
+    out
+}
+
+/// Returns what the next smaller and the next larger sizes cost and survive, a line each.
+fn steps(proposal: &Proposal) -> String {
+    let mut out = String::new();
+    for (name, step) in [("smaller", &proposal.smaller), ("larger", &proposal.larger)] {
+        let Some(step) = step else { continue };
+        let Step { processes, threads_per_child, workers, factor, burst, .. } = step;
+        let shape = match proposal.mpm {
+            Mpm::Prefork => format!("{workers} processes"),
+            Mpm::Worker => format!("{processes} x {threads_per_child} = {workers} workers"),
+            Mpm::Event => format!("{processes} x {threads_per_child} = {workers} workers, factor {factor}"),
+        };
+        let memory = step.memory_mb.map_or_else(String::new, |mib| format!(", {}", mebibytes(mib)));
+        let fits = match &step.binding {
+            Some(bound) => format!("; not on this host: {bound}"),
+            None => String::new(),
+        };
+        let _ = write!(out, "\n{name}: {shape}{memory}: a burst of {burst}{fits}");
+    }
+    if !out.is_empty() {
+        out.push('\n');
     }
     out
 }
@@ -42,8 +71,9 @@ pub fn refusal_text(refusal: &Refusal) -> String {
 pub fn capacity_text(report: &CapacityReport) -> String {
     let number = |value: Option<u64>| value.map_or_else(|| "not known".to_owned(), |value| value.to_string());
     let memory = report.memory_mb.map_or_else(|| "not known".to_owned(), mebibytes);
+    let burst = report.burst.map_or_else(String::new, |burst| format!(", a burst of {burst} requests"));
     format!(
-        "at most {} connections, {} workers in {} processes, memory at full load {memory}\n\n{}",
+        "at most {} connections{burst}, {} workers in {} processes, memory at full load {memory}\n\n{}",
         number(report.connections),
         number(report.workers),
         number(report.processes),

@@ -107,8 +107,23 @@ pub struct Measured {
     pub per_worker: Bytes,
     /// What one more connection costs beside that; none under prefork, where a worker is its connection.
     pub per_connection: Bytes,
+    /// What the server had done until then.
+    pub served: Served,
     /// Other programs that hold memory, largest first.
     pub others: Vec<Consumer>,
+}
+
+/// What a server has done since it started, which says what a measurement of it is worth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Seconds since it started.
+    pub seconds: u64,
+    /// Requests answered since then, as `mod_status` counts them; `None` where it was not asked.
+    pub requests: Option<u64>,
+    /// Processor time of its children, those that have ended among them, in milliseconds.
+    pub milliseconds: u64,
+    /// How much more its children held at their busiest moment than now.
+    pub peak: Bytes,
 }
 
 /// A program beside the server, all its processes together.

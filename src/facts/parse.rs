@@ -136,6 +136,10 @@ pub struct Stat {
     pub threads: u64,
     /// When it started, in clock ticks since boot.
     pub started: u64,
+    /// Processor time of its own, in clock ticks.
+    pub ticks: u64,
+    /// Processor time of the children it has waited for, in clock ticks.
+    pub ticks_of_children: u64,
 }
 
 /// Clock ticks in a second, as the kernel shows them to programs: `USER_HZ`, 100 on every architecture this
@@ -153,9 +157,24 @@ pub fn stat(text: &[u8]) -> Option<Stat> {
     let after = text.iter().rposition(|byte| *byte == b')')? + 1;
     let mut fields = words(text.get(after..)?);
     let parent = u32::try_from(number(fields.nth(1)?)?).ok()?;
-    let threads = number(fields.nth(15)?)?;
+    // Behind the parent come six fields about groups and terminals and four about page faults.
+    let user = number(fields.nth(9)?)?;
+    let mut next = || number(fields.next()?);
+    let (system, user_of_children, system_of_children) = (next()?, next()?, next()?);
+    let threads = number(fields.nth(2)?)?;
     let started = number(fields.nth(1)?)?;
-    Some(Stat { parent, threads, started })
+    Some(Stat {
+        parent,
+        threads,
+        started,
+        ticks: user.saturating_add(system),
+        ticks_of_children: user_of_children.saturating_add(system_of_children),
+    })
+}
+
+/// Returns the seconds since the machine started, from `/proc/uptime`: `8211.42 15120.00`.
+pub fn uptime(text: &[u8]) -> Option<u64> {
+    number(text.split(|byte| *byte == b'.').next()?)
 }
 
 /// What one process holds in memory, in bytes.
@@ -309,7 +328,10 @@ mod tests {
     #[test]
     fn a_process_is_read_past_a_name_with_brackets() {
         let text = b"812 (a) b (c)) S 1 812 812 0 -1 4194560 1 0 0 0 3 4 0 0 20 0 27 0 133387 2998272 413\n";
-        assert_eq!(stat(text), Some(Stat { parent: 1, threads: 27, started: 133_387 }));
+        assert_eq!(
+            stat(text),
+            Some(Stat { parent: 1, threads: 27, started: 133_387, ticks: 7, ticks_of_children: 0 })
+        );
         assert_eq!(stat(b"812 (cut off"), None);
         assert_eq!(stat(b"812 (x) S 1 2"), None);
     }

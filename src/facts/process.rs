@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::parse::{self, Held, Stat};
-use super::{Consumer, Identity, Measured, Running, listening};
+use super::{Consumer, Identity, Measured, Running, Served, listening};
 use crate::distro::Site;
 use crate::httpd::Mpm;
 use crate::httpd::start::command_line::CommandLine;
@@ -319,6 +319,7 @@ pub fn measure(files: &dyn Files, running: &Running, threads_per_child: Option<u
     let sharing = if threaded { workers.saturating_add(connections) } else { workers };
     let unit = of_threads.saturating_mul(count) / sharing.max(1);
     let others = others(files, running.parent, &children);
+    let served = served(files, running.parent, &children);
     Some(Measured {
         parent: Bytes(parent.pss),
         processes: count,
@@ -331,8 +332,29 @@ pub fn measure(files: &dyn Files, running: &Running, threads_per_child: Option<u
         per_process: Bytes(each - of_threads),
         per_worker: Bytes(unit),
         per_connection: Bytes(if threaded { unit } else { 0 }),
+        served,
         others,
     })
+}
+
+/// Returns what a server has done since it started, as the kernel counts it.
+fn served(files: &dyn Files, parent: u32, children: &[(u32, Held)]) -> Served {
+    let stats: Vec<Stat> = children.iter().filter_map(|(pid, _)| stat(files, *pid)).collect();
+    let of_parent = stat(files, parent);
+    let ticks = stats.iter().map(|stat| stat.ticks).fold(0, u64::saturating_add);
+    let ended = of_parent.as_ref().map_or(0, |stat| stat.ticks_of_children);
+    let peak = |pid: u32, held: &Held| {
+        let fields = files.read(&of(pid, "status")).unwrap_or_default();
+        parse::kib_field(&fields, "VmHWM").unwrap_or(0).saturating_sub(held.rss)
+    };
+    let up = files.read(Path::new("/proc/uptime")).ok().and_then(|text| parse::uptime(&text));
+    let since_boot = of_parent.map_or(0, |stat| stat.started / parse::TICKS);
+    Served {
+        seconds: up.unwrap_or(0).saturating_sub(since_boot),
+        requests: None,
+        milliseconds: ticks.saturating_add(ended).saturating_mul(1000 / parse::TICKS),
+        peak: Bytes(children.iter().map(|(pid, held)| peak(*pid, held)).fold(0, u64::saturating_add)),
+    }
 }
 
 /// Returns the sockets that the children have open beyond those they have from the parent, which listen.

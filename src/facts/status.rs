@@ -24,6 +24,8 @@ pub struct Status {
     pub uptime: Option<u64>,
     /// How often it has taken its configuration up since then, `ParentServerConfigGeneration`.
     pub generation: Option<u64>,
+    /// Requests answered since then, `Total Accesses`; with `ExtendedStatus`.
+    pub requests: Option<u64>,
     /// Workers that serve a request or hold a connection.
     pub busy_workers: Option<u64>,
     /// Workers that wait.
@@ -82,6 +84,7 @@ pub fn parse(page: &str) -> Option<Status> {
         mpm: text("ServerMPM"),
         uptime: number("ServerUptimeSeconds").or_else(|| number("Uptime")),
         generation: number("ParentServerConfigGeneration"),
+        requests: number("Total Accesses"),
         busy_workers: number("BusyWorkers"),
         idle_workers: number("IdleWorkers"),
         processes: number("Processes"),

@@ -10,10 +10,10 @@ use super::overridden::overridden;
 use super::start::{self, Said};
 use super::{Mode, Stopped, conclude, differences, stopped};
 use crate::apply::Holder;
-use crate::capacity::{self, Demand, MemoryNeed, Server};
+use crate::capacity::{self, MemoryNeed, Server};
 use crate::distro::{self, ModuleSwitch, Site};
 use crate::facts::version::httpd_version;
-use crate::facts::{Known, Machine, Measured, Running, access, gather, process};
+use crate::facts::{Known, Machine, Running, access, gather, process};
 use crate::feature::{Looks, Place};
 use crate::features::evasive::{Build, Evasive, Generation};
 use crate::features::mpm;
@@ -161,7 +161,8 @@ impl Evaluation {
     }
 }
 
-/// Evaluates the parameters against one view of a host. Pure but for reading through `files`. `undo` are the changes
+/// Evaluates the parameters against one view of a host. Pure but for reading through `files`, and for one question to
+/// `mod_status` where the running server's memory is to be measured. `undo` are the changes
 /// that take transactions back, for `state: rolled_back`.
 ///
 /// # Errors
@@ -194,15 +195,21 @@ pub(super) fn evaluate_told(
         State::Absent | State::RolledBack => host.mpm().unwrap_or(Mpm::Event),
     };
     let mut told = host.told();
-    let measured = measured(files, params, &host);
+    let measured = super::load::measured(files, params, &host);
     // The parameters' validation has refused texts that are no amount.
     let memory = MemoryNeed::new(params.memory.as_ref(), measured.as_ref()).unwrap_or_default();
-    let (settings, sizes) = match wanted(params, mpm, &host, &memory) {
-        Ok(wanted) => wanted,
+    let given = params.settings.as_ref().map(crate::params::Settings::numbers);
+    let proposal = match super::load::sized(params, mpm, &host, &memory) {
+        Ok(proposal) => proposal,
         Err(refused) => {
             told.push(*refused);
-            (None, Vec::new())
+            None
         }
+    };
+    told.extend(proposal.iter().flat_map(super::load::assumed));
+    let settings = match &proposal {
+        None => given.filter(|_| params.capacity.is_none()),
+        Some(proposal) => Some(proposal.numbers().into_iter().chain(given.into_iter().flatten()).collect()),
     };
     let place = Place { files, site: &host.site, configuration: &host.configuration };
     let looks = Looks::new(FEATURES, &place);
@@ -325,9 +332,12 @@ pub(super) fn evaluate_told(
             &host.machine,
             &memory,
         ),
-        sizes,
         ..Report::default()
     };
+    if let Some(proposal) = proposal {
+        report.capacity.binding = proposal.capacity.binding;
+        report.sizes = proposal.settings;
+    }
     report.mpm.running = host.running.as_ref().and_then(|running| running.mpm);
     report.mpm.before = host.mpm();
     report.mpm.after = only(&after.mpms());
@@ -338,49 +348,6 @@ pub(super) fn evaluate_told(
     let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();
     drop(draft);
     Ok(Evaluation { host, changes, launch, startup, holder: None, foreseen, asked, report })
-}
-
-/// Numbers by the directive's canonical name.
-type Numbers = Vec<(&'static str, i64)>;
-
-/// Returns the MPM's numbers that are wanted: given, or worked out from a load. `None` leaves them alone. With them
-/// come those worked out, each with its reason.
-fn wanted(
-    params: &Params,
-    mpm: Mpm,
-    host: &Host,
-    memory: &MemoryNeed,
-) -> Result<(Option<Numbers>, Vec<capacity::Choice>), Box<Finding>> {
-    let given = params.settings.as_ref().map(crate::params::Settings::numbers);
-    let Some(load) = &params.capacity else { return Ok((given, Vec::new())) };
-    let demand = Demand { connections: load.connections, active: load.active };
-    let server = Server::of(mpm, host.version(), &host.configuration);
-    match capacity::size(demand, server, &host.machine, memory) {
-        Ok(proposal) => {
-            let mut settings = proposal.numbers();
-            settings.extend(given.into_iter().flatten());
-            Ok((Some(settings), proposal.settings))
-        }
-        Err(refusal) => Err(Box::new(rules::run::CAP_001.finding(
-            ("capacity.connections", &load.connections.to_string()),
-            refusal.message,
-            refusal.hint,
-        ))),
-    }
-}
-
-/// Measures the running server, where the task asks for that.
-fn measured(files: &dyn Files, params: &Params, host: &Host) -> Option<Measured> {
-    let asked = params.memory.as_ref().and_then(|memory| memory.per_worker.as_deref());
-    if asked != Some("measured") {
-        return None;
-    }
-    let threads = host
-        .values()
-        .iter()
-        .find(|value| value.directive == "ThreadsPerChild")
-        .and_then(|value| value.used.parse().ok());
-    process::measure(files, host.running.as_ref()?, threads)
 }
 
 /// Looks at the directory that `DOSLogDir` will name.

@@ -259,7 +259,8 @@ fn recommend(host: &Host, measured: Option<&Measured>, report: &mut InfoReport) 
     };
     let (server, memory) = (Server::of(mpm, host.version(), &host.configuration), memory_need(measured));
     let size = |connections: u64| {
-        let demand = Demand { connections, active: active.map(|active| active.min(connections)) };
+        let demand =
+            Demand { connections, active: active.map(|active| active.min(connections)), burst: None };
         capacity::size(demand, server, &host.machine, &memory)
     };
     let proposal = match size(connections) {

@@ -12,6 +12,7 @@ mod evaluate;
 mod health;
 mod host_facts;
 mod info;
+mod load;
 mod overridden;
 mod recovery;
 mod shared;

@@ -24,7 +24,10 @@ const TUNING: &[Field] = &[
     field("transaction", Kind::Str),
     field("mpm", Kind::Str),
     field("settings", <Settings as Typed>::KIND),
-    field("capacity", Kind::Dict(&[field("connections", Kind::Int), field("active", Kind::Int)])),
+    field(
+        "capacity",
+        Kind::Dict(&[field("connections", Kind::Int), field("active", Kind::Int), field("burst", Kind::Int)]),
+    ),
     field("memory", Kind::Dict(&[field("per_worker", Kind::Str), field("reserve", Kind::Str)])),
     field("mod_php", Kind::Str),
     field("placement", Kind::Str),

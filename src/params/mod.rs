@@ -77,6 +77,10 @@ pub struct Capacity {
     /// How many of them are served at one moment; event only. Default: one in sixteen, and at least 100.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100_000_000)))]
     pub active: Option<u64>,
+    /// Requests at one moment, on held or on new connections, that are answered without closing idle connections.
+    /// Default: the larger of twice `active` and a quarter of `connections`, as far as the host carries it.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100_000_000)))]
+    pub burst: Option<u64>,
 }
 
 /// Memory to count with.

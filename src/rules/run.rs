@@ -5,8 +5,9 @@ use crate::report::Severity;
 
 /// The rules of this file, in the order of the result.
 pub(crate) static RULES: &[&Rule] = &[
-    &TST_001, &TST_002, &TST_003, &TST_004, &TST_005, &TST_006, &TST_007, &CAP_001, &ACT_001, &ACT_002,
-    &ACT_003, &ACT_004, &HLT_001, &HLT_002, &HLT_003, &VER_001,
+    &TST_001, &TST_002, &TST_003, &TST_004, &TST_005, &TST_006, &TST_007, &CAP_001, &CAP_002, &CAP_003,
+    &CAP_004, &CAP_005, &CAP_006, &ACT_001, &ACT_002, &ACT_003, &ACT_004, &HLT_001, &HLT_002, &HLT_003,
+    &VER_001,
 ];
 
 pub(crate) static TST_001: Rule = Rule {
@@ -98,6 +99,57 @@ pub(crate) static CAP_001: Rule = Rule {
     setting: "capacity",
     summary: "the load does not fit the host; the bound in the way is named",
     source: "the arithmetic of capacity, shown by apache-tuning size",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static CAP_002: Rule = Rule {
+    id: "CAP-002",
+    severity: Severity::Info,
+    setting: "capacity",
+    summary: "a load was sized with a number that was not given: requests served at one moment, or a burst",
+    source: "the arithmetic of capacity, shown by apache-tuning size",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static CAP_003: Rule = Rule {
+    id: "CAP-003",
+    severity: Severity::Warning,
+    setting: "capacity.burst",
+    summary: "the host does not carry the burst that is counted by default; beyond the smaller one that it carries idle \
+         connections are closed or new ones wait",
+    source: "httpd 2.4 server/mpm/event/event.c, connections_above_limit and listener_thread",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static CAP_004: Rule = Rule {
+    id: "CAP-004",
+    severity: Severity::Error,
+    setting: "capacity.burst",
+    summary: "the host does not carry the burst that was asked for; the bound in the way is named",
+    source: "httpd 2.4 server/mpm/event/event.c, connections_above_limit and listener_thread",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static CAP_005: Rule = Rule {
+    id: "CAP-005",
+    severity: Severity::Info,
+    setting: "memory.per_worker",
+    summary: "what the measurement of the running server is worth: its age, what it had served, its busiest moment",
+    source: "/proc/PID/stat, /proc/PID/status, mod_status",
+    check: Check::Planned,
+    ..Rule::NEW
+};
+
+pub(crate) static CAP_006: Rule = Rule {
+    id: "CAP-006",
+    severity: Severity::Warning,
+    setting: "memory.per_worker",
+    summary: "measured on a server that has hardly served: a lower bound",
+    source: "/proc/PID/stat, /proc/PID/status, mod_status",
     check: Check::Planned,
     ..Rule::NEW
 };

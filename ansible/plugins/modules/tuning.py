@@ -194,6 +194,14 @@ options:
           - 'How many of them are served at one moment; event only. Default: one in sixteen, and at least 100.'
           - From 1 to 100000000.
         type: int
+      burst:
+        description:
+          - >-
+            Requests at one moment, on held or on new connections, that are answered without closing idle
+            connections. Default: the larger of twice C(active) and a quarter of C(connections), as far as the
+            host carries it.
+          - From 1 to 100000000.
+        type: int
   memory:
     description:
       - >-
@@ -1222,6 +1230,13 @@ capacity:
         - Most connections held at once; null where the MPM is not known.
       returned: always
       type: int
+    burst:
+      description:
+        - >-
+          Requests at one moment that are answered while the load is held and no idle connection is closed;
+          null where no load was asked for or seen.
+      returned: always
+      type: int
     workers:
       description:
         - Most requests served at once.
@@ -1266,11 +1281,14 @@ capacity:
           type: str
     binding:
       description:
-        - The name of the tightest bound that is known; null where none is.
+        - >-
+          The name of the tightest bound that is known, or of the one that keeps C(burst) below what was to be
+          carried; null where none is.
       returned: always
       type: str
   sample:
     connections: 3072
+    burst: 610
     workers: 1024
     processes: 16
     memory_mb: 1280

@@ -365,6 +365,11 @@ status:
         - How often it has taken its configuration up since then, C(ParentServerConfigGeneration).
       returned: always
       type: int
+    requests:
+      description:
+        - Requests answered since then, C(Total Accesses); with C(ExtendedStatus).
+      returned: always
+      type: int
     busy_workers:
       description:
         - Workers that serve a request or hold a connection.
@@ -467,6 +472,13 @@ capacity:
         - Most connections held at once; null where the MPM is not known.
       returned: always
       type: int
+    burst:
+      description:
+        - >-
+          Requests at one moment that are answered while the load is held and no idle connection is closed;
+          null where no load was asked for or seen.
+      returned: always
+      type: int
     workers:
       description:
         - Most requests served at once.
@@ -511,11 +523,14 @@ capacity:
           type: str
     binding:
       description:
-        - The name of the tightest bound that is known; null where none is.
+        - >-
+          The name of the tightest bound that is known, or of the one that keeps C(burst) below what was to be
+          carried; null where none is.
       returned: always
       type: str
   sample:
     connections: 1200
+    burst: 240
     workers: 400
     processes: 16
     memory_mb: 264
