@@ -232,6 +232,14 @@ impl Load {
     /// # Errors
     /// Those of this process.
     pub fn finish(mut self) -> io::Result<Outcome> {
+        self.ask_all()
+    }
+
+    /// Does what [`Load::finish`] does, and keeps the connections.
+    ///
+    /// # Errors
+    /// Those of this process.
+    pub fn ask_all(&mut self) -> io::Result<Outcome> {
         let served: Vec<usize> =
             (0..self.connections.len()).filter(|at| self.connections[*at].phase == Phase::Idle).collect();
         let until = Instant::now() + self.plan.hold;

@@ -1,5 +1,5 @@
-//! `bench capacity --program APACHE-TUNING [--quick]`: stock settings and this tool's, under loads of kept
-//! connections, on a real host; `bench change --program APACHE-TUNING`: what a change costs.
+//! `bench capacity --program APACHE-TUNING [--quick]`: stock settings, often copied ones and this tool's, under loads of
+//! kept connections and bursts of requests, on a real host; `bench change --program APACHE-TUNING`: what a change costs.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -16,7 +16,7 @@ use apache_tuning::httpd::{Mpm, Version};
 use apache_tuning::params;
 use apache_tuning::units::Bytes;
 use bench::change;
-use bench::load::Plan;
+use bench::load::{Burst, Plan};
 use bench::page::{self, Row};
 use bench::web::{Web, threads};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -47,27 +47,77 @@ fn main() -> ExitCode {
     }
 }
 
-/// The loads, each for Debian's stock settings and for this tool's.
-const LOADS: [(Mpm, usize); 6] = [
-    (Mpm::Event, 1000),
-    (Mpm::Event, 4025),
-    (Mpm::Event, 5000),
-    (Mpm::Event, 10_000),
-    (Mpm::Worker, 1000),
-    (Mpm::Worker, 4025),
+/// Whose numbers a server runs with.
+#[derive(Clone, Copy)]
+enum Settings {
+    /// Debian's own.
+    Stock,
+    /// Given ones, with their name.
+    Given(&'static str, &'static [(&'static str, u64)]),
+    /// Those that the program works out.
+    Capacity,
+}
+
+/// Number sets that are often copied, with the same shape: so many processes of so many threads.
+const WORKER_250_X_32: Settings = Settings::Given(
+    "250 x 32 worker",
+    &[
+        ("start_servers", 250),
+        ("server_limit", 250),
+        ("thread_limit", 32),
+        ("threads_per_child", 32),
+        ("max_request_workers", 8000),
+        ("min_spare_threads", 75),
+        ("max_spare_threads", 8000),
+    ],
+);
+const WORKER_161_X_25: Settings = Settings::Given(
+    "161 x 25 worker",
+    &[
+        ("start_servers", 161),
+        ("server_limit", 161),
+        ("threads_per_child", 25),
+        ("max_request_workers", 4025),
+        ("min_spare_threads", 75),
+        ("max_spare_threads", 4025),
+    ],
+);
+const EVENT_16_X_64: Settings = Settings::Given(
+    "16 x 64 event, 2",
+    &[
+        ("start_servers", 16),
+        ("server_limit", 32),
+        ("threads_per_child", 64),
+        ("max_request_workers", 1024),
+        ("min_spare_threads", 75),
+        ("max_spare_threads", 1100),
+        ("async_request_worker_factor", 2),
+    ],
+);
+
+/// The loads, and the number sets that carry each beside Debian's own and this tool's.
+const LOADS: [(Mpm, usize, &[Settings]); 6] = [
+    (Mpm::Event, 1000, &[EVENT_16_X_64]),
+    (Mpm::Event, 4025, &[EVENT_16_X_64]),
+    (Mpm::Event, 5000, &[EVENT_16_X_64]),
+    (Mpm::Event, 10_000, &[EVENT_16_X_64]),
+    (Mpm::Worker, 1000, &[WORKER_250_X_32, WORKER_161_X_25]),
+    (Mpm::Worker, 4025, &[WORKER_250_X_32, WORKER_161_X_25]),
 ];
 
 fn run(program: &Path, quick: bool) -> Result<bool> {
-    let loads = if quick { &[(Mpm::Event, 1500)][..] } else { &LOADS[..] };
-    raise_files(loads.iter().map(|(_, n)| *n as u64).max().unwrap_or(0) + 100)?;
+    let quickly: [(Mpm, usize, &[Settings]); 1] = [(Mpm::Event, 1500, &[])];
+    let loads = if quick { &quickly[..] } else { &LOADS[..] };
+    raise_files(loads.iter().map(|(_, n, _)| *n as u64 * 5 / 4).max().unwrap_or(0) + 100)?;
     let mut rows = Vec::new();
-    for (mpm, connections) in loads {
-        let web = Web::stock(*mpm, program);
-        let (row, need) = measure(&web, *mpm, "stock", *connections, None)?;
+    for (mpm, connections, given) in loads {
+        let (row, need) = measure(program, *mpm, Settings::Stock, *connections, None)?;
         rows.push(row);
-        match web.size_for(*connections) {
-            Ok(_) => rows.push(measure(&web, *mpm, "capacity", *connections, Some(&need))?.0),
-            Err(refusal) => println!("{mpm} {connections}: this machine does not allow it: {refusal:#}"),
+        for settings in given.iter().copied().chain([Settings::Capacity]) {
+            match measure(program, *mpm, settings, *connections, Some(&need)) {
+                Ok((row, _)) => rows.push(row),
+                Err(error) => println!("{mpm} {connections}: not measured: {error:#}"),
+            }
         }
     }
     println!("\n{}", page::table(&rows));
@@ -83,25 +133,40 @@ fn run(program: &Path, quick: bool) -> Result<bool> {
     Ok(faults.is_empty())
 }
 
-/// Puts the host's server under one load, and returns what happened and what its processes need.
+/// How long each request of a burst holds its worker, and how long it may wait for one.
+const BURST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6));
+
+/// Puts a host's server under one load with its bursts, and returns what happened and what its processes need.
 fn measure(
-    web: &Web,
+    program: &Path,
     mpm: Mpm,
-    name: &str,
+    settings: Settings,
     connections: usize,
     need: Option<&MemoryNeed>,
 ) -> Result<(Row, MemoryNeed)> {
+    let web = Web::stock(mpm, program);
+    let name = match settings {
+        Settings::Stock => format!("stock {mpm}"),
+        Settings::Given(name, numbers) => {
+            web.set(numbers)?;
+            name.to_owned()
+        }
+        Settings::Capacity => {
+            web.size_for(connections)?;
+            format!("capacity {mpm}")
+        }
+    };
     let normal = normalise(mpm, Version::NEWEST_KNOWN, &web.numbers()?);
     let shape = capacity::Server::new(mpm, Version::NEWEST_KNOWN);
     let running = web.running()?;
     // Children are forked one after the other.
-    std::thread::sleep(Duration::from_secs(1));
-    let load = web.load(Plan {
+    std::thread::sleep(Duration::from_secs(2));
+    let mut load = web.load(Plan {
         connections,
         rate: 1000,
         at_once: 40,
         patience: Duration::from_secs(5),
-        hold: Duration::from_secs(3),
+        hold: Duration::from_millis(500),
     })?;
     let files = Disk::new(Path::new("/"));
     let threads_each = u64::try_from(normal.sizes.threads).unwrap_or(1);
@@ -109,26 +174,56 @@ fn measure(
         bail!("the server's memory cannot be seen: run this as root");
     };
     let threads = threads(&running);
-    let outcome = load.finish()?;
     let asked = params::Memory { per_worker: Some("measured".to_owned()), reserve: Some("0".to_owned()) };
     let own = MemoryNeed::new(Some(&asked), Some(&measured)).unwrap_or_default();
-    let most =
-        capacity::assess(&shape, &normal, None, &Machine::default(), &own).connections.unwrap_or_default();
-    let report = need
-        .map(|need| capacity::assess(&shape, &normal, Some(connections as u64), &Machine::default(), need));
-    let predicted_pss = report.and_then(|report| report.memory_mb);
+    let load_of = Some(connections as u64);
+    let report = capacity::assess(
+        &shape,
+        &normal,
+        load_of,
+        &Machine::default(),
+        need.unwrap_or(&MemoryNeed::default()),
+    );
+    let (hold, patience) = BURST;
+    let quarter = connections / 4;
+    let on_new = web.burst(&mut load, Burst::New(quarter), hold, patience)?;
+    let on_held = web.burst(&mut load, Burst::Held(quarter), hold, patience)?;
+    // What a worker needs, it has touched when it has served: the bursts are the full load that is foretold.
+    let pss = process::measure(&files, &running, Some(threads_each)).map_or(measured.pss, |after| after.pss);
+    let outcome = load.ask_all()?;
+    // Ours is driven on, until the first idle connection is closed.
+    let foretold = usize::try_from(report.burst.unwrap_or(0)).unwrap_or(usize::MAX);
+    let mut first_cut = None;
+    if matches!(settings, Settings::Capacity) && mpm == Mpm::Event {
+        for tenths in 10..=20 {
+            let burst = (foretold * tenths / 10).min(load.idle());
+            let seen = web.burst(&mut load, Burst::Held(burst), Duration::from_secs(1), patience)?;
+            if seen.cut > 0 {
+                first_cut = Some(burst);
+                break;
+            }
+        }
+    }
     println!(
-        "  {name} {mpm}: shared {}, a process {}, a worker {}; {:?}",
-        measured.shared, measured.per_process, measured.per_worker, outcome
+        "  {name} {connections}: {outcome:?}; new: {} answered, {:?}; held: {} answered, {:?}; first cut {first_cut:?}",
+        on_new.answered,
+        on_new.within(50),
+        on_held.answered,
+        on_held.within(50)
     );
     let row = Row {
-        name: format!("{name} {mpm}"),
+        name,
+        ours: matches!(settings, Settings::Capacity),
         asked: connections,
         outcome,
+        on_new,
+        on_held,
+        first_cut,
         threads,
-        pss: measured.pss.mib(),
-        predicted_pss,
-        predicted_connections: most,
+        pss: pss.mib(),
+        predicted_pss: report.memory_mb,
+        predicted_connections: report.connections.unwrap_or_default(),
+        predicted_burst: report.burst.unwrap_or_default(),
     };
     Ok((row, own))
 }

@@ -15,7 +15,7 @@ use apache_tuning::httpd::normalise::Written;
 use serde_json::{Value, json};
 use test_hosts::Host;
 
-use crate::load::{Load, Plan};
+use crate::load::{Burst, BurstOutcome, Load, Plan};
 
 /// The host, its server running.
 pub struct Web {
@@ -49,8 +49,21 @@ impl Web {
     /// # Errors
     /// Its refusal, in its own words.
     pub fn size_for(&self, connections: usize) -> Result<Value> {
-        let wanted = json!({"mpm": self.mpm, "capacity": {"connections": connections}});
-        let answer = self.ask(&wanted)?;
+        self.change(&json!({"mpm": self.mpm, "capacity": {"connections": connections}}))
+    }
+
+    /// Lets the program give the running server these numbers, by their keys in `settings`.
+    ///
+    /// # Errors
+    /// Its refusal, in its own words.
+    pub fn set(&self, numbers: &[(&str, u64)]) -> Result<Value> {
+        let settings: serde_json::Map<String, Value> =
+            numbers.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        self.change(&json!({"mpm": self.mpm, "settings": settings}))
+    }
+
+    fn change(&self, wanted: &Value) -> Result<Value> {
+        let answer = self.ask(wanted)?;
         if answer["failed"] == json!(true) {
             bail!("{}", answer["msg"].as_str().unwrap_or("no message"));
         }
@@ -87,6 +100,20 @@ impl Web {
     pub fn load(&self, plan: Plan) -> Result<Load> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
         Ok(self.host.on_network(|| Load::open(address, plan))?)
+    }
+
+    /// Sends a burst beside a load of this host.
+    ///
+    /// # Errors
+    /// Those of [`Load::burst`].
+    pub fn burst(
+        &self,
+        load: &mut Load,
+        burst: Burst,
+        hold: Duration,
+        patience: Duration,
+    ) -> Result<BurstOutcome> {
+        Ok(self.host.on_network(|| load.burst(burst, hold, patience))?)
     }
 
     /// Returns the server's parent as this machine numbers it.
