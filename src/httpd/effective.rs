@@ -170,7 +170,7 @@ mod tests {
         let start = Start {
             first: Vec::new(),
             then: Vec::new(),
-            unknown: Default::default(),
+            unknown: crate::httpd::start::Unknown::default(),
             binary: "/usr/sbin/apache2".into(),
             file: "/c/main.conf".into(),
             server_root: "/c".into(),

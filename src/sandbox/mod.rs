@@ -191,7 +191,7 @@ fn become_httpd() -> Result<ExitCode, String> {
     match namespaces::isolate() {
         // A shared cache makes files there when it is only tested.
         Ok(()) => {
-            cover_temporary(&order.makes).map_err(|error| format!("could not cover a directory: {error}"))?
+            cover_temporary(&order.makes).map_err(|error| format!("could not cover a directory: {error}"))?;
         }
         // The files as they stand can be read without a view of one's own.
         Err(reason) if order.overlay.is_empty() => {

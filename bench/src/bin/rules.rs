@@ -42,7 +42,7 @@ fn main() -> Result<()> {
         &Start {
             first: Vec::new(),
             then: Vec::new(),
-            unknown: Default::default(),
+            unknown: apache_tuning::httpd::start::Unknown::default(),
             binary: "/usr/sbin/apache2".into(),
             file: "/etc/apache2/apache2.conf".into(),
             server_root: "/etc/apache2".into(),

@@ -30,7 +30,7 @@ pub enum Script {
     },
     /// SUSE's `start_apache2`, which reads `/etc/sysconfig/apache2`.
     StartApache2,
-    /// OpenRC's script, which reads `/etc/conf.d/apache2`.
+    /// `OpenRC`'s script, which reads `/etc/conf.d/apache2`.
     OpenRc {
         /// The variable with httpd's options.
         options: &'static str,

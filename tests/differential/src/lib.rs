@@ -148,7 +148,7 @@ pub fn start_of(root: &Path, case: &oracle::Case, version: Version) -> Result<St
     Ok(Start {
         first: Vec::new(),
         then: Vec::new(),
-        unknown: Default::default(),
+        unknown: apache_tuning::httpd::start::Unknown::default(),
         binary: "/usr/sbin/apache2".into(),
         file: PathBuf::from(&case.main),
         server_root: PathBuf::from("/etc/apache2"),

@@ -107,14 +107,15 @@ impl Shell<'_> {
         let given = |empty: bool| value.clone().filter(|value| !(empty && value.is_empty()));
         match *change {
             Change::Default { empty } => given(empty).map_or_else(|| self.text(word), Some),
-            Change::Assign { empty } => match given(empty) {
-                Some(value) => Some(value),
-                None => {
+            Change::Assign { empty } => {
+                if let Some(value) = given(empty) {
+                    Some(value)
+                } else {
                     let text = self.text(word);
                     self.assign(name, text.clone());
                     text
                 }
-            },
+            }
             Change::Alternative { empty } => match given(empty) {
                 Some(_) => self.text(word),
                 None => Some(String::new()),

@@ -82,7 +82,7 @@ impl Parser<'_> {
 
     fn advance(&mut self, count: usize) {
         let end = (self.at + count).min(self.text.len());
-        let lines = self.text[self.at..end].iter().filter(|byte| **byte == b'\n').count();
+        let lines = memchr::memchr_iter(b'\n', &self.text[self.at..end]).count();
         self.line = self.line.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
         self.at = end;
     }
@@ -256,13 +256,14 @@ impl Parser<'_> {
                 self.advance(1);
                 self.braces(quoted)
             }
-            _ => match self.name() {
-                Some(name) => Ok(Part::Variable { name, change: None, quoted }),
-                None => {
+            _ => {
+                if let Some(name) = self.name() {
+                    Ok(Part::Variable { name, change: None, quoted })
+                } else {
                     self.advance(1);
                     Ok(Part::Opaque)
                 }
-            },
+            }
         }
     }
 

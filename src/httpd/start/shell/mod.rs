@@ -1,6 +1,6 @@
 //! The files of shell that a start script reads before httpd, carried out without a shell.
 //!
-//! Debian's `envvars`, SUSE's and Red Hat's `/etc/sysconfig` and OpenRC's `/etc/conf.d` are shell: assignments, defaults,
+//! Debian's `envvars`, SUSE's and Red Hat's `/etc/sysconfig` and `OpenRC`'s `/etc/conf.d` are shell: assignments, defaults,
 //! conditions, other files, loops over a pattern. That much is carried out; a command that is no part of the shell sets no
 //! variable. What remains (`$(...)`, `eval`, a file that is not there) makes the variables it may set *not known*: they
 //! are neither defined nor undefined.

@@ -25,13 +25,12 @@ pub(super) fn test(files: &dyn Files, words: &[String]) -> Option<bool> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         [] => Some(false),
-        [text] => Some(!text.is_empty()),
+        [text] | ["-n", text] => Some(!text.is_empty()),
         ["!", rest @ ..] if rest.len() < 3 || rest.len() == 3 => {
             let rest: Vec<String> = rest.iter().map(|word| (*word).to_owned()).collect();
             Some(!test(files, &rest)?)
         }
         ["-z", text] => Some(text.is_empty()),
-        ["-n", text] => Some(!text.is_empty()),
         [option, path] => file(files, option, Path::new(path)),
         [left, operator, right] => compare(left, operator, right),
         _ => None,
