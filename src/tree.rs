@@ -15,9 +15,11 @@ use rustc_hash::FxHashMap;
 
 mod change;
 mod snapshot;
+mod space;
 
 pub use change::{Change, Role};
 pub use snapshot::Snapshot;
+pub use space::{Space, Status};
 
 /// What kind of thing stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,19 +34,6 @@ pub enum Kind {
     Link,
     /// A device, socket or pipe.
     Other,
-}
-
-/// Who may do what with a file, and when it last changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Status {
-    /// The permission bits.
-    pub mode: u32,
-    /// The owner.
-    pub uid: u32,
-    /// The group.
-    pub gid: u32,
-    /// The last change of the content, in seconds since the epoch.
-    pub modified: i64,
 }
 
 /// What [`Files::scan_back`] shows each piece to: its bytes, and whether it is the one at the file's end. Returns whether
@@ -100,6 +89,12 @@ pub trait Files {
 
     /// Returns who may do what with `path`, links followed; `None` where this view does not know.
     fn status(&self, path: &Path) -> Option<Status> {
+        let _ = path;
+        None
+    }
+
+    /// Returns the file system that `path` is on, links followed; `None` where this view does not know.
+    fn space(&self, path: &Path) -> Option<Space> {
         let _ = path;
         None
     }
@@ -406,6 +401,10 @@ impl Files for Draft<'_> {
 
     fn status(&self, path: &Path) -> Option<Status> {
         self.base.status(path)
+    }
+
+    fn space(&self, path: &Path) -> Option<Space> {
+        self.base.space(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {

@@ -102,6 +102,49 @@ fn a_log_that_says_all_workers_were_busy_leads_to_numbers_that_the_task_accepts(
     }
 }
 
+/// Returns the rules of these families that speak, in their order.
+fn speak(told: &Value, families: &[&str]) -> Vec<String> {
+    let rules = told["findings"].as_array().unwrap().iter().map(|finding| finding["rule"].as_str().unwrap());
+    let known = rules.filter(|rule| families.contains(&rule.split('-').next().unwrap_or_default()));
+    known.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_host_as_shipped_is_in_order_and_lines_by_hand_are_judged() {
+    const FAMILIES: [&str; 4] = ["RRT", "STAT", "LOG", "CMP"];
+    for host in [Host::debian12_event(), Host::debian13_event()] {
+        host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+        host.start_apache();
+        // Debian ships a Timeout of 300 s.
+        assert_eq!(speak(&look(&host), &FAMILIES), ["RRT-008"]);
+
+        host.sh("a2enmod -q proxy proxy_http brotli && a2dismod -q -f reqtimeout").ok();
+        host.sh("mkdir -p /srv/log/dir && chmod 777 /srv/log").ok();
+        host.write(
+            "/etc/apache2/conf-enabled/zz-by-hand.conf",
+            "ProxyPass / http://127.0.0.1:3000/\nExtendedStatus Off\n\
+             CustomLog /srv/log/a.log no_such_format\n\
+             CustomLog \"|/no/such/program\" combined\n\
+             AddOutputFilterByType BROTLI_COMPRESS text/html\nAddOutputFilterByType DEFLATE image/png\n",
+        );
+        let told = look(&host);
+        let mut said = speak(&told, &FAMILIES);
+        said.sort();
+        said.dedup();
+        let all = [
+            "CMP-001", "CMP-002", "LOG-002", "LOG-004", "LOG-006", "LOG-008", "RRT-007", "RRT-008",
+            "STAT-001", "STAT-004",
+        ];
+        assert_eq!(said, all, "{:#}", told["findings"]);
+        // A task that changes something else is told too, and is not refused for what it does not manage.
+        let asked =
+            json!({"keepalive": {"max_requests": 77}, "_ansible_check_mode": true, "rehearse": false});
+        let told = ask(&host, &asked);
+        assert_eq!((&told["changed"], &told["warnings"]), (&json!(true), &json!([])), "{told:#}");
+        assert!(speak(&told, &FAMILIES).contains(&"STAT-001".to_owned()), "{told:#}");
+    }
+}
+
 #[test]
 fn memory_measured_on_a_server_that_has_hardly_served_is_told_as_a_lower_bound() {
     let host = running();

@@ -7,6 +7,8 @@
 mod gate;
 #[path = "support/judged.rs"]
 mod judged;
+#[path = "rules/reports.rs"]
+mod reports;
 
 use std::path::{Path, PathBuf};
 
@@ -536,7 +538,7 @@ fn flag(value: bool) -> Option<Known<bool>> {
 }
 
 fn cases() -> Vec<Case> {
-    [sizes(), modules(), listening(), persistence(), evasives(), grammar(), gate::cases()]
+    [sizes(), modules(), listening(), persistence(), evasives(), grammar(), gate::cases(), reports::cases()]
         .into_iter()
         .flatten()
         .collect()

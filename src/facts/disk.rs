@@ -16,7 +16,8 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, Mode, OFlags, RawDir};
 
 use super::ahead::Ahead;
-use crate::tree::{Files, Kind, Look, Status, bytes, resolve};
+use crate::tree::{Files, Kind, Look, Space, Status, bytes, resolve};
+use crate::units::Bytes;
 
 /// The largest file that is read. httpd refuses a single line beyond 16 MiB; no configuration comes near this.
 const MOST: usize = 64 * 1024 * 1024;
@@ -194,6 +195,15 @@ impl Files for Disk {
     fn status(&self, path: &Path) -> Option<Status> {
         let meta = fs::metadata(self.place(path, true).ok()?).ok()?;
         Some(Status { mode: meta.mode(), uid: meta.uid(), gid: meta.gid(), modified: meta.mtime() })
+    }
+
+    fn space(&self, path: &Path) -> Option<Space> {
+        let place = self.place(path, true).ok()?;
+        let device = fs::metadata(&place).ok()?.dev();
+        let room = rustix::fs::statvfs(&*place).ok()?;
+        let bytes = |blocks: u64| Bytes(blocks.saturating_mul(room.f_frsize));
+        let free_files = (room.f_files > 0).then_some(room.f_favail);
+        Some(Space { device, free: bytes(room.f_bavail), total: bytes(room.f_blocks), free_files })
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {

@@ -5,8 +5,10 @@
 
 use crate::feature::{self, Feature, Host, Item, Module, Want, Writes};
 use crate::httpd::directives::{Directive, Group, Parser};
+use crate::httpd::numbers;
+use crate::httpd::read::startup::Line;
 use crate::report::Severity;
-use crate::rules::Rule;
+use crate::rules::{Check, Reporter, Rule, View};
 
 /// The name of this feature's parameters and block.
 pub const NAME: &str = "compression";
@@ -85,23 +87,206 @@ static BROTLI: Module = Module {
     ..Module::stock("brotli", is_brotli)
 };
 
+/// Tells whether compressing a type again saves nothing.
+fn is_compressed(kind: &str) -> bool {
+    kind != "image/svg+xml" && COMPRESSED.iter().any(|start| kind.starts_with(start))
+}
+
+/// Returns the lines that compress by type, each with its filters.
+fn by_type<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a Line, Vec<&'a str>)> {
+    view.served("AddOutputFilterByType").map(|line| (line, line.first().split(';').collect()))
+}
+
+fn names(filters: &[&str], filter: &str) -> Option<usize> {
+    filters.iter().position(|name| name.eq_ignore_ascii_case(filter))
+}
+
+pub(crate) static CMP_001: Rule = Rule {
+    id: "CMP-001",
+    severity: Severity::Error,
+    setting: "compression.algorithms",
+    summary: "brotli is named for a type after gzip; no client gets brotli",
+    source: "httpd 2.4 modules/filters/mod_filter.c: the first filter named wins",
+    check: Check::View(never_brotli),
+    example: "AddOutputFilterByType DEFLATE;BROTLI_COMPRESS text/html",
+    instead: "AddOutputFilterByType BROTLI_COMPRESS;DEFLATE text/html",
+    ..Rule::NEW
+};
+
+fn never_brotli(view: &View<'_>, out: &mut Reporter<'_>) {
+    if !view.has(BROTLI_ID) || !view.has(DEFLATE_ID) {
+        return;
+    }
+    let lines: Vec<(&Line, Vec<&str>)> = by_type(view).collect();
+    for (at, (line, filters)) in lines.iter().enumerate() {
+        let Some(brotli) = names(filters, "BROTLI_COMPRESS") else { continue };
+        let same_place = |other: &Line| other.server == line.server && other.sections == line.sections;
+        let earlier = |kind: &String| {
+            let before =
+                lines[..at].iter().filter(|(other, _)| same_place(other) && other.words[1..].contains(kind));
+            // The first line that names the type decides, whatever comes later.
+            before.map(|(other, filters)| (*other, filters)).next()
+        };
+        let in_this = names(filters, "DEFLATE").filter(|gzip| *gzip < brotli).map(|_| *line);
+        let first = line.words.iter().skip(1).find_map(|kind| {
+            let (other, filters) = earlier(kind)?;
+            let gzip = names(filters, "DEFLATE")?;
+            (names(filters, "BROTLI_COMPRESS").is_none_or(|brotli| gzip < brotli)).then_some((kind, other))
+        });
+        if let Some(other) = in_this.or(first.map(|(_, other)| other)) {
+            let kind = first.map_or("its types", |(kind, _)| kind.as_str());
+            out.of(view, NAME, "AddOutputFilterByType").value(line.first()).emit(
+                format!(
+                    "BROTLI_COMPRESS at {} is read after DEFLATE at {} for {kind}: no client gets brotli",
+                    view.place(line),
+                    view.place(other)
+                ),
+                "write BROTLI_COMPRESS;DEFLATE in one line that is read first, or set compression.enabled: true",
+            );
+        }
+    }
+}
+
 pub(crate) static CMP_002: Rule = Rule {
     id: "CMP-002",
     severity: Severity::Warning,
     setting: "compression.types",
     summary: "a type that is compressed already",
     source: "httpd 2.4 modules/filters/mod_deflate.c",
+    check: Check::View(twice_compressed),
+    example: "AddOutputFilterByType DEFLATE image/png",
+    instead: "AddOutputFilterByType DEFLATE image/svg+xml",
     ..Rule::NEW
 };
+
+fn twice_compressed(view: &View<'_>, out: &mut Reporter<'_>) {
+    // What this task writes is judged where it is written.
+    if view.params.groups.has(NAME) {
+        return;
+    }
+    for (line, filters) in by_type(view) {
+        let compresses = names(&filters, "DEFLATE").or(names(&filters, "BROTLI_COMPRESS")).is_some();
+        let kinds: Vec<&str> =
+            line.words.iter().skip(1).map(String::as_str).filter(|kind| is_compressed(kind)).collect();
+        if compresses && !kinds.is_empty() {
+            out.of(view, NAME, "AddOutputFilterByType").value(kinds.join(" ")).emit(
+                format!(
+                    "{} at {}: compressed already, compressing again costs time and saves nothing",
+                    kinds.join(", "),
+                    view.place(line)
+                ),
+                "take these types out of the line",
+            );
+        }
+    }
+}
+
+pub(crate) static CMP_004: Rule = Rule {
+    id: "CMP-004",
+    severity: Severity::Info,
+    setting: "compression",
+    summary: "pages made by an application are compressed over TLS: their length tells about secrets in them",
+    source: "BREACH, CVE-2013-3587",
+    check: Check::View(length_tells),
+    ..Rule::NEW
+};
+
+fn length_tells(view: &View<'_>, out: &mut Reporter<'_>) {
+    let tls = view.served("SSLEngine").any(|line| line.first().eq_ignore_ascii_case("on"));
+    let made = view.served("ProxyPass").next().is_some()
+        || view.served("SetHandler").chain(view.served("AddHandler")).chain(view.served("AddType")).any(
+            |line| {
+                let handler = line.first().to_ascii_lowercase();
+                handler.starts_with("proxy:") || handler.contains("php")
+            },
+        );
+    let page = by_type(view).find(|(line, filters)| {
+        let compresses = names(filters, "DEFLATE").or(names(filters, "BROTLI_COMPRESS")).is_some();
+        compresses && line.words.iter().skip(1).any(|kind| kind == "text/html")
+    });
+    if let Some((line, _)) = page.filter(|_| tls && made && view.remarks(Group(NAME))) {
+        out.of(view, NAME, "AddOutputFilterByType").value("text/html").emit(
+            format!(
+                "pages of an application are compressed over TLS ({}): whoever can make requests in a visitor's name \
+                 and sees lengths learns secrets that stand beside what the request said (BREACH)",
+                view.place(line)
+            ),
+            "see that the application masks its tokens, or leave text/html out for it",
+        );
+    }
+}
 
 pub(crate) static CMP_005: Rule = Rule {
     id: "CMP-005",
     severity: Severity::Warning,
     setting: "compression.br_quality, compression.gzip_level",
-    summary: "a level that takes many times the time",
+    summary: "a level that takes many times the processor's time of the default on every answer",
     source: "brotli and zlib; measured",
+    check: Check::View(costly_level),
+    example: "BrotliCompressionQuality 11",
+    instead: "BrotliCompressionQuality 5",
     ..Rule::NEW
 };
+
+fn costly_level(view: &View<'_>, out: &mut Reporter<'_>) {
+    if view.served("CacheEnable").next().is_some() {
+        return;
+    }
+    for (directive, id, most) in
+        [("BrotliCompressionQuality", BROTLI_ID, 6), ("DeflateCompressionLevel", DEFLATE_ID, 8)]
+    {
+        let value = view.standing(directive).map(|text| numbers::atoi(text).value);
+        if let Some(value) = value.filter(|value| *value > most && view.has(id)) {
+            out.on(view, directive).value(value).emit(
+                format!(
+                    "{directive} {value}{} takes many times the processor's time of the default on every answer",
+                    view.at(view.line(directive))
+                ),
+                format!("write {most} or less, or cache what is compressed"),
+            );
+        }
+    }
+}
+
+pub(crate) static CMP_006: Rule = Rule {
+    id: "CMP-006",
+    severity: Severity::Error,
+    setting: "SetOutputFilter",
+    summary: "a filter whose module is not loaded; answers go out unchanged, with a message for each",
+    source: "httpd 2.4 server/util_filter.c; AH00082",
+    check: Check::View(filter_without_module),
+    ..Rule::NEW
+};
+
+fn filter_without_module(view: &View<'_>, out: &mut Reporter<'_>) {
+    const FILTERS: [(&str, &str); 8] = [
+        ("DEFLATE", DEFLATE_ID),
+        ("INFLATE", DEFLATE_ID),
+        ("BROTLI_COMPRESS", BROTLI_ID),
+        ("INCLUDES", "include_module"),
+        ("SUBSTITUTE", "substitute_module"),
+        ("RATE_LIMIT", "ratelimit_module"),
+        ("proxy-html", "proxy_html_module"),
+        ("CACHE", "cache_module"),
+    ];
+    let lines = ["SetOutputFilter", "AddOutputFilter", "AddOutputFilterByType", "SetInputFilter"];
+    for line in lines.into_iter().flat_map(|directive| view.served(directive)) {
+        let missing = line.first().split(';').find_map(|filter| {
+            let (name, module) = FILTERS.iter().find(|(name, _)| name.eq_ignore_ascii_case(filter))?;
+            (!view.has(module)).then_some((*name, module.trim_end_matches("_module")))
+        });
+        if let Some((name, module)) = missing {
+            out.of(view, NAME, line.directive.clone()).value(name).code("AH00082").emit(
+                format!(
+                    "{} at {} names {name}, but mod_{module} is not loaded",
+                    line.directive,
+                    view.place(line)
+                ),
+                format!("load mod_{module}, or take the filter out of the line"),
+            );
+        }
+    }
+}
 
 pub(crate) static CMP_007: Rule = Rule {
     id: "CMP-007",
@@ -120,7 +305,7 @@ pub static COMPRESSION: Feature = Feature {
     directives: Compression::DIRECTIVES,
     watched: &[],
     modules: &[&BROTLI, &DEFLATE, &FILTER],
-    rules: &[&CMP_002, &CMP_005, &CMP_007],
+    rules: &[&CMP_001, &CMP_002, &CMP_004, &CMP_005, &CMP_006, &CMP_007],
     writes: Writes::ModuleFile,
     parse: feature::parse::<Compression>,
     #[cfg(feature = "schema")]
@@ -154,22 +339,12 @@ fn want(group: &dyn crate::parameters::Group, _: &Host<'_>, want: &mut Want) {
         return;
     }
     let types = asked.types.clone().unwrap_or_else(|| TYPES.map(str::to_owned).to_vec());
-    for kind in types.iter().filter(|kind| *kind != "image/svg+xml") {
-        if COMPRESSED.iter().any(|start| kind.starts_with(start)) {
-            want.findings.push(CMP_002.finding(
-                ("compression.types", kind),
-                format!("{kind} is compressed already: compressing it again costs time and saves nothing"),
-                format!("take {kind} out of compression.types"),
-            ));
-        }
-    }
-    for (key, value, most) in [("br_quality", asked.br_quality, 6), ("gzip_level", asked.gzip_level, 8)] {
-        if let Some(value) = value.filter(|value| *value > most) {
-            want.findings.push(CMP_005.finding((&format!("compression.{key}"), &value.to_string()),
-                format!("compression.{key} {value} takes many times the processor's time of the default on every answer"),
-                format!("set compression.{key} to {most} or less, or cache what is compressed"),
-            ));
-        }
+    for kind in types.iter().filter(|kind| is_compressed(kind)) {
+        want.findings.push(CMP_002.finding(
+            ("compression.types", kind),
+            format!("{kind} is compressed already: compressing it again costs time and saves nothing"),
+            format!("take {kind} out of compression.types"),
+        ));
     }
     let (br, gzip) = (filters.contains(&"BROTLI_COMPRESS"), filters.contains(&"DEFLATE"));
     want.given_in(&COMPRESSION, group, |row| {

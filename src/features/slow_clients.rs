@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 
 use crate::feature::{self, Feature, Host, Module, Want, Writes};
 use crate::httpd::directives::{Directive, Group, Parser};
+use crate::httpd::numbers;
 use crate::report::Severity;
-use crate::rules::{Check, Rule};
+use crate::rules::{Check, Reporter, Rule, View};
 
 /// The name of this feature's parameters and block.
 pub const NAME: &str = "slow_clients";
@@ -76,7 +77,7 @@ pub static SLOW_CLIENTS: Feature = Feature {
     parse: feature::parse::<SlowClients>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<SlowClients>,
-    rules: &[&RRT_007],
+    rules: &[&RRT_007, &RRT_008],
     look: |_| None,
     want,
     takes_over: |_| false,
@@ -108,9 +109,46 @@ pub(crate) static RRT_007: Rule = Rule {
     setting: "slow_clients.enabled",
     summary: "mod_reqtimeout is not loaded; slow requests are never cut off",
     source: "httpd 2.4 modules/filters/mod_reqtimeout.c",
-    check: Check::Planned,
+    after_change: true,
+    check: Check::View(never_cut_off),
     ..Rule::NEW
 };
+
+fn never_cut_off(view: &View<'_>, out: &mut Reporter<'_>) {
+    // A task that takes it out knows what it does.
+    let enabled = view.params.groups.get::<SlowClients>().is_none_or(|asked| asked.enabled != Some(false));
+    if !view.has(MODULE_ID) && view.remarks(Group(NAME)) && enabled {
+        out.about("slow_clients.enabled").emit(
+            "mod_reqtimeout is not loaded: slow requests are never cut off",
+            "set slow_clients.enabled: true",
+        );
+    }
+}
+
+pub(crate) static RRT_008: Rule = Rule {
+    id: "RRT-008",
+    severity: Severity::Info,
+    setting: "Timeout",
+    summary: "a client that takes nothing of its answer holds a worker for more than a minute",
+    source: "httpd 2.4 server/core_filters.c",
+    check: Check::View(long_timeout),
+    example: "Timeout 300",
+    instead: "Timeout 60",
+    ..Rule::NEW
+};
+
+fn long_timeout(view: &View<'_>, out: &mut Reporter<'_>) {
+    let seconds = view.standing("Timeout").map_or(60, |text| numbers::atoi(text).value);
+    if seconds > 60 && view.remarks(Group(NAME)) {
+        out.on(view, "Timeout").value(seconds).emit(
+            format!(
+                "Timeout {seconds}{}: a client that takes nothing of its answer holds a worker for {seconds} s",
+                view.at(view.line("Timeout"))
+            ),
+            "write 60, unless backends or uploads need more",
+        );
+    }
+}
 
 fn want(group: &dyn crate::parameters::Group, _: &Host<'_>, want: &mut Want) {
     let Some(asked) = (group as &dyn std::any::Any).downcast_ref::<SlowClients>() else { return };
@@ -133,9 +171,4 @@ fn want(group: &dyn crate::parameters::Group, _: &Host<'_>, want: &mut Want) {
     }
     want.guard(&SLOW_CLIENTS, MODULE_ID);
     want.module = asked.enabled;
-    want.idle = Some(RRT_007.finding(
-        (NAME, "values"),
-        "mod_reqtimeout is not loaded: slow requests are never cut off".to_owned(),
-        "set slow_clients.enabled: true".to_owned(),
-    ));
 }

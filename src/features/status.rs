@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::feature::{self, Feature, Host, Item, Module, Want, Writes};
 use crate::httpd::directives::{Directive, Group, Parser};
+use crate::httpd::read::startup::Line;
 use crate::report::Severity;
-use crate::rules::Rule;
+use crate::rules::{Check, Reporter, Rule, View};
 
 /// The name of this feature's parameters and block.
 pub const NAME: &str = "status";
@@ -40,14 +41,203 @@ crate::parameters! {
 
 static MODULE: Module = Module::stock("status", is_status);
 
+/// Returns the places of the status page: each `SetHandler server-status` in a `<Location>`, with its path.
+fn pages<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a Line, &'a str)> {
+    let handlers =
+        view.served("SetHandler").filter(|line| line.first().eq_ignore_ascii_case("server-status"));
+    handlers.filter_map(|line| Some((line, line.within("Location")?)))
+}
+
+/// Returns the lines of a directive in the same `<Location>` of the same server.
+fn beside<'a>(view: &View<'a>, page: &'a Line, directive: &'static str) -> impl Iterator<Item = &'a Line> {
+    view.served(directive).filter(move |line| line.server == page.server && line.sections == page.sections)
+}
+
+pub(crate) static STAT_001: Rule = Rule {
+    id: "STAT-001",
+    severity: Severity::Error,
+    setting: "status.path",
+    summary: "the server that answers for the status page hands its path to a backend or rewrites it",
+    source: "httpd 2.4 modules/proxy/mod_proxy.c, modules/mappers/mod_rewrite.c",
+    check: Check::View(covered),
+    example: "ProxyPass \"/\" \"http://127.0.0.1:3000/\"",
+    instead: "ProxyPass \"/server-status\" \"!\" before it",
+    ..Rule::NEW
+};
+
+fn covered(view: &View<'_>, out: &mut Reporter<'_>) {
+    if !view.has(MODULE_ID) {
+        return;
+    }
+    for (page, path) in pages(view) {
+        // Whoever asks by address gets the first virtual host that speaks in clear text.
+        let tls = |server: u32| {
+            view.served("SSLEngine")
+                .any(|line| line.server == Some(server) && line.first().eq_ignore_ascii_case("on"))
+        };
+        let count = u32::try_from(view.after.vhosts.len()).unwrap_or(u32::MAX);
+        let answers = page.server.or_else(|| (0..count).find(|server| !tls(*server)));
+        let cover = mapped_away(view, path, answers).or_else(|| rewritten(view, answers));
+        if let Some(line) = cover {
+            out.of(view, NAME, line.directive.clone()).value(line.words.join(" ")).emit(
+                format!(
+                    "{} at {} covers {path}: the status page is not reached",
+                    line.directive,
+                    view.place(line)
+                ),
+                match line.directive.to_ascii_lowercase().as_str() {
+                    "rewriterule" => {
+                        format!("write RewriteCond %{{REQUEST_URI}} !^{path} before it, or set status.listen")
+                    }
+                    _ => format!("write ProxyPass \"{path}\" \"!\" before it, or set status.listen"),
+                },
+            );
+        }
+    }
+}
+
+/// Returns the line by which a path goes to a backend: the main server's come first, and the first that fits wins.
+fn mapped_away<'a>(view: &View<'a>, path: &str, server: Option<u32>) -> Option<&'a Line> {
+    let of = |wanted: Option<u32>| {
+        view.served("ProxyPass").filter(move |line| line.server == wanted && line.sections.is_empty())
+    };
+    let own = server.into_iter().flat_map(|server| of(Some(server)));
+    let first = of(None).chain(own).find(|line| {
+        let prefix = line.first();
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
+    });
+    first.filter(|line| line.words.get(1).is_some_and(|target| target != "!"))
+}
+
+/// Returns a rule without a condition by which every path is rewritten.
+fn rewritten<'a>(view: &View<'a>, server: Option<u32>) -> Option<&'a Line> {
+    const ALL: [&str; 10] =
+        ["^", "^/", "^/?", ".*", "^.*$", "(.*)", "^(.*)$", "^/(.*)", "^/(.*)$", "^/?(.*)$"];
+    let own = |line: &&Line| line.server == server && line.sections.is_empty();
+    let on = view.served("RewriteEngine").filter(own).last();
+    if !on.is_some_and(|line| line.first().eq_ignore_ascii_case("on")) {
+        return None;
+    }
+    let conditions: Vec<&Line> = view.served("RewriteCond").filter(own).collect();
+    let mut before = 0;
+    for rule in view.served("RewriteRule").filter(own) {
+        let conditional = conditions
+            .iter()
+            .any(|line| line.file == rule.file && line.line > before && line.line < rule.line);
+        let target = rule.words.get(1).map_or("-", String::as_str);
+        if ALL.contains(&rule.first()) && target != "-" && !conditional {
+            return Some(rule);
+        }
+        before = rule.line;
+    }
+    None
+}
+
+pub(crate) static STAT_002: Rule = Rule {
+    id: "STAT-002",
+    severity: Severity::Warning,
+    setting: "status.allow",
+    summary: "Require local lets everybody in whom a proxy on this host passes on",
+    source: "httpd 2.4 modules/aaa/mod_authz_host.c, local_check_authorization",
+    check: Check::View(local_is_everybody),
+    ..Rule::NEW
+};
+
+fn local_is_everybody(view: &View<'_>, out: &mut Reporter<'_>) {
+    let is_loopback = |address: &str| address.starts_with("127.") || address.starts_with("[::1]");
+    if !view.has(MODULE_ID) || view.served("RemoteIPHeader").next().is_some() {
+        return;
+    }
+    for (page, path) in pages(view) {
+        let Some(local) =
+            beside(view, page, "Require").find(|line| line.first().eq_ignore_ascii_case("local"))
+        else {
+            continue;
+        };
+        // A virtual host on an address of its own is what watches the server, not what a proxy speaks to.
+        let addresses = page.server.and_then(|server| view.after.vhosts.get(server as usize));
+        let alone = addresses.is_some_and(|host| host.addresses.iter().all(|address| is_loopback(address)));
+        let listen = &view.after.listen;
+        let behind = !listen.is_empty() && listen.iter().all(|address| is_loopback(address));
+        let to_itself = view.served("ProxyPass").find(|line| {
+            let target = line.words.get(1).and_then(|url| url.strip_prefix("http://"));
+            let address = target.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+            let port = address.rsplit_once(':').map_or("80", |(_, port)| port);
+            let here = is_loopback(address) || address.starts_with("localhost");
+            here && listen.iter().any(|own| own.rsplit(':').next() == Some(port))
+        });
+        let why = match to_itself {
+            Some(line) => format!("{} passes requests on to this server", view.place(line)),
+            None if behind => "this server listens on the loopback alone, behind a proxy".to_owned(),
+            None => continue,
+        };
+        if !alone {
+            out.of(view, NAME, "status.allow").value("local").emit(
+                format!("Require local for {path} at {} lets everybody in: {why}", view.place(local)),
+                "set status.listen to an address that no proxy speaks to, or load mod_remoteip with RemoteIPHeader",
+            );
+        }
+    }
+}
+
 pub(crate) static STAT_003: Rule = Rule {
     id: "STAT-003",
     severity: Severity::Warning,
     setting: "status.allow",
     summary: "the status page is open to everybody",
     source: "httpd 2.4 modules/generators/mod_status.c",
+    check: Check::View(open),
+    example: "Require all granted",
+    instead: "Require local",
     ..Rule::NEW
 };
+
+fn open(view: &View<'_>, out: &mut Reporter<'_>) {
+    // What this task writes is judged where it is written.
+    if !view.has(MODULE_ID) || view.params.groups.has(NAME) {
+        return;
+    }
+    for (page, path) in pages(view) {
+        let words = |line: &Line| line.words.join(" ").to_ascii_lowercase();
+        let granted = beside(view, page, "Require").find(|line| words(line) == "all granted");
+        let any = beside(view, page, "Satisfy").find(|line| line.first().eq_ignore_ascii_case("any"));
+        if let Some(line) = granted.or(any) {
+            out.of(view, NAME, "status.allow").value(line.words.join(" ")).emit(
+                format!(
+                    "{} {} at {} shows {path} to everybody, with the addresses and requests of all clients",
+                    line.directive,
+                    line.words.join(" "),
+                    view.place(line)
+                ),
+                "write Require local, or set status.allow",
+            );
+        }
+    }
+}
+
+pub(crate) static STAT_004: Rule = Rule {
+    id: "STAT-004",
+    severity: Severity::Info,
+    setting: "ExtendedStatus",
+    summary: "requests are neither listed nor counted on the status page",
+    source: "httpd 2.4 server/core.c, ap_extended_status",
+    check: Check::View(not_extended),
+    ..Rule::NEW
+};
+
+fn not_extended(view: &View<'_>, out: &mut Reporter<'_>) {
+    let off = view.standing("ExtendedStatus").is_some_and(|word| word.eq_ignore_ascii_case("off"));
+    if off && view.has(MODULE_ID) && view.remarks(Group(NAME)) {
+        out.on(view, "ExtendedStatus").value("Off").emit(
+            format!(
+                "ExtendedStatus Off{}: the status page counts no requests and no bytes",
+                view.at(view.line("ExtendedStatus"))
+            ),
+            "take the line out; its cost is not measurable",
+        );
+    }
+}
 
 pub(crate) static STAT_005: Rule = Rule {
     id: "STAT-005",
@@ -84,7 +274,7 @@ pub static STATUS: Feature = Feature {
     directives: Status::DIRECTIVES,
     watched: &[],
     modules: &[&MODULE],
-    rules: &[&STAT_003, &STAT_005, &STAT_006, &STAT_007],
+    rules: &[&STAT_001, &STAT_002, &STAT_003, &STAT_004, &STAT_005, &STAT_006, &STAT_007],
     writes: Writes::DropIn,
     parse: feature::parse::<Status>,
     #[cfg(feature = "schema")]

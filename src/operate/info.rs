@@ -70,7 +70,7 @@ pub fn info(params: &InfoParams) -> InfoReport {
     let place = Place { files: &disk, site: &host.site, configuration: &host.configuration };
     let looks = Looks::new(FEATURES, &place);
     let startup = startup::read(&disk, &host.start);
-    judge(&disk, params, (&host, &startup), &looks, measured.as_ref(), &mut report);
+    judge(&disk, params, &host, (&looks, &startup), measured.as_ref(), &mut report);
     config_test(params, (&host, &startup), &mut report);
     crate::report::worst_first(&mut report.findings);
     if host.running.is_some() {
@@ -115,8 +115,8 @@ fn summary(report: &InfoReport) -> String {
 fn judge(
     files: &dyn Files,
     params: &InfoParams,
-    (host, startup): (&Host, &Startup),
-    looks: &Looks,
+    host: &Host,
+    (looks, startup): (&Looks, &Startup),
     measured: Option<&Measured>,
     report: &mut InfoReport,
 ) {
@@ -147,7 +147,9 @@ fn judge(
         values_before: values,
         moved: &[],
         after: &host.configuration,
-        start: Some(rules::Start { startup, files }),
+        startup: Some(startup),
+        files,
+        now: Some(clock::now()),
         running: host.running.as_ref(),
         need: Need::None,
         changes: &[],

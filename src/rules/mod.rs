@@ -11,6 +11,7 @@ mod grammar;
 pub(crate) mod host;
 mod keepalive;
 mod listen;
+mod logs;
 pub(crate) mod modules;
 pub(crate) mod mpm;
 mod numbers;
@@ -42,13 +43,14 @@ use crate::httpd::effective::Value;
 use crate::httpd::moved::Moved;
 use crate::httpd::normalise::{Normal, Written};
 use crate::httpd::read::Configuration;
+use crate::httpd::read::startup::Startup;
 use crate::httpd::start::Construct;
 use crate::httpd::{Mpm, Version};
 use crate::params::bounds::{MOST_IN_ONE_PLACE, and_more, cut};
 use crate::params::{Params, nearest};
 use crate::registry::FEATURES;
 use crate::report::{Finding, Need, ParameterError, Severity};
-use crate::tree::Change;
+use crate::tree::{Change, Files};
 
 /// What is known of mod_evasive's directory of lock files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +95,7 @@ static BY_FILE: &[&[&Rule]] = &[
     spare::RULES,
     children::RULES,
     listen::RULES,
+    logs::RULES,
     host::RULES,
     keepalive::RULES,
     timeouts::RULES,
@@ -147,8 +150,12 @@ pub struct Context<'a> {
     pub moved: &'a [Moved],
     /// The configuration as it would be.
     pub after: &'a Configuration,
-    /// What decides whether httpd starts with it; `None` where that was not read.
-    pub start: Option<Start<'a>>,
+    /// What decides in it whether httpd starts and what it serves; `None` where nothing changes and only that is asked.
+    pub startup: Option<&'a Startup>,
+    /// The host's files as they would be.
+    pub files: &'a dyn Files,
+    /// The time, in seconds since the epoch; `None` where nothing of the kind is asked.
+    pub now: Option<u64>,
     /// The running server.
     pub running: Option<&'a Running>,
     /// What the plan says a running server needs.
@@ -184,7 +191,8 @@ pub fn check(context: &Context<'_>) -> Vec<Finding> {
         .for_each(|finding| finding.severity = Severity::Info);
     for finding in &mut findings {
         finding.waived = context.params.waives(&finding.rule);
-        finding.standing = !context.audit && !view.concerns(finding.setting.as_deref().unwrap_or_default());
+        let concerns = || !finding.standing && view.concerns(finding.setting.as_deref().unwrap_or_default());
+        finding.standing = !context.audit && !concerns();
     }
     crate::report::worst_first(&mut findings);
     findings

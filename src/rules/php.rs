@@ -66,7 +66,7 @@ fn php_not_thread_safe(view: &View<'_>, out: &mut Reporter<'_>) {
 
 /// Returns the word by which `APACHE_MODULES` of SUSE's variables loads PHP: `php8` for `php_module`.
 fn sysconfig_word(view: &View<'_>, file: &str, module: &Module) -> String {
-    let text = view.start.and_then(|start| start.files.read(Path::new(file)).ok()).unwrap_or_default();
+    let text = view.start().and_then(|start| start.files.read(Path::new(file)).ok()).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
     let values = text.lines().filter_map(|line| line.trim().strip_prefix("APACHE_MODULES="));
     let words =

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use super::View;
 use crate::httpd::Mpm;
+use crate::httpd::directives::Group;
 use crate::httpd::normalise::Correction;
 use crate::report::{Finding, Severity};
 
@@ -105,6 +106,21 @@ impl Reporter<'_> {
     pub(crate) fn on(&mut self, view: &View<'_>, directive: &'static str) -> FindingBuilder<'_> {
         let managed = view.audit || view.row(directive).is_some_and(|row| view.decides(row));
         self.about(view.path(directive)).at_most(if managed { Severity::Error } else { Severity::Warning })
+    }
+
+    /// Begins a finding about lines of a feature that are not read for their values. Where the task does not manage the
+    /// feature, it is at most a warning.
+    pub(crate) fn of(
+        &mut self,
+        view: &View<'_>,
+        feature: &'static str,
+        setting: impl Into<String>,
+    ) -> FindingBuilder<'_> {
+        let managed = view.manages(Group(feature));
+        let most = if managed || view.audit { Severity::Error } else { Severity::Warning };
+        let mut builder = self.about(setting).at_most(most);
+        builder.finding.standing = !managed;
+        builder
     }
 
     /// Begins a finding about something else, such as a parameter's path.

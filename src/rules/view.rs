@@ -1,16 +1,18 @@
 //! What a rule looks at: [`View`].
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::Context;
 use crate::capacity::{self, Server};
 use crate::httpd::directives::{Directive, Group};
 use crate::httpd::moved::Moved;
 use crate::httpd::normalise::Correction;
-use crate::httpd::read::{Line, Note, NoteKind, Scope};
+use crate::httpd::read::{Line, Note, NoteKind, Scope, startup};
 use crate::params::Settings;
 use crate::registry::FEATURES;
 use crate::report::{Bound, Need};
+use crate::tree::Files;
 
 /// A [`Context`] with what several rules look up in it, worked out once.
 pub(crate) struct View<'a> {
@@ -184,6 +186,36 @@ impl<'a> View<'a> {
         };
         let number = self.before.lines.iter().find(is_it).map_or(line.line, |found| found.line);
         format!("{}:{number}", path.display())
+    }
+
+    /// Returns what decides whether httpd starts, and the files; `None` where that was not read.
+    pub(crate) fn start(&self) -> Option<super::Start<'a>> {
+        let files = self.context.files;
+        self.context.startup.map(|startup| super::Start { startup, files })
+    }
+
+    /// Returns the lines of a directive that says what is served, in reading order; none where nothing of the kind is
+    /// asked.
+    pub(crate) fn served(&self, directive: &'static str) -> impl Iterator<Item = &'a startup::Line> {
+        let lines = self.context.startup.map_or(&[][..], |startup| &startup.lines);
+        lines.iter().filter(move |line| line.is(directive))
+    }
+
+    /// Returns the host's files where they are those of a disk: what is not there is not there on the host either.
+    pub(crate) fn disk(&self) -> Option<&'a dyn Files> {
+        let files = self.context.files;
+        files.status(Path::new("/")).is_some().then_some(files)
+    }
+
+    /// Writes where a line that says what is served stands: `/etc/apache2/sites-enabled/a.conf:3`.
+    pub(crate) fn place(&self, line: &startup::Line) -> String {
+        format!("{}:{}", self.after.path(line.file).display(), line.line)
+    }
+
+    /// Returns the user that serves requests.
+    pub(crate) fn web_user(&self) -> &'a str {
+        let written = self.served("User").filter(|line| line.server.is_none()).last();
+        written.map(startup::Line::first).filter(|user| !user.is_empty()).unwrap_or(self.context.layout.user)
     }
 
     /// Tells whether a running server would be reloaded, or restarted without a stop, to take the change up.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{Files, Kind, Look, Status};
+use super::{Files, Kind, Look, Space, Status};
 
 /// A view in which what was seen once stays as it was then: one look at a host judges and plans on the same content,
 /// and reads it once. Only the first answers are remembered, and only small files: those that are read more than once
@@ -95,5 +95,9 @@ impl Files for Snapshot<'_> {
 
     fn status(&self, path: &Path) -> Option<Status> {
         self.files.status(path)
+    }
+
+    fn space(&self, path: &Path) -> Option<Space> {
+        self.files.space(path)
     }
 }

@@ -1,9 +1,14 @@
 //! Hosts for the rules, built in a few words.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use apache_tuning::capacity::MemoryNeed;
 use apache_tuning::distro::LAYOUTS;
+use apache_tuning::facts::disk::Disk;
 use apache_tuning::facts::{Known, Machine, Running};
 use apache_tuning::features::evasive::{Build, Generation};
 use apache_tuning::httpd::core_directives;
@@ -15,14 +20,16 @@ use apache_tuning::httpd::read::startup::{self, Startup};
 use apache_tuning::httpd::read::{
     Configuration, Line, Module, Note, NoteKind, ReadError, ReadFile, Scope, Start, Vhost,
 };
+use apache_tuning::httpd::start::Unknown;
 use apache_tuning::httpd::{Mpm, Version};
 use apache_tuning::params::Params;
 use apache_tuning::registry::{FEATURES, TABLE};
 use apache_tuning::report::{Finding, Need};
 use apache_tuning::rules::{self, Context};
-use apache_tuning::tree::{Change, Memory, Node};
+use apache_tuning::tree::{Change, Files, Kind, Memory, Node, Space, Status};
 use apache_tuning::units::Bytes;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// A build of mod_evasive: symbol, generation, directive for the status.
 pub(crate) type BuildOf = (&'static str, Generation, Option<&'static str>);
@@ -46,6 +53,41 @@ pub(crate) struct Host {
     changes: Vec<Change>,
     audit: bool,
     start: Option<(Startup, Memory)>,
+    startup: Option<Startup>,
+    disk: Option<(Rc<TempDir>, Option<Space>)>,
+    now: Option<u64>,
+}
+
+/// A real directory as the host's files, on a file system that may be told to have other room.
+struct OnDisk {
+    disk: Disk,
+    space: Option<Space>,
+}
+
+impl Files for OnDisk {
+    fn read(&self, path: &Path) -> std::io::Result<Arc<[u8]>> {
+        self.disk.read(path)
+    }
+
+    fn link_kind(&self, path: &Path) -> std::io::Result<Kind> {
+        self.disk.link_kind(path)
+    }
+
+    fn read_link(&self, path: &Path) -> std::io::Result<PathBuf> {
+        self.disk.read_link(path)
+    }
+
+    fn list(&self, dir: &Path) -> std::io::Result<Vec<OsString>> {
+        self.disk.list(dir)
+    }
+
+    fn status(&self, path: &Path) -> Option<Status> {
+        self.disk.status(path)
+    }
+
+    fn space(&self, path: &Path) -> Option<Space> {
+        self.space.or_else(|| self.disk.space(path))
+    }
 }
 
 pub(crate) fn event() -> Host {
@@ -92,6 +134,9 @@ pub(crate) fn of(mpm: Mpm) -> Host {
         changes: Vec::new(),
         audit: false,
         start: None,
+        startup: None,
+        disk: None,
+        now: None,
     }
 }
 
@@ -227,6 +272,57 @@ impl Host {
         self
     }
 
+    /// Lets the reader make the configuration of a file's text, with these modules beside the MPM.
+    pub(crate) fn conf(mut self, modules: &[&str], text: &str) -> Self {
+        let file = PathBuf::from("/etc/apache2/apache2.conf");
+        let all = ["core_module", "so_module", "log_config_module", self.mpm.module()];
+        let built_in = all
+            .iter()
+            .chain(modules)
+            .map(|id| ((*id).to_owned(), format!("mod_{}.c", id.trim_end_matches("_module"))));
+        let start = Start {
+            file: file.clone(),
+            server_root: PathBuf::from("/etc/apache2"),
+            binary: PathBuf::from("/usr/sbin/apache2"),
+            version: self.version,
+            built_in: built_in.collect(),
+            defines: Vec::new(),
+            first: Vec::new(),
+            then: Vec::new(),
+            environment: BTreeMap::new(),
+            unknown: Unknown::default(),
+            table: &TABLE,
+        };
+        let startup = startup::read(&Memory::new().file(&file, text), &start);
+        self.after = startup.configuration.clone();
+        self.before = self.after.clone();
+        self.startup = Some(startup);
+        self
+    }
+
+    /// Lets the host have a disk, whose root directory `fill` gets.
+    pub(crate) fn disk(mut self, fill: impl FnOnce(&Path)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("etc")).unwrap();
+        let users = "root:x:0:0::/:\nwww-data:x:33:33::/:\n";
+        std::fs::write(dir.path().join("etc/passwd"), users).unwrap();
+        fill(dir.path());
+        self.disk = Some((Rc::new(dir), None));
+        self
+    }
+
+    /// Lets that disk have other room than it has.
+    pub(crate) fn space(mut self, space: Space) -> Self {
+        let (dir, _) = self.disk.unwrap();
+        self.disk = Some((dir, Some(space)));
+        self
+    }
+
+    pub(crate) fn now(mut self, now: u64) -> Self {
+        self.now = Some(now);
+        self
+    }
+
     pub(crate) fn audit(mut self) -> Self {
         self.audit = true;
         self
@@ -253,8 +349,10 @@ impl Host {
                 version: self.version,
                 built_in,
                 defines: Vec::new(),
+                first: Vec::new(),
                 then: Vec::new(),
                 environment: BTreeMap::new(),
+                unknown: Unknown::default(),
                 table: &TABLE,
             },
         );
@@ -301,7 +399,15 @@ impl Host {
         let in_force = |configuration, values| InForce { configuration, values, cpus };
         let moved =
             moved_until_restart(in_force(&self.before, &values_before), in_force(&self.after, &values));
+        let nothing = Memory::new();
+        let memory = self.start.as_ref().map_or(&nothing, |(_, files)| files);
+        let disk =
+            self.disk.as_ref().map(|(dir, space)| OnDisk { disk: Disk::new(dir.path()), space: *space });
+        let files: &dyn Files = disk.as_ref().map_or(memory, |disk| disk as &dyn Files);
         rules::check(&Context {
+            startup: self.startup.as_ref().or(self.start.as_ref().map(|(startup, _)| startup)),
+            files,
+            now: self.now,
             params: &params,
             mpm: self.mpm,
             layout: &LAYOUTS[0],
@@ -316,7 +422,6 @@ impl Host {
             values_before: &values_before,
             moved: &moved,
             after: &self.after,
-            start: self.start.as_ref().map(|(startup, files)| rules::Start { startup, files }),
             running: self.running.as_ref(),
             need: self.need,
             changes: &self.changes,

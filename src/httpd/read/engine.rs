@@ -21,7 +21,7 @@ use super::known::Names;
 use super::lines::{Next, Place, Source};
 use super::macros::Macro;
 use super::modules::Modules;
-use super::words::{Variables, lossy, trim, word};
+use super::words::{Variables, lossy, trim, word, words};
 use super::{
     Configuration, FileId, Module, Note, NoteKind, ReadError, ReadFile, Scope, Start, include, paths, startup,
 };
@@ -74,8 +74,8 @@ struct Open {
 enum OpenKind {
     /// A true condition: closed by its exact tag or by the end of its file.
     Condition { name: &'static str, text: String },
-    /// A section of the tree; its name with `<`.
-    Section(Box<[u8]>),
+    /// A section of the tree; its name with `<`, and its argument where what is served is asked for.
+    Section(Box<[u8]>, Box<[u8]>),
 }
 
 /// A file being read, and how many sections were open before it.
@@ -154,8 +154,10 @@ pub(super) struct Reader<'a> {
     tasks: Vec<Task<'a>>,
     open: Vec<Open>,
     error_logs: ErrorLogs,
-    /// The lines that decide whether httpd starts, where they are asked for.
+    /// The lines that decide whether httpd starts and what it serves, where they are asked for.
     startup: Option<Vec<startup::Line>>,
+    /// The hash of each directive that is carried out, with its file, where those lines are asked for.
+    carried_out: FxHashSet<(u64, FileId)>,
     scope: Scope,
     /// Whether what is read will never be walked.
     dead: bool,
@@ -181,6 +183,7 @@ impl<'a> Reader<'a> {
             open: Vec::new(),
             error_logs: ErrorLogs::default(),
             startup: None,
+            carried_out: FxHashSet::default(),
             scope: Scope::Main,
             dead: false,
             halted: false,
@@ -208,7 +211,8 @@ impl<'a> Reader<'a> {
         self.read_all();
         let lines = self.startup.take().unwrap_or_default();
         let server_root = paths::path(&self.server_root);
-        startup::Startup { configuration: self.finish(), lines, server_root }
+        let carried_out = std::mem::take(&mut self.carried_out);
+        startup::Startup { configuration: self.finish(), lines, server_root, carried_out }
     }
 
     fn read_all(&mut self) {
@@ -257,11 +261,60 @@ impl<'a> Reader<'a> {
 
     /// Notes a directive or section (`<Proxy`) for which only the modules tell whether httpd knows it.
     fn meet(&mut self, name: &[u8], place: Place) {
+        if !self.dead && self.startup.is_some() {
+            self.carried_out.insert((hash(name), place.file));
+        }
         if !self.dead
             && let Some(index) = self.names.meet(name, hash(name), place)
         {
             self.walk.push(Step::Name(index));
         }
+    }
+
+    /// Returns the virtual host that what is read now counts for, whatever sections it stands in.
+    fn server(&self) -> Option<u32> {
+        let scopes = std::iter::once(self.scope).chain(self.open.iter().rev().map(|open| open.scope));
+        scopes.into_iter().find_map(|scope| if let Scope::Vhost(index) = scope { Some(index) } else { None })
+    }
+
+    /// Returns the sections that are open, the outermost first, without conditions and virtual hosts.
+    fn sections(&self) -> Vec<startup::Section> {
+        let section = |open: &Open| match &open.kind {
+            OpenKind::Section(name, argument) if !name.eq_ignore_ascii_case(b"<VirtualHost") => {
+                Some(startup::Section { name: lossy(&name[1..]), argument: lossy(argument) })
+            }
+            _ => None,
+        };
+        self.open.iter().filter_map(section).collect()
+    }
+
+    /// Keeps a line that decides whether httpd starts or what it serves, where those are asked for.
+    fn keep_for_startup(&mut self, name: &[u8], rest: &[u8], place: Place) {
+        if self.dead || self.startup.is_none() {
+            return;
+        }
+        self.carried_out.insert((hash(name), place.file));
+        if !startup::matters(name) || !startup::is_kept(name, rest) {
+            return;
+        }
+        self.keep_line(name, rest, place);
+    }
+
+    /// Keeps a line as it is, where those that decide about the start are asked for.
+    fn keep_line(&mut self, name: &[u8], rest: &[u8], place: Place) {
+        if self.dead || self.startup.is_none() {
+            return;
+        }
+        let line = startup::Line {
+            directive: lossy(name),
+            words: words(rest).iter().map(|word| lossy(word)).collect(),
+            file: place.file,
+            line: place.line,
+            scope: self.scope,
+            server: self.server(),
+            sections: self.sections(),
+        };
+        self.startup.get_or_insert_default().push(line);
     }
 
     /// Returns how many includes lead to what is read now.
@@ -402,7 +455,7 @@ impl<'a> Reader<'a> {
     /// Reads a file until an include interrupts it or it ends.
     fn read_on(&mut self, mut level: Level, buffer: &mut Vec<u8>) {
         while !self.halted {
-            let Self { names, walk, dead, config, start, startup, .. } = self;
+            let Self { names, walk, dead, config, start, startup, carried_out, .. } = self;
             let table = start.table;
             let next = level.source.next(buffer, |text, place| {
                 wanted(table, text, startup.is_some(), |plain| match plain {
@@ -410,6 +463,9 @@ impl<'a> Reader<'a> {
                     _ if *dead => {}
                     Plain::RequestLog => config.logs += 1,
                     Plain::Name(name, hash) => {
+                        if startup.is_some() {
+                            carried_out.insert((hash, place.file));
+                        }
                         if let Some(index) = names.meet(name, hash, place) {
                             walk.push(Step::Name(index));
                         }
@@ -456,7 +512,7 @@ impl<'a> Reader<'a> {
                 self.note(NoteKind::UnclosedSection, open.place, text.clone());
             }
         }
-        if let [Open { kind: OpenKind::Section(name), place, .. }, ..] = loud {
+        if let [Open { kind: OpenKind::Section(name, _), place, .. }, ..] = loud {
             let message = format!("{}> is not closed in its file", lossy(name));
             self.refuse(*place, message);
         }

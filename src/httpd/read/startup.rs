@@ -1,15 +1,26 @@
-//! The lines that decide whether httpd starts, beside those that are read for their values: read only where a change is
-//! to be made or a host is looked at closely, because an unchanged run needs none of them.
+//! The lines that decide whether httpd starts and what it serves, beside those that are read for their values: read only
+//! where a change is to be made or a host is looked at closely, because an unchanged run needs none of them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use rustc_hash::FxHashSet;
 
 use super::engine::Reader;
 use super::words::lossy;
 use super::{Configuration, FileId, Scope, Start};
 use crate::tree::Files;
 
-/// A directive line that decides about the start.
+/// A section that a line stands in: `<Location "/x">`. Conditions and virtual hosts are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// Its name as written, without `<`.
+    pub name: String,
+    /// Its first argument, unquoted; empty where it has none.
+    pub argument: String,
+}
+
+/// A directive line that decides about the start, or about what is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// The directive as written.
@@ -22,9 +33,20 @@ pub struct Line {
     pub line: u32,
     /// Where it stands.
     pub scope: Scope,
+    /// The virtual host it counts for, also from within a section: index into [`Configuration::vhosts`]. `None` is the
+    /// main server.
+    pub server: Option<u32>,
+    /// The sections it stands in, the outermost first.
+    pub sections: Vec<Section>,
 }
 
 impl Line {
+    /// Returns the argument of the innermost section of this name that it stands in.
+    pub fn within(&self, section: &str) -> Option<&str> {
+        let found = self.sections.iter().rev().find(|one| one.name.eq_ignore_ascii_case(section));
+        found.map(|one| one.argument.as_str())
+    }
+
     /// Tells whether it is this directive, as httpd compares names.
     pub fn is(&self, directive: &str) -> bool {
         self.directive.eq_ignore_ascii_case(directive)
@@ -51,24 +73,50 @@ enum Writes {
 
 /// The directives, and where they let httpd write.
 const DIRECTIVES: &[(&str, Writes)] = &[
+    ("AddHandler", Writes::Nothing),
+    ("AddOutputFilter", Writes::Nothing),
+    ("AddOutputFilterByType", Writes::Nothing),
+    ("AddType", Writes::Nothing),
+    ("Allow", Writes::Nothing),
+    ("AllowOverride", Writes::Nothing),
+    ("AllowOverrideList", Writes::Nothing),
+    ("AuthType", Writes::Nothing),
     ("BalancerMember", Writes::Nothing),
+    ("CacheDisable", Writes::Nothing),
+    ("CacheEnable", Writes::Nothing),
+    ("CacheIgnoreCacheControl", Writes::Nothing),
+    ("CacheIgnoreHeaders", Writes::Nothing),
     ("CacheRoot", Writes::Dir),
     ("CacheSocache", Writes::Typed),
+    ("CacheStoreNoStore", Writes::Nothing),
+    ("CacheStorePrivate", Writes::Nothing),
     ("CustomLog", Writes::File),
     ("DavLockDB", Writes::File),
+    ("Deny", Writes::Nothing),
+    ("DocumentRoot", Writes::Nothing),
     ("DOSLogDir", Writes::Dir),
     ("ErrorLog", Writes::File),
     ("FcgidIPCDir", Writes::Dir),
     ("FcgidProcessTableFile", Writes::File),
     ("ForensicLog", Writes::File),
     ("GlobalLog", Writes::File),
+    ("Header", Writes::Nothing),
     ("JkLogFile", Writes::File),
     ("JkShmFile", Writes::File),
+    ("LogFormat", Writes::Nothing),
     ("Mutex", Writes::Typed),
+    ("Options", Writes::Nothing),
     ("PidFile", Writes::File),
     ("ProxyPass", Writes::Nothing),
     ("ProxyPassMatch", Writes::Nothing),
+    ("ProxyPreserveHost", Writes::Nothing),
     ("ProxySet", Writes::Nothing),
+    ("RemoteIPHeader", Writes::Nothing),
+    ("Require", Writes::Nothing),
+    ("RewriteCond", Writes::Nothing),
+    ("RewriteEngine", Writes::Nothing),
+    ("RewriteRule", Writes::Nothing),
+    ("Satisfy", Writes::Nothing),
     ("ScoreBoardFile", Writes::File),
     ("ScriptLog", Writes::File),
     ("ScriptSock", Writes::File),
@@ -82,6 +130,9 @@ const DIRECTIVES: &[(&str, Writes)] = &[
     ("SecRuleRemoveById", Writes::Nothing),
     ("SecTmpDir", Writes::Dir),
     ("SecUploadDir", Writes::Dir),
+    ("SetHandler", Writes::Nothing),
+    ("SetInputFilter", Writes::Nothing),
+    ("SetOutputFilter", Writes::Nothing),
     ("SSLCertificateFile", Writes::Nothing),
     ("SSLCertificateKeyFile", Writes::Nothing),
     ("SSLCipherSuite", Writes::Nothing),
@@ -92,6 +143,7 @@ const DIRECTIVES: &[(&str, Writes)] = &[
     ("SSLStaplingCache", Writes::Typed),
     ("SSLUseStapling", Writes::Nothing),
     ("TransferLog", Writes::File),
+    ("User", Writes::Nothing),
     ("WSGISocketPrefix", Writes::File),
 ];
 
@@ -116,7 +168,7 @@ pub(super) fn matters(name: &[u8]) -> bool {
     DIRECTIVES.iter().any(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// What decides whether httpd starts.
+/// What decides whether httpd starts and what it serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Startup {
     /// The configuration as it is read in any case.
@@ -125,9 +177,11 @@ pub struct Startup {
     pub lines: Vec<Line>,
     /// The directory that relative paths are below.
     pub server_root: PathBuf,
+    /// The hash of each directive and section (`<Proxy`) that is carried out, and the file it stands in.
+    pub carried_out: FxHashSet<(u64, FileId)>,
 }
 
-/// Reads a configuration for what decides about the start.
+/// Reads a configuration for what decides about the start and what is served.
 pub fn read(files: &dyn Files, start: &Start) -> Startup {
     Reader::new(files, start).run_startup()
 }

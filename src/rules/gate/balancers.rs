@@ -111,7 +111,7 @@ pub(crate) static GATE_002: Rule = Rule {
 };
 
 fn balancer_without_memory(view: &View<'_>, out: &mut Reporter<'_>) {
-    if view.start.is_none() || !view.has(BALANCER) || view.has("slotmem_shm_module") {
+    if view.start().is_none() || !view.has(BALANCER) || view.has("slotmem_shm_module") {
         return;
     }
     let loaded = view.after.modules.iter().find(|module| module.identifier == BALANCER);

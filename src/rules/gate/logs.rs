@@ -150,7 +150,7 @@ pub(crate) static GATE_014: Rule = Rule {
 };
 
 fn lock_without_directory(view: &View<'_>, out: &mut Reporter<'_>) {
-    let Some(start) = view.start.filter(|_| view.audit) else { return };
+    let Some(start) = view.start().filter(|_| view.audit) else { return };
     for line in start.startup.of("Mutex") {
         let Some((mechanism, dir)) = line.first().split_once(':') else { continue };
         let path = Path::new(dir);

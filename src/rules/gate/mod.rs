@@ -55,7 +55,7 @@ struct Gate<'v, 'a> {
 impl<'v, 'a> Gate<'v, 'a> {
     /// Returns it where the start is known.
     fn of(view: &'v View<'a>) -> Option<Self> {
-        Some(Self { view, start: view.start?, told: BTreeSet::new() })
+        Some(Self { view, start: view.start()?, told: BTreeSet::new() })
     }
 
     fn startup(&self) -> &'a Startup {

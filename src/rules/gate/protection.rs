@@ -21,7 +21,7 @@ pub(crate) static GATE_013: Rule = Rule {
 };
 
 fn rule_set_without_setup(view: &View<'_>, out: &mut Reporter<'_>) {
-    let Some(start) = view.start else { return };
+    let Some(start) = view.start() else { return };
     let startup = start.startup;
     let text = |line: &Line| line.words.join(" ").to_ascii_lowercase();
     let sets = |line: &Line| text(line).contains(&format!("setvar:{CRS_SETUP}="));

@@ -146,9 +146,7 @@ impl Reader<'_> {
         place: Place,
         undefined: &[Vec<u8>],
     ) -> Option<Pending> {
-        if self.startup.is_some() && startup::matters(name) && startup::is_kept(name, rest) {
-            self.keep_for_startup(&lossy(name), rest, place);
-        }
+        self.keep_for_startup(name, rest, place);
         for name in undefined.iter().map(|name| lossy(name)) {
             if self.start.unknown.has(&name) {
                 self.config.unknown.insert(name);
@@ -260,20 +258,6 @@ impl Reader<'_> {
             Command::Error => self.refuse_later(place, format!("the configuration says: {}", lossy(rest))),
         }
         None
-    }
-
-    /// Keeps a line that decides whether httpd starts, where those are asked for.
-    pub(super) fn keep_for_startup(&mut self, directive: &str, rest: &[u8], place: Place) {
-        let scope = self.scope;
-        if let Some(startup) = self.startup.as_mut().filter(|_| !self.dead) {
-            startup.push(startup::Line {
-                directive: directive.to_owned(),
-                words: words(rest).iter().map(|word| lossy(word)).collect(),
-                file: place.file,
-                line: place.line,
-                scope,
-            });
-        }
     }
 
     /// Returns the words of a directive that takes between so many, or records what httpd says against it.

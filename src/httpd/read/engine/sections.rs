@@ -48,7 +48,7 @@ impl Reader<'_> {
     pub(super) fn close_section(&mut self, base: usize, name: &[u8], place: Place) {
         let inner = &name[2..];
         let own = &self.open[base.min(self.open.len())..];
-        let Some(Open { kind: OpenKind::Section(section), .. }) = own.last() else {
+        let Some(Open { kind: OpenKind::Section(section, _), .. }) = own.last() else {
             self.refuse(place, format!("{} without a matching <{}", lossy(name), lossy(inner)));
             return;
         };
@@ -58,18 +58,18 @@ impl Reader<'_> {
         };
         if inner.eq_ignore_ascii_case(&section[1..]) {
             if inner.eq_ignore_ascii_case(&startup::PROXY.as_bytes()[1..]) {
-                self.keep_for_startup(startup::PROXY_END, b"", place);
+                self.keep_line(startup::PROXY_END.as_bytes(), b"", place);
             }
             self.close();
             return;
         }
         let message = format!("expected </{}> but saw {}", lossy(&section[1..]), lossy(name));
         // To find more errors, go on as if the sections in between had been closed.
-        let same = |open: &&Open| matches!(&open.kind, OpenKind::Section(name) if inner.eq_ignore_ascii_case(&name[1..]));
+        let same = |open: &&Open| matches!(&open.kind, OpenKind::Section(name, _) if inner.eq_ignore_ascii_case(&name[1..]));
         let missing = own
             .iter()
             .rev()
-            .take_while(|open| matches!(open.kind, OpenKind::Section(_)))
+            .take_while(|open| matches!(open.kind, OpenKind::Section(..)))
             .position(|open| same(&open));
         self.refuse(place, message);
         for _ in 0..missing.map_or(0, |missing| missing + 1) {
@@ -111,10 +111,17 @@ impl Reader<'_> {
                 }
                 if name.eq_ignore_ascii_case(startup::PROXY.as_bytes()) {
                     let end = arguments.iter().rposition(|&byte| byte == b'>').unwrap_or(arguments.len());
-                    self.keep_for_startup(startup::PROXY, &arguments[..end], place);
+                    self.keep_line(startup::PROXY.as_bytes(), &arguments[..end], place);
                 }
                 self.meet(name, place);
-                self.push(OpenKind::Section(name.into()), place);
+                let argument = match self.startup {
+                    Some(_) => {
+                        let end = arguments.iter().rposition(|&byte| byte == b'>').unwrap_or(arguments.len());
+                        word(&mut &arguments[..end]).into()
+                    }
+                    None => Box::default(),
+                };
+                self.push(OpenKind::Section(name.into(), argument), place);
                 self.scope = Scope::Section;
             }
         }
@@ -126,7 +133,7 @@ impl Reader<'_> {
         if !self.dead {
             self.walk.push(Step::Section { module, name: lossy(name), place });
         }
-        self.push(OpenKind::Section(name.into()), place);
+        self.push(OpenKind::Section(name.into(), Box::default()), place);
         self.dead = true;
     }
 
@@ -137,7 +144,7 @@ impl Reader<'_> {
             Some(0) => self.refuse_later(place, "<VirtualHost> needs an address"),
             Some(_) => {}
         }
-        self.push(OpenKind::Section(name.into()), place);
+        self.push(OpenKind::Section(name.into(), Box::default()), place);
         let addresses = &arguments[..end.unwrap_or(arguments.len())];
         match self.scope {
             Scope::Main if self.dead => self.scope = Scope::Section,
