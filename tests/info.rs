@@ -160,6 +160,42 @@ fn memory_measured_on_a_server_that_has_hardly_served_is_told_as_a_lower_bound()
 }
 
 #[test]
+fn a_cache_and_tls_by_hand_are_judged() {
+    const FAMILIES: [&str; 3] = ["CACHE", "TLS", "H2"];
+    for host in [Host::debian12_event(), Host::debian13_event()] {
+        host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+        host.start_apache();
+        host.sh("a2enmod -q cache cache_disk ssl http2").ok();
+        host.write("/etc/ssl/web.pem", include_str!("activation/own.pem"));
+        host.write("/etc/apache2/mods-enabled/http2.conf", "Protocols http/1.1 h2 spdy\n");
+        host.write(
+            "/etc/apache2/sites-enabled/by-hand.conf",
+            "CacheEnable disk /\nCacheMaxFileSize 10M\nSSLUseStapling on\n\
+             <VirtualHost *:443>\nSSLEngine on\nSSLProtocol all\nSSLCertificateFile /etc/ssl/web.pem\n\
+             <Location /in>\nRequire ip 10.0.0.0/8\n</Location>\n</VirtualHost>\n",
+        );
+        let told = look(&host);
+        let mut said = speak(&told, &FAMILIES);
+        said.sort();
+        said.dedup();
+        // The package's own cleaner is not enabled where no systemd is.
+        said.retain(|rule| rule != "CACHE-007" && rule != "CACHE-009" && rule != "CACHE-012");
+        let all = [
+            "CACHE-003",
+            "CACHE-004",
+            "CACHE-006",
+            "H2-003",
+            "H2-005",
+            "H2-009",
+            "TLS-006",
+            "TLS-007",
+            "TLS-011",
+        ];
+        assert_eq!(said, all, "{:#}", told["findings"]);
+    }
+}
+
+#[test]
 fn a_load_is_answered_with_each_number_and_its_reason() {
     let host = Host::debian12_event();
     host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));

@@ -2,6 +2,7 @@
 
 pub mod access;
 mod ahead;
+pub mod certificate;
 pub mod cgroup;
 pub mod disk;
 pub mod gather;

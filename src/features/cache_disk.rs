@@ -3,18 +3,23 @@
 //! httpd's own would hand one visitor's cookie to the next, and a page to whom an access rule denies it. Files of the own
 //! disk gain nothing from it: it is for what is made or fetched anew for each request.
 
+mod cleaner;
+mod reports;
+
 use std::path::Path;
 
 use crate::facts::access;
 use crate::feature::{self, Feature, Host, Item, Module, Want, Writes};
 use crate::httpd::directives::{Directive, Group, Loaded as _, Parser};
 use crate::report::Severity;
-use crate::rules::Rule;
-use crate::tree::Kind;
+use crate::rules::{Check, Rule};
 use crate::units::Bytes;
 
 /// The name of this feature's parameters and block.
 pub const NAME: &str = "cache_disk";
+
+/// What the cleaner keeps a cache below where nothing else is asked, in bytes.
+const USUAL_SIZE: u64 = 300 << 20;
 
 const CACHE_ID: &str = "cache_module";
 const DISK_ID: &str = "cache_disk_module";
@@ -74,6 +79,14 @@ crate::parameters! {
     }
 }
 
+impl CacheDisk {
+    /// Returns what the cleaner is to keep the cache below, in bytes.
+    fn limit(&self) -> u64 {
+        let asked = self.size.as_deref().and_then(Bytes::parse);
+        asked.map_or(USUAL_SIZE, |bytes| bytes.0)
+    }
+}
+
 static CACHE: Module = Module::stock("cache", is_cache);
 static DISK: Module = Module { needs: &[&CACHE], ..Module::stock("cache_disk", is_disk) };
 
@@ -83,6 +96,7 @@ pub(crate) static CACHE_001: Rule = Rule {
     setting: "cache_disk.root",
     summary: "is no absolute path of a directory that the web server's user may write; nothing is cached, without a word",
     source: "httpd 2.4 modules/cache/mod_cache_disk.c; AH00765 at level debug",
+    check: Check::View(reports::root_missing),
     ..Rule::NEW
 };
 
@@ -92,6 +106,7 @@ pub(crate) static CACHE_004: Rule = Rule {
     setting: "cache_disk.store_cookies",
     summary: "cookies are stored and handed to the next visitor",
     source: "httpd 2.4 modules/cache/cache_storage.c; CacheIgnoreHeaders",
+    check: Check::View(reports::cookies_stored),
     ..Rule::NEW
 };
 
@@ -101,6 +116,7 @@ pub(crate) static CACHE_007: Rule = Rule {
     setting: "cache_disk.size",
     summary: "nothing in httpd limits the cache; htcacheclean must run on its directory",
     source: "httpd 2.4 support/htcacheclean.c",
+    check: Check::View(reports::nothing_cleans),
     ..Rule::NEW
 };
 
@@ -110,6 +126,7 @@ pub(crate) static CACHE_012: Rule = Rule {
     setting: "cache_disk.quick",
     summary: "the cache answers before ModSecurity or mod_evasive can refuse",
     source: "httpd 2.4 modules/cache/mod_cache.c, cache_quick_handler",
+    check: Check::View(reports::answers_before_judges),
     ..Rule::NEW
 };
 
@@ -130,7 +147,22 @@ pub static CACHE_DISK: Feature = Feature {
     directives: CacheDisk::DIRECTIVES,
     watched: &[],
     modules: &[&DISK, &CACHE],
-    rules: &[&CACHE_001, &CACHE_004, &CACHE_007, &CACHE_012, &CACHE_014],
+    rules: &[
+        &CACHE_001,
+        &reports::CACHE_002,
+        &reports::CACHE_003,
+        &CACHE_004,
+        &reports::CACHE_005,
+        &reports::CACHE_006,
+        &CACHE_007,
+        &reports::CACHE_008,
+        &reports::CACHE_009,
+        &reports::CACHE_010,
+        &reports::CACHE_011,
+        &CACHE_012,
+        &reports::CACHE_013,
+        &CACHE_014,
+    ],
     writes: Writes::DropIn,
     parse: feature::parse::<CacheDisk>,
     #[cfg(feature = "schema")]
@@ -169,7 +201,7 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
             |bytes| bytes.0,
         ),
     };
-    let size = bytes("size", &asked.size, 300 << 20, want);
+    let size = bytes("size", &asked.size, USUAL_SIZE, want);
     let max_file = bytes("max_file", &asked.max_file, 1 << 20, want);
     let paths = asked.paths.clone().unwrap_or_else(|| vec!["/".to_owned()]);
     let except = asked.except.clone().unwrap_or_default();
@@ -185,7 +217,7 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
         ));
     }
     let minutes = asked.interval.unwrap_or(15);
-    if !cleaner_runs(host, root) {
+    if !cleaner::cleans(host.place.files, host.place.site.layout, Path::new(root)) {
         let user = host.place.site.layout.user;
         want.findings.push(CACHE_007.finding(
             ("cache_disk.size", &size.to_string()),
@@ -229,15 +261,6 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
     items.extend(except.iter().map(|path| Item::line("CacheDisable", [path.as_str()])));
     want.items = vec![Item::Section("IfModule", DISK_ID.to_owned(), items)];
     want.module = asked.enabled;
-}
-
-/// Tells whether the distribution's cleaner is enabled for this directory.
-fn cleaner_runs(host: &Host<'_>, root: &str) -> bool {
-    let enabled = |name: &str| {
-        let link = format!("/etc/systemd/system/multi-user.target.wants/{name}.service");
-        host.place.files.link_kind(Path::new(&link)).is_ok_and(|kind| kind != Kind::Absent)
-    };
-    root == usual_root(host) && (enabled("apache-htcacheclean") || enabled("htcacheclean"))
 }
 
 /// Says where the directory is none that httpd can write to: it would cache nothing, without a word.

@@ -144,6 +144,33 @@ fn threads_for_nothing(view: &View<'_>, out: &mut Reporter<'_>) {
     }
 }
 
+pub(crate) static H2_009: Rule = Rule {
+    id: "H2-009",
+    severity: Severity::Warning,
+    setting: "Protocols",
+    summary: "a name that is no protocol; httpd passes over it without a word",
+    source: "httpd 2.4 server/core.c, set_protocols",
+    example: "Protocols http2 http/1.1",
+    instead: "Protocols h2 http/1.1",
+    check: Check::View(unknown_protocol),
+    ..Rule::NEW
+};
+
+fn unknown_protocol(view: &View<'_>, out: &mut Reporter<'_>) {
+    // The last one is mod_md's.
+    const KNOWN: [&str; 4] = ["http/1.1", "h2", "h2c", "acme-tls/1"];
+    for line in view.after.lines.iter().filter(|line| line.directive == "Protocols") {
+        let unknown =
+            line.words.iter().find(|word| !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(word)));
+        if let Some(word) = unknown {
+            out.on(view, "Protocols").value(word).emit(
+                format!("Protocols{} names {word}, which is no protocol", view.at(Some(line))),
+                "write h2, h2c or http/1.1",
+            );
+        }
+    }
+}
+
 /// Tells whether a word of `Protocols` is HTTP/2's.
 fn is_new(word: &str) -> bool {
     word.eq_ignore_ascii_case("h2") || word.eq_ignore_ascii_case("h2c")
@@ -169,7 +196,7 @@ pub static HTTP2: Feature = Feature {
     ],
     modules: &[&MODULE],
     // `Protocols` adds to the lines before it: that of the module's own file makes room.
-    rules: &[&H2_005, &H2_006, &H2_007, &H2_010, &H2_011],
+    rules: &[&H2_005, &H2_006, &H2_007, &H2_009, &H2_010, &H2_011],
     writes: Writes::ModuleFile,
     parse: feature::parse::<Http2>,
     #[cfg(feature = "schema")]

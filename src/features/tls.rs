@@ -1,6 +1,8 @@
 //! What all sites with TLS share: resumption of sessions, stapling, the lowest version. Certificates and cipher suites
 //! are not written.
 
+mod reports;
+
 use crate::feature::{self, Feature, Host, Want, Writes};
 use crate::httpd::directives::{Directive, Group, Parser, Takes};
 use crate::report::Severity;
@@ -72,7 +74,15 @@ pub static TLS: Feature = Feature {
     directives: Tls::DIRECTIVES,
     watched: &[],
     modules: &[],
-    rules: &[&TLS_013],
+    rules: &[
+        &reports::TLS_006,
+        &reports::TLS_007,
+        &reports::TLS_008,
+        &reports::TLS_009,
+        &reports::TLS_010,
+        &reports::TLS_011,
+        &TLS_013,
+    ],
     writes: Writes::DropIn,
     parse: feature::parse::<Tls>,
     #[cfg(feature = "schema")]

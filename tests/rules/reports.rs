@@ -14,7 +14,7 @@ use super::{Case, case};
 const PAGE: &str = "<Location /server-status>\nSetHandler server-status\nRequire local\n</Location>\n";
 
 pub(crate) fn cases() -> Vec<Case> {
-    [slow_clients(), status(), logs(), compression()].into_iter().flatten().collect()
+    [slow_clients(), status(), logs(), compression(), http2(), tls(), cache()].into_iter().flatten().collect()
 }
 
 fn slow_clients() -> Vec<Case> {
@@ -136,6 +136,129 @@ fn compression() -> Vec<Case> {
             event().conf(&[], "<Location /a>\nSetOutputFilter DEFLATE\n</Location>\n").audit(),
         ),
     ]
+}
+
+fn http2() -> Vec<Case> {
+    vec![case(
+        "H2-009",
+        event().module("http2_module", "h.so").main(&["Protocols h2 http/1.1"]).audit(),
+        event().module("http2_module", "h.so").main(&["Protocols http2 http/1.1"]).audit(),
+    )]
+}
+
+/// A certificate that names no responder, and ends in 2126.
+const PLAIN: &str = include_str!("../activation/own.pem");
+/// One that names a responder.
+const WITH_RESPONDER: &str = include_str!("with-responder.pem");
+
+fn tls() -> Vec<Case> {
+    const SITE: &str = "SSLEngine on\nSSLProtocol -all +TLSv1.2\nSSLCertificateFile /etc/web.pem\n";
+    let host = |pem: &'static str, text: &str| {
+        let host = event().conf(&["ssl_module"], &format!("{SITE}{text}\n")).audit();
+        host.disk(|root| fs::write(root.join("etc/web.pem"), pem).unwrap())
+    };
+    let day = 86_400;
+    // `openssl x509 -enddate` of the first.
+    let end = 4_949_211_320;
+    let sized = |size: u64, connections: u64| {
+        let text = format!("SSLSessionTickets off\nSSLSessionCache shmcb:/run/x({size})");
+        host(PLAIN, &text).params(serde_json::json!({"capacity": {"connections": connections}}))
+    };
+    vec![
+        case("TLS-006", host(WITH_RESPONDER, "SSLUseStapling on"), host(PLAIN, "SSLUseStapling on")),
+        case(
+            "TLS-007",
+            host(WITH_RESPONDER, "SSLUseStapling on\nSSLStaplingResponderTimeout 3"),
+            host(WITH_RESPONDER, "SSLUseStapling on"),
+        ),
+        case("TLS-008", sized(512_000, 1408), sized(512_000, 1409)),
+        case(
+            "TLS-009",
+            host(PLAIN, "SSLSessionTickets off\nSSLSessionCache shmcb:/run/x(512000)"),
+            host(PLAIN, "SSLSessionCache shmcb:/run/x(512000)"),
+        ),
+        case("TLS-010", host(PLAIN, "").now(end - 15 * day), host(PLAIN, "").now(end - 13 * day)),
+        case("TLS-011", host(PLAIN, ""), host(PLAIN, "SSLProtocol all -SSLv3")),
+    ]
+}
+
+#[test]
+fn without_tickets_and_cache_no_client_resumes_a_session() {
+    let said = |text: &str| event().conf(&["ssl_module"], text).audit().said("TLS-008").len();
+    assert_eq!(said("SSLEngine on\nSSLSessionTickets off\n"), 1);
+    assert_eq!(said("SSLEngine on\n"), 0);
+    assert_eq!(said("SSLSessionTickets off\n"), 0, "nobody speaks TLS");
+}
+
+fn cache() -> Vec<Case> {
+    const MODULES: [&str; 6] = [
+        "cache_module",
+        "cache_disk_module",
+        "authz_core_module",
+        "proxy_module",
+        "headers_module",
+        "authz_host_module",
+    ];
+    const SAFE: &str = "CacheRoot /srv/cache\nCacheEnable disk /\nCacheQuickHandler Off\n\
+                        CacheIgnoreHeaders Set-Cookie\nProxyPass /app http://127.0.0.1:1/app\n";
+    let host = |text: &str| {
+        let host = event().conf(&MODULES, text).audit().disk(|root| {
+            fs::create_dir_all(root.join("srv/cache")).unwrap();
+            std::os::unix::fs::chown(root.join("srv/cache"), Some(33), Some(33)).unwrap();
+            fs::create_dir_all(root.join("etc/cron.d")).unwrap();
+            let job = "0 * * * * www-data htcacheclean -n -t -p /srv/cache -l 300M\n";
+            fs::write(root.join("etc/cron.d/cache"), job).unwrap();
+        });
+        host.space(room(360))
+    };
+    let safe = || host(SAFE);
+    let with = |more: &str| host(&format!("{SAFE}{more}"));
+    let without = |line: &str| host(&SAFE.replace(line, ""));
+    let quick = || without("CacheQuickHandler Off\n");
+    let and_quick = |more: &str| host(&format!("{}{more}", SAFE.replace("CacheQuickHandler Off\n", "")));
+    vec![
+        case("CACHE-001", safe(), host(&SAFE.replace("/srv/cache", "/srv/none"))),
+        case("CACHE-002", safe(), with("CacheEnable dsk /a\n")),
+        case(
+            "CACHE-003",
+            and_quick("<Location /server-status>\nSetHandler server-status\nRequire local\n</Location>\n"),
+            and_quick("<Location /app/internal>\nRequire ip 10.0.0.0/8\n</Location>\n"),
+        ),
+        case("CACHE-004", safe(), without("CacheIgnoreHeaders Set-Cookie\n")),
+        case(
+            "CACHE-005",
+            with("<Location /b>\nCacheEnable disk\n</Location>\n"),
+            and_quick("<Location /b>\nCacheEnable disk\n</Location>\n"),
+        ),
+        case("CACHE-006", with("CacheMaxFileSize 1000000\n"), with("CacheMaxFileSize 10M\n")),
+        case("CACHE-007", safe(), host(&SAFE.replace("/srv/cache", "/srv"))),
+        case("CACHE-008", safe(), safe().space(room(359))),
+        case("CACHE-009", event().conf(&MODULES, SAFE).audit(), safe()),
+        case("CACHE-010", safe(), without("ProxyPass /app http://127.0.0.1:1/app\n")),
+        case("CACHE-011", safe(), with("CacheStorePrivate On\n")),
+        case("CACHE-012", quick(), quick().module("security2_module", "s.so")),
+        case(
+            "CACHE-013",
+            with("Header append Vary Accept-Encoding\n"),
+            with("Header append Vary User-Agent\n"),
+        ),
+    ]
+}
+
+#[test]
+fn an_access_rule_of_a_directory_below_the_document_root_counts_too() {
+    let modules = ["cache_module", "cache_disk_module", "authz_core_module", "authz_host_module"];
+    let start = "DocumentRoot /var/www/html\nCacheRoot /srv\n";
+    for (text, passes) in [
+        ("CacheEnable disk /\n<Directory /var/www/html/in>\nRequire ip 10.0.0.1\n</Directory>\n", false),
+        ("CacheEnable disk /out\n<Directory /var/www/html/in>\nRequire ip 10.0.0.1\n</Directory>\n", true),
+        ("CacheEnable disk /\n<Directory /srv/other>\nRequire ip 10.0.0.1\n</Directory>\n", true),
+        ("CacheEnable disk /\n<Directory />\nRequire all denied\n</Directory>\n", true),
+        ("CacheEnable disk /\n<Directory /var/www/html>\nRequire all granted\n</Directory>\n", true),
+    ] {
+        let said = event().conf(&modules, &format!("{start}{text}")).audit().said("CACHE-003");
+        assert_eq!(said.is_empty(), passes, "{text}: {said:?}");
+    }
 }
 
 #[test]
