@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::distro::{Layout, Site};
 use crate::features::blocks;
 use crate::httpd::directives::Directive;
-use crate::httpd::read::Configuration;
+use crate::httpd::read::{Configuration, Start};
 use crate::httpd::{Mpm, Version};
 use crate::parameters::{Field, Group};
 use crate::report::Finding;
@@ -137,6 +137,8 @@ pub struct Place<'a> {
     pub site: &'a Site,
     /// The configuration as it stands.
     pub configuration: &'a Configuration,
+    /// Where reading it starts.
+    pub start: &'a Start,
 }
 
 /// What the features have looked up.
@@ -216,6 +218,10 @@ pub struct Want {
     pub module: Option<bool>,
     /// Further modules of the feature that are needed then.
     pub also: Vec<&'static Module>,
+    /// Modules that are taken out, in this order.
+    pub off: Vec<&'static Module>,
+    /// Modules that are as they were before this program's first change.
+    pub back: Vec<&'static Module>,
     /// What is said where the module is left as it is and not loaded.
     pub idle: Option<Finding>,
     /// Takes out what this program put in, and nothing else.

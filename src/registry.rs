@@ -1,7 +1,9 @@
 //! The features, one row each: the only file besides their own that names them.
 
 use crate::feature::Feature;
-use crate::features::{cache_disk, compression, evasive, http2, keepalive, slow_clients, status, tls};
+use crate::features::{
+    cache_disk, compression, evasive, http2, keepalive, modules, slow_clients, status, tls,
+};
 use crate::httpd::core_directives::{Settings, WATCHED};
 use crate::httpd::directives::{Directive, Table};
 
@@ -15,6 +17,8 @@ pub static FEATURES: &[&Feature] = &[
     &compression::COMPRESSION,
     &tls::TLS,
     &cache_disk::CACHE_DISK,
+    // Last: what the others need is known then.
+    &modules::MODULES,
 ];
 
 /// Every directive managed or watched, in the order in which files and results show them.

@@ -196,6 +196,53 @@ fn a_cache_and_tls_by_hand_are_judged() {
 }
 
 #[test]
+fn modules_that_nothing_uses_are_named_and_taken_out_and_come_back() {
+    for host in [Host::debian12_event(), Host::debian13_event()] {
+        host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+        host.start_apache();
+        let told = look(&host);
+        let findings = told["findings"].as_array().unwrap();
+        let unused = findings.iter().find(|finding| finding["rule"] == "MOD-101").unwrap();
+        let names: Vec<&str> = unused["value"].as_str().unwrap().split(' ').collect();
+        let all = ["access_compat", "auth_basic", "authn_core", "authn_file", "authz_user", "env"];
+        assert_eq!(names, all);
+
+        let paths = ["/", "/index.html", "/icons/", "/server-status?auto", "/no-such-page"];
+        let answers = || paths.map(|path| host.http(path).map(|(status, _)| status).ok());
+        let before = (host.listing(), answers());
+        let off = |names: &[&str]| ask(&host, &json!({"modules": {"remove": names}}));
+        let result = off(&names);
+        assert_eq!(
+            (&result["changed"], &result["activation"]["done"]),
+            (&json!(true), &json!(true)),
+            "{result:#}"
+        );
+        assert_eq!(off(&names)["changed"], false);
+        assert_eq!(answers(), before.1);
+        assert!(!speak(&look(&host), &["MOD"]).contains(&"MOD-101".to_owned()));
+
+        for (name, rule) in [
+            ("alias", "MOD-103"),
+            ("setenvif", "MOD-103"),
+            ("dir", "MOD-105"),
+            ("reqtimeout", "MOD-105"),
+            ("x", "MOD-107"),
+        ] {
+            let refused = off(&[name]);
+            assert_eq!(
+                (&refused["failed"], speak(&refused, &["MOD"])[0].as_str()),
+                (&json!(true), rule),
+                "{name}"
+            );
+        }
+        assert_eq!(ask(&host, &json!({"state": "absent"}))["changed"], true);
+        let etc = std::path::Path::new("etc/apache2");
+        let changed = host.listing().below(etc).content().changes_since(&before.0.below(etc).content());
+        assert!(changed.is_empty(), "{changed:#?}");
+    }
+}
+
+#[test]
 fn a_load_is_answered_with_each_number_and_its_reason() {
     let host = Host::debian12_event();
     host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));

@@ -211,13 +211,14 @@ pub(super) fn evaluate_told(
         None => given.filter(|_| params.capacity.is_none()),
         Some(proposal) => Some(proposal.numbers().into_iter().chain(given.into_iter().flatten()).collect()),
     };
-    let place = Place { files, site: &host.site, configuration: &host.configuration };
+    let place = Place { files, site: &host.site, configuration: &host.configuration, start: &host.start };
     let looks = Looks::new(FEATURES, &place);
     let ground = Ground {
         files,
         site: &host.site,
         version,
         configuration: &host.configuration,
+        start: &host.start,
         mpm,
         looks: &looks,
         features: FEATURES,

@@ -67,7 +67,8 @@ pub fn info(params: &InfoParams) -> InfoReport {
     };
     report.mpm.configured = host.mpm();
     report.mpm.running = host.running.as_ref().and_then(|running| running.mpm);
-    let place = Place { files: &disk, site: &host.site, configuration: &host.configuration };
+    let place =
+        Place { files: &disk, site: &host.site, configuration: &host.configuration, start: &host.start };
     let looks = Looks::new(FEATURES, &place);
     let startup = startup::read(&disk, &host.start);
     judge(&disk, params, &host, (&looks, &startup), measured.as_ref(), &mut report);
@@ -336,30 +337,32 @@ fn overridden(files: &dyn Files, host: &Host) -> Vec<Overridden> {
     list
 }
 
+/// Returns where mod_status answers: `asked`, else what the configuration tells.
+///
+/// # Errors
+/// Why nothing answers, or that it is not known where.
+pub(super) fn status_url(asked: Option<&str>, host: &Host) -> Result<String, String> {
+    if let Some(url) = asked {
+        return Ok(url.to_owned());
+    }
+    if host.running.is_none() {
+        return Err("no server runs".to_owned());
+    }
+    if !host.configuration.has_module("status_module") {
+        return Err("mod_status is not loaded".to_owned());
+    }
+    let address = listen::plain_loopback(&host.configuration.listen)
+        .ok_or_else(|| "httpd listens nowhere on the loopback for plain HTTP: give status_url".to_owned())?;
+    Ok(format!("http://{address}/server-status"))
+}
+
 /// Asks mod_status, where it is loaded and something listens.
 fn ask_status(params: &InfoParams, host: &Host, report: &mut InfoReport) {
-    let url = match &params.status_url {
-        Some(url) => url.clone(),
-        None if host.running.is_none() => {
-            report.status_reason = Some("no server runs".to_owned());
-            return;
-        }
-        None if !host.configuration.has_module("status_module") => {
-            report.status_reason = Some("mod_status is not loaded".to_owned());
-            return;
-        }
-        None => {
-            let Some(address) = listen::plain_loopback(&host.configuration.listen) else {
-                report.status_reason =
-                    Some("httpd listens nowhere on the loopback for plain HTTP: give status_url".to_owned());
-                return;
-            };
-            format!("http://{address}/server-status")
-        }
-    };
-    match status::ask(&url, STATUS_TIMEOUT) {
+    let told = status_url(params.status_url.as_deref(), host)
+        .and_then(|url| status::ask(&url, STATUS_TIMEOUT).map_err(|error| format!("{url}: {error}")));
+    match told {
         Ok(status) => report.status = Some(status),
-        Err(error) => report.status_reason = Some(format!("{url}: {error}")),
+        Err(reason) => report.status_reason = Some(reason),
     }
 }
 

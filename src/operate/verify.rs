@@ -66,13 +66,14 @@ fn otherwise(files: &Snapshot<'_>, host: &Host, evaluation: &Evaluation) -> Vec<
 
 /// Returns what of this program's is still there after `state: absent`.
 fn left_behind(files: &Snapshot<'_>, host: &Host) -> Vec<Finding> {
-    let place = Place { files, site: &host.site, configuration: &host.configuration };
+    let place = Place { files, site: &host.site, configuration: &host.configuration, start: &host.start };
     let ground = Ground {
         files,
         site: &host.site,
         version: host.version(),
         configuration: &host.configuration,
         mpm: host.mpm().unwrap_or(Mpm::Event),
+        start: &host.start,
         looks: &Looks::new(FEATURES, &place),
         features: FEATURES,
     };

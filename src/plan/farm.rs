@@ -114,6 +114,24 @@ impl Work<'_> {
         !off
     }
 
+    /// Takes a module's links out although a2dismod asks before it does so: what it holds essential was proven to be used
+    /// by nothing. What declares to depend on it stands in the way all the same.
+    pub(super) fn take_link_out(&mut self, name: &str, setting: &str) {
+        let farm = self.farm();
+        let result = match farm.dependents(&self.draft, name) {
+            Ok(by) if !by.is_empty() => Err(vec![Problem::NeededBy { name: name.to_owned(), by }]),
+            Ok(_) => {
+                let options = Options { force: true, purge: false };
+                farm.disable(&mut self.draft, Switched::Module, name, options).map(|_| ())
+            }
+            Err(problem) => Err(vec![problem]),
+        };
+        if let Err(problems) = result {
+            let told: Vec<Finding> = problems.iter().map(|problem| refusal(setting, name, problem)).collect();
+            self.findings.extend(told);
+        }
+    }
+
     /// Enables the drop-in.
     pub(super) fn link_drop_in(&mut self) {
         let farm = self.farm();

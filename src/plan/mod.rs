@@ -23,7 +23,7 @@ use crate::feature::{Feature, Host, Looks, Module, Place, Want, Writes};
 use crate::features::{blocks, mpm};
 use crate::httpd::core_directives;
 use crate::httpd::normalise::{Written, normalise};
-use crate::httpd::read::Configuration;
+use crate::httpd::read::{Configuration, Start};
 use crate::httpd::{Mpm, Version};
 use crate::modules::Farm;
 use crate::parameters::Group;
@@ -76,6 +76,8 @@ pub struct Ground<'a> {
     pub version: Version,
     /// The configuration as it stands.
     pub configuration: &'a Configuration,
+    /// Where reading it starts.
+    pub start: &'a Start,
     /// The MPM that shall be the only one.
     pub mpm: Mpm,
     /// What the features have looked up.
@@ -87,7 +89,7 @@ pub struct Ground<'a> {
 impl Ground<'_> {
     /// Returns where features look.
     fn place(&self) -> Place<'_> {
-        Place { files: self.files, site: self.site, configuration: self.configuration }
+        Place { files: self.files, site: self.site, configuration: self.configuration, start: self.start }
     }
 }
 
@@ -376,6 +378,12 @@ impl<'a> Work<'a> {
         let setting = format!("{}.enabled", feature.name);
         if let Some(module) = feature.modules.first() {
             self.switch_module(module, want.module, want.idle, &setting)?;
+        }
+        for module in want.back {
+            self.restore_module(module)?;
+        }
+        for module in want.off {
+            self.take_out(module, &format!("{}.remove", feature.name))?;
         }
         for module in want.also {
             self.switch_module(module, Some(true), None, &setting)?;

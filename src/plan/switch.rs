@@ -111,6 +111,16 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Takes out a module of which is known that nothing uses it.
+    pub(super) fn take_out(&mut self, module: &'static Module, setting: &str) -> Result<(), Unreadable> {
+        if self.ground.site.layout.modules != ModuleSwitch::LinkFarm {
+            return self.switch_module(module, Some(false), None, setting);
+        }
+        self.modules.push((module, false, setting.to_owned()));
+        self.take_link_out(module.name, setting);
+        Ok(())
+    }
+
     /// Says that nothing on the host loads a module.
     fn refuse_missing(&mut self, module: &Module, enabled: Option<bool>, setting: &str) {
         if enabled != Some(true) {

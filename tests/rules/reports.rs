@@ -14,7 +14,10 @@ use super::{Case, case};
 const PAGE: &str = "<Location /server-status>\nSetHandler server-status\nRequire local\n</Location>\n";
 
 pub(crate) fn cases() -> Vec<Case> {
-    [slow_clients(), status(), logs(), compression(), http2(), tls(), cache()].into_iter().flatten().collect()
+    [slow_clients(), status(), logs(), compression(), http2(), tls(), cache(), modules()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn slow_clients() -> Vec<Case> {
@@ -243,6 +246,75 @@ fn cache() -> Vec<Case> {
             with("Header append Vary User-Agent\n"),
         ),
     ]
+}
+
+fn modules() -> Vec<Case> {
+    // Only a module that a line loads is one that can be taken out.
+    let host = |text: &str| {
+        let loads =
+            "LoadModule env_module modules/mod_env.so\nLoadModule status_module modules/mod_status.so\n";
+        event().conf(&[], &format!("{loads}{text}")).audit()
+    };
+    let page = "<Location /s>\nSetHandler server-status\n</Location>\n";
+    let php = |text: &str| event().conf(&["php_module"], text).audit();
+    vec![
+        case("MOD-101", host("SetEnv A b\n"), host("")),
+        case(
+            "MOD-102",
+            php("<FilesMatch \\.php$>\nSetHandler application/x-httpd-php\n</FilesMatch>\n"),
+            php(""),
+        ),
+        case("MOD-104", host(page), host("")),
+    ]
+}
+
+#[test]
+fn rules_of_mod_security_that_inspect_nothing_are_told() {
+    for (text, told) in
+        [("", 1), ("SecRuleEngine Off\n", 1), ("SecRuleEngine DetectionOnly\n", 0), ("SecRuleEngine On\n", 0)]
+    {
+        let said = event().conf(&["security2_module"], text).said("MOD-102");
+        assert_eq!(said.len(), told, "{text}");
+    }
+}
+
+#[test]
+fn a_module_is_used_by_what_names_it() {
+    for (module, text, told) in [
+        ("env", "PassEnv A\n", None),
+        ("env", "", Some("MOD-101")),
+        ("env", "<Directory /srv>\nAllowOverride FileInfo\n</Directory>\n", Some("MOD-104")),
+        ("env", "<Directory /srv>\nAllowOverride AuthConfig\n</Directory>\n", Some("MOD-101")),
+        ("auth_basic", "<Directory /srv>\nAllowOverride AuthConfig\n</Directory>\n", Some("MOD-104")),
+        ("auth_basic", "<Location /a>\nAuthType Basic\n</Location>\n", None),
+        ("authn_core", "LoadModule authn_file_module m.so\nAuthUserFile /x\n", None),
+        ("autoindex", "<Directory /srv>\nOptions Indexes\n</Directory>\n", None),
+        ("autoindex", "<Directory /srv>\nOptions -Indexes\n</Directory>\n", Some("MOD-101")),
+        ("socache_shmcb", "SSLSessionCache shmcb:/x(512000)\n", None),
+        ("socache_shmcb", "", Some("MOD-101")),
+        (
+            "proxy",
+            "<FilesMatch x>\nSetHandler \"proxy:unix:/run/a|fcgi://h\"\n</FilesMatch>\n",
+            Some("MOD-101"),
+        ),
+        ("proxy_fcgi", "<FilesMatch x>\nSetHandler \"proxy:unix:/run/a|fcgi://h\"\n</FilesMatch>\n", None),
+        ("proxy_http", "ProxyPass / https://h/\n", None),
+        ("cgid", "ScriptAlias /cgi-bin /x\n", None),
+        ("logio", "LogFormat \"%h %O\" x\n", None),
+        ("logio", "LogFormat \"%h\" x\n", Some("MOD-101")),
+        ("reqtimeout", "", None),
+        ("dir", "", None),
+    ] {
+        let text = format!("LoadModule {module}_module modules/mod_{module}.so\n{text}");
+        let findings = event().conf(&[], &text).audit().findings();
+        let named = |finding: &&apache_tuning::report::Finding| {
+            let words = finding.message.split([' ', ',', ':']);
+            ["MOD-101", "MOD-104"].contains(&finding.rule.as_str())
+                && words.into_iter().any(|word| word == module)
+        };
+        let said = findings.iter().find(named).map(|finding| finding.rule.as_str());
+        assert_eq!(said, told, "{text}");
+    }
 }
 
 #[test]

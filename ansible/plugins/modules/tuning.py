@@ -585,6 +585,22 @@ options:
         description:
           - 'Whether answers say in C(X-Cache) where they come from. C(CacheHeader). Default: no.'
         type: bool
+  modules:
+    description:
+      - Modules that nothing uses, taken out by name. Left out, what stands stays.
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - C(false) gives back what this program took out.
+        type: bool
+      remove:
+        description:
+          - >-
+            Modules that are taken out, by their names without C(mod_). One that is used is refused, with what
+            uses it; so is one that does its work without a line, such as C(reqtimeout).
+        type: list
+        elements: str
   mod_php:
     description:
       - What to do when a thread-unsafe mod_php stands against a threaded MPM.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::distro::Layout;
-use crate::httpd::envvars;
+use crate::httpd::start::shell;
 use crate::tree::{Files, Kind};
 
 /// How a family's package runs the cleaner.
@@ -41,12 +41,13 @@ fn packaged(layout: &Layout) -> Option<Packaged> {
 /// own that names the directory.
 pub(super) fn cleans(files: &dyn Files, layout: &Layout, root: &Path) -> bool {
     if let Some(packaged) = packaged(layout) {
-        let text = files.read(Path::new(packaged.settings)).unwrap_or_default();
-        let settings = envvars::read(&text, &std::collections::BTreeMap::new()).environment;
-        let own = settings.get(packaged.path).map_or(packaged.usual, String::as_str);
+        let none = std::collections::BTreeMap::new();
+        let settings = shell::read(files, Path::new(packaged.settings), &none, &none);
+        let own =
+            Some(settings.value(packaged.path)).filter(|path| !path.is_empty()).unwrap_or(packaged.usual);
         let link = Path::new("/etc/systemd/system/multi-user.target.wants").join(packaged.unit);
         let enabled = files.link_kind(&link).is_ok_and(|kind| kind != Kind::Absent);
-        let daily = settings.get("HTCACHECLEAN_MODE").is_some_and(|mode| mode == "cron");
+        let daily = settings.value("HTCACHECLEAN_MODE") == "cron";
         if Path::new(own) == root && (enabled || daily) {
             return true;
         }

@@ -325,7 +325,7 @@ const fn hashes<const N: usize>(names: &str) -> [u64; N] {
 }
 
 /// Returns the hashes of the directives that one of httpd's own modules brings.
-fn of_module(identifier: &str) -> Option<&'static [u64]> {
+pub(super) fn of_module(identifier: &str) -> Option<&'static [u64]> {
     let at = OF_MODULES.binary_search_by_key(&identifier, |(module, _)| module).ok()?;
     Some(OF_MODULES[at].1)
 }

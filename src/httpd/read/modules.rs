@@ -67,6 +67,11 @@ fn is_stock(name: &str) -> bool {
     is_in(STOCK, name)
 }
 
+/// Tells whether an identifier is that of a module of httpd's own source tree.
+pub(super) fn is_stock_identifier(identifier: &str) -> bool {
+    identifier.strip_suffix("_module").is_some_and(is_stock)
+}
+
 /// Tells whether `name` is one of the words of a list that single blanks part.
 fn is_in(list: &str, name: &str) -> bool {
     let is_blank = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b' ');

@@ -8,7 +8,9 @@ use rustc_hash::FxHashSet;
 
 use super::engine::Reader;
 use super::words::lossy;
-use super::{Configuration, FileId, Scope, Start};
+use super::{Configuration, FileId, Scope, Start, known, modules};
+use crate::httpd::directives::Directive;
+use crate::httpd::hash::of as hash;
 use crate::tree::Files;
 
 /// A section that a line stands in: `<Location "/x">`. Conditions and virtual hosts are none.
@@ -80,6 +82,9 @@ const DIRECTIVES: &[(&str, Writes)] = &[
     ("Allow", Writes::Nothing),
     ("AllowOverride", Writes::Nothing),
     ("AllowOverrideList", Writes::Nothing),
+    ("AuthBasicProvider", Writes::Nothing),
+    ("AuthDigestProvider", Writes::Nothing),
+    ("AuthnCacheSOCache", Writes::Nothing),
     ("AuthType", Writes::Nothing),
     ("BalancerMember", Writes::Nothing),
     ("CacheDisable", Writes::Nothing),
@@ -214,6 +219,36 @@ impl Startup {
     /// Returns the line of a directive that decides for a server.
     pub fn deciding<'a>(&'a self, directive: &'a str, server: Scope) -> Option<&'a Line> {
         self.of_server(directive, server).last()
+    }
+
+    /// Returns a file in which a directive or section (`<Proxy`) is carried out.
+    pub fn file_with(&self, directive: &str) -> Option<&Path> {
+        self.file_of(&[hash(directive.as_bytes())], |_| true)
+    }
+
+    /// Returns a file that `counts` in which a directive of a module is carried out, if any; `None` where the module's
+    /// directives are not known.
+    pub fn file_with_directive_of(
+        &self,
+        identifier: &str,
+        counts: impl Fn(&Path) -> bool,
+    ) -> Option<Option<&Path>> {
+        let own = |row: &&Directive| row.module.is_some_and(|is| is(identifier));
+        let rows = self.configuration.table.rows().filter(own).map(|row| hash(row.name.as_bytes()));
+        let mut names: Vec<u64> = rows.collect();
+        match known::of_module(identifier) {
+            Some(others) => names.extend(others),
+            None if modules::is_stock_identifier(identifier) => {}
+            None => return None,
+        }
+        Some(self.file_of(&names, counts))
+    }
+
+    fn file_of(&self, names: &[u64], counts: impl Fn(&Path) -> bool) -> Option<&Path> {
+        let files = self.carried_out.iter().filter(|(name, _)| names.contains(name)).map(|(_, file)| *file);
+        let mut files: Vec<FileId> = files.collect();
+        files.sort_unstable();
+        files.into_iter().map(|file| self.configuration.path(file)).find(|path| counts(path))
     }
 
     /// Returns the absolute path of a file as a directive names it.
