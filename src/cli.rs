@@ -3,6 +3,7 @@
 mod fleet;
 mod papers;
 mod text;
+mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -53,6 +54,7 @@ const COMMANDS: &[Command] = &[
         about: "sizes for a load and why, without a host",
         run: size,
     },
+    Command { name: "watch", usage: watch::USAGE, about: watch::ABOUT, run: watch::run },
     Command { name: "fleet", usage: fleet::USAGE, about: fleet::ABOUT, run: fleet::run },
     Command {
         name: "rollback",
@@ -97,8 +99,10 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--cpus", "processors of the host"),
     ("--exit-code", "exit with 3 when a change is due"),
     ("--facts", "a file of host facts to use instead of the host's; of a fleet, the cached facts"),
+    ("--for", "how long: 10m; on a terminal until Enter"),
     ("--group", "show one group of hosts"),
     ("--html", "write the table as a page for a browser: one file that needs no network"),
+    ("--interval", "the time between two looks: 2s"),
     ("--inventory", "the inventory of the hosts"),
     ("--json", "print the machine form"),
     ("--limits", "a directory to write lists of hosts into, for ansible-playbook --limit"),
@@ -112,6 +116,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--results", "results of a run to report"),
     ("--root", "another root directory, such as an image"),
     ("--samples", "hosts to show of each group"),
+    ("--status-url", "where mod_status answers; found where it is left out"),
 ];
 
 impl Command {

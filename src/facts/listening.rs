@@ -30,6 +30,45 @@ pub(super) fn listens(files: &dyn Files, pid: u32) -> bool {
     !readable
 }
 
+/// The state of a socket with a client at its other end, as the tables write it.
+const ESTABLISHED: &[u8] = b"01";
+
+/// Returns the connections that are open to the ports on which a process listens; `None` where that cannot be read.
+pub fn connections(files: &dyn Files, pid: u32) -> Option<u64> {
+    let dir = PathBuf::from(format!("/proc/{pid}"));
+    let sockets = sockets(files, &dir.join("fd"));
+    let mut count = None;
+    for table in TABLES {
+        let mut ports: Vec<Vec<u8>> = Vec::new();
+        let mut open: u64 = 0;
+        let read = files.scan(&dir.join(table), &mut |piece| {
+            for line in parse::lines(piece) {
+                let mut fields = parse::words(line);
+                let Some(local) = fields.next().filter(|number| number.ends_with(b":")).and(fields.next())
+                else {
+                    continue;
+                };
+                let Some(port) = local.rsplit(|byte| *byte == b':').next() else { continue };
+                match fields.nth(1) {
+                    // Those that listen come first.
+                    Some(LISTEN)
+                        if fields.nth(5).is_some_and(|inode| sockets.iter().any(|own| own == inode)) =>
+                    {
+                        ports.push(port.to_vec());
+                    }
+                    Some(ESTABLISHED) if ports.iter().any(|own| own == port) => open += 1,
+                    _ => {}
+                }
+            }
+            false
+        });
+        if read.is_ok() && !sockets.is_empty() {
+            count = Some(count.unwrap_or(0) + open);
+        }
+    }
+    count
+}
+
 /// Returns the inodes of a process's sockets.
 fn sockets(files: &dyn Files, dir: &Path) -> Vec<Vec<u8>> {
     let names = files.list(dir).unwrap_or_default();
@@ -78,6 +117,24 @@ mod tests {
         format!(
             "   0: 00000000:0050 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0 100\n"
         )
+    }
+
+    #[test]
+    fn connections_are_those_to_the_ports_that_the_process_listens_on() {
+        let other = |line: String| line.replace("00000000:0050 ", "0100007F:1F90 ");
+        let table = [
+            line("0A", 41),
+            other(line("0A", 50)),
+            line("01", 0),
+            line("01", 7),
+            line("06", 8),
+            other(line("01", 9)),
+        ];
+        let files = Memory::new()
+            .link("/proc/7/fd/4", "socket:[41]")
+            .file("/proc/7/net/tcp", HEAD.to_owned() + &table.concat());
+        assert_eq!(connections(&files, 7), Some(2));
+        assert_eq!(connections(&Memory::new(), 7), None);
     }
 
     #[test]

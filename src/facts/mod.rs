@@ -10,7 +10,7 @@ pub mod health;
 pub mod host_facts;
 pub mod http;
 pub mod listen;
-mod listening;
+pub mod listening;
 pub mod parse;
 pub mod process;
 pub mod status;

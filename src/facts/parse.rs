@@ -197,6 +197,14 @@ pub fn rollup(text: &[u8]) -> Option<Held> {
     })
 }
 
+/// Returns a value of one of the kernel's tables that have a line of names and, with the same beginning, one of values:
+/// `/proc/net/netstat`.
+pub fn table_value(text: &[u8], table: &str, name: &str) -> Option<u64> {
+    let mut rows = lines(text).filter_map(|line| line.strip_prefix(table.as_bytes()));
+    let at = words(rows.next()?).position(|word| word == name.as_bytes())?;
+    number(words(rows.next()?).nth(at)?)
+}
+
 /// Returns the lines of a text without their line feeds.
 pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);

@@ -273,6 +273,18 @@ pub fn children(files: &dyn Files, running: &Running) -> Vec<u32> {
         .collect()
 }
 
+/// Returns the serving children of a server, and what it takes in memory by the proportional shares of all its processes;
+/// no memory where the kernel does not let this process see it.
+pub fn held(files: &dyn Files, running: &Running) -> (u64, Option<Bytes>) {
+    let children = children(files, running);
+    let all = std::iter::once(&running.parent).chain(&children);
+    let share = |pid: &u32| Some(parse::rollup(&files.read(&of(*pid, "smaps_rollup")).ok()?)?.pss);
+    // A process that ended meanwhile holds nothing.
+    let shares: Vec<u64> = all.filter_map(share).collect();
+    let sum = shares.iter().fold(0, |sum: u64, share| sum.saturating_add(*share));
+    (children.len() as u64, (!shares.is_empty()).then_some(Bytes(sum)))
+}
+
 /// Returns what the running server and the rest of the host hold in memory; `None` where the kernel does not
 /// let this process see it (another user's processes) or the server has no children.
 ///

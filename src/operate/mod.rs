@@ -19,6 +19,7 @@ mod shared;
 mod start;
 mod undo;
 mod verify;
+pub mod watch;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
