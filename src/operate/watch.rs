@@ -142,7 +142,7 @@ impl Watch {
     /// Why there is no Apache to watch.
     pub fn new(url: Option<String>) -> Result<Self, String> {
         let disk = Disk::new(Path::new("/"));
-        let host = Host::look(&disk, &Facts::default(), None, true).map_err(|report| report.msg)?;
+        let host = Host::look(&disk, &Facts::default(), None, true, None).map_err(|report| report.msg)?;
         let limits = Limits::of(&host, url.as_deref());
         let overflows_before = overflows(&disk);
         let first = clock::now();
@@ -184,11 +184,14 @@ impl Watch {
             sample.status_reason = Some("no server runs".to_owned());
         }
         let generation = told.as_ref().and_then(|status| status.generation);
-        let now =
-            running.as_ref().map(|running| Seen { parent: running.parent, ticks: running.ticks, generation });
+        let now = running.as_ref().map(|running| Seen {
+            parent: running.parent,
+            ticks: running.identity.as_ref().map(|identity| identity.ticks),
+            generation,
+        });
         sample.event = self.compare(now);
         if (sample.event.is_some() || told.is_none())
-            && let Ok(host) = Host::look(&self.disk, &Facts::default(), None, true)
+            && let Ok(host) = Host::look(&self.disk, &Facts::default(), None, true, None)
         {
             self.limits = Limits::of(&host, self.asked_url.as_deref());
             self.host = host;
