@@ -13,6 +13,7 @@ use apache_tuning::params;
 use apache_tuning::report::CapacityReport;
 use apache_tuning::units::Bytes;
 use proptest::prelude::*;
+use std::cmp::Ordering;
 
 #[allow(clippy::unnecessary_wraps)] // facts are optional
 fn known<T>(value: T, name: &str) -> Option<Known<T>> {
@@ -380,14 +381,10 @@ fn carries_its_burst(proposal: &Proposal, demand: Demand) -> Result<(), TestCase
         // New connections, one by one, to whichever process still takes them: full ones take none.
         let full = (held / most).min(processes);
         let split: Vec<u64> = (0..processes)
-            .map(|at| {
-                if at < full {
-                    most
-                } else if at == full {
-                    held - full * most
-                } else {
-                    0
-                }
+            .map(|at| match at.cmp(&full) {
+                Ordering::Less => most,
+                Ordering::Equal => held - full * most,
+                Ordering::Greater => 0,
             })
             .collect();
         prop_assert!(split.iter().sum::<u64>() == held || full == processes);

@@ -678,7 +678,7 @@ fn settings_that_are_known_to_run_are_accepted() {
         "MaxConnectionsPerChild 0",
     ];
     let only_keepalive = json!({"keepalive": {"enabled": true, "timeout": "5", "max_requests": 100}});
-    for (name, host) in [
+    for (name, host) in vec![
         ("worker 250", worker().settings(worker_250)),
         ("worker 161", worker().settings(worker_161)),
         ("event 16", event().settings(event_16)),

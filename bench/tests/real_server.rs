@@ -57,9 +57,9 @@ fn fifteen_hundred_connections_are_held_by_event_and_none_is_cut() {
 fn held_by_each(server: &Server) -> Vec<usize> {
     let files = Disk::new(Path::new("/"));
     let sockets = |pid: u32| {
-        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         open.filter(|entry| {
-            std::fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
+            fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
         })
         .count()
     };
@@ -143,7 +143,7 @@ fn descriptors(mpm: Mpm, lines: &str) -> (usize, u64) {
         file: server.configuration(),
         first: Vec::new(),
         then: Vec::new(),
-        unknown: Default::default(),
+        unknown: apache_tuning::httpd::start::Unknown::default(),
         binary: BINARY.into(),
         server_root: "/".into(),
         version: Version::NEWEST_KNOWN,
@@ -154,8 +154,8 @@ fn descriptors(mpm: Mpm, lines: &str) -> (usize, u64) {
     };
     let counted = capacity::Server::of(mpm, Version::NEWEST_KNOWN, &read(&files, &start)).extra_files;
     let is_server =
-        |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("apache2"));
-    let open = |pid: u32| std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("apache2"));
+    let open = |pid: u32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
     let (mut before, mut same) = (Vec::new(), 0);
     // A process forked just now has not opened its own yet.
     for _ in 0..500 {

@@ -16,7 +16,7 @@ pub(crate) fn start() -> Start {
     Start {
         first: Vec::new(),
         then: Vec::new(),
-        unknown: Default::default(),
+        unknown: apache_tuning::httpd::start::Unknown::default(),
         binary: "/usr/sbin/apache2".into(),
         file: "/c/main".into(),
         server_root: "/c".into(),

@@ -205,7 +205,7 @@ fn read_text(text: &str, version: Version) -> Configuration {
     let start = Start {
         first: Vec::new(),
         then: Vec::new(),
-        unknown: Default::default(),
+        unknown: apache_tuning::httpd::start::Unknown::default(),
         binary: "/usr/sbin/apache2".into(),
         file: Path::new(FOLDER).join("a.conf"),
         server_root: "/etc/apache2".into(),

@@ -78,7 +78,7 @@ fn main() -> Result<()> {
         moved: &[],
         after: &configuration,
         startup: None,
-        files: &apache_tuning::tree::Memory::new(),
+        files: &Memory::new(),
         now: None,
         running: None,
         need: Need::None,
