@@ -111,7 +111,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--mpm", "event, worker or prefork"),
     ("--order", "the order in which hosts are shown"),
     ("--per-worker", "memory that one worker needs"),
-    ("--prefix", "what stands before a host's name in the cache"),
+    ("--prefix", "what is there before a host's name in the cache"),
     ("--reserve", "memory to leave to everything else"),
     ("--results", "results of a run to report"),
     ("--root", "another root directory, such as an image"),
@@ -186,7 +186,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 
 fn dispatch(parser: &mut lexopt::Parser) -> Result<Outcome, Failure> {
     match parser.next()? {
-        None => Err(Failure::Usage(format!("say what to do\n\n{}", help()))),
+        None => Err(Failure::Usage(format!("missing command\n\n{}", help()))),
         Some(Long("help") | Short('h')) => done(help()),
         Some(Long("version") | Short('V')) => done(format!("apache-tuning {}\n", env!("CARGO_PKG_VERSION"))),
         Some(Value(word)) => {
@@ -591,7 +591,7 @@ fn schema(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
         Some("host-facts") => include_str!("../schema/host-facts.json"),
         Some("fleet") => include_str!("../schema/fleet.json"),
         Some(other) => return Err(Failure::Usage(format!("there is no schema `{other}`"))),
-        None => return Err(Failure::Usage("say which schema".to_owned())),
+        None => return Err(Failure::Usage("missing schema name".to_owned())),
     };
     done(text.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The moment, and what nobody can foretell.
+//! The moment, and what nobody can predict.
 
 use std::hash::{BuildHasher, Hasher};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,7 +24,7 @@ pub fn timestamp(seconds: u64) -> String {
     format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
-/// Returns a number that nobody can foretell. The standard library seeds its hash maps from the system's source,
+/// Returns a number that nobody can predict. The standard library seeds its hash maps from the system's source,
 /// which needs no `/dev` in a bare root.
 pub fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()

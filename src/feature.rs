@@ -135,7 +135,7 @@ pub struct Place<'a> {
     pub files: &'a dyn Files,
     /// Where things are.
     pub site: &'a Site,
-    /// The configuration as it stands.
+    /// The configuration as it is.
     pub configuration: &'a Configuration,
     /// Where reading it starts.
     pub start: &'a Start,
@@ -170,7 +170,7 @@ pub struct Host<'a> {
 }
 
 impl Host<'_> {
-    /// Tells whether a module is loaded as things stand.
+    /// Tells whether a module is loaded at present.
     pub fn loads(&self, module: &Module) -> bool {
         self.place.configuration.modules.iter().any(|loaded| (module.is)(&loaded.identifier))
     }
@@ -226,7 +226,7 @@ pub struct Want {
     pub idle: Option<Finding>,
     /// Takes out what this program put in, and nothing else.
     pub gone: bool,
-    /// What stands in the way, or is worth saying.
+    /// What prevents it, or is worth saying.
     pub findings: Vec<Finding>,
 }
 

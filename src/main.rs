@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         let text = serde_json::json!({
             "changed": false,
             "failed": true,
-            "msg": format!("apache-tuning has a defect{place} and stopped; please report this"),
+            "msg": format!("internal error in apache-tuning{place}; please report this bug"),
         });
         let _ = writeln!(std::io::stdout(), "{text}");
     }));

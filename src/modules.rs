@@ -336,7 +336,7 @@ impl Farm {
     /// Enables `name` and the modules it depends on.
     ///
     /// # Errors
-    /// Everything that stands against it; the draft is then as it was.
+    /// Everything that prevents it; the draft is then as it was.
     pub fn enable(&self, draft: &mut Draft, kind: Kind, name: &str) -> Result<Vec<Step>, Vec<Problem>> {
         self.all_or_nothing(draft, kind, Options::default(), |run| run.act(Action::Enable, name))
     }
@@ -346,7 +346,7 @@ impl Farm {
     /// What does not exist and is not linked either is a [`Problem::Missing`], unless purged.
     ///
     /// # Errors
-    /// Everything that stands against it; the draft is then as it was.
+    /// Everything that prevents it; the draft is then as it was.
     pub fn disable(
         &self,
         draft: &mut Draft,
@@ -360,7 +360,7 @@ impl Farm {
     /// Makes `to` the only enabled MPM: the others off, with whatever they left behind, and `to` on, in one go.
     ///
     /// # Errors
-    /// Everything that stands against it; the draft is then as it was. Enabled modules that declare another MPM as
+    /// Everything that prevents it; the draft is then as it was. Enabled modules that declare another MPM as
     /// dependency, such as PHP's and ITK's with prefork, are a [`Problem::NeededBy`] that names them.
     pub fn switch_mpm(&self, draft: &mut Draft, to: Mpm) -> Result<Vec<Step>, Vec<Problem>> {
         let others = Mpm::ALL.into_iter().filter(|&mpm| mpm != to).map(Mpm::debian);
@@ -378,7 +378,7 @@ impl Farm {
             return Err(needed);
         }
         self.all_or_nothing(draft, Kind::Module, Options::default(), |run| {
-            // All of them, so that everything that stands in the way is told at once.
+            // All of them, so that everything that prevents it is reported at once.
             let mut off = Ok(());
             for other in others {
                 off = off.and(run.turn_off_if_linked(other));
@@ -412,7 +412,7 @@ impl Farm {
         ToolRun { status, problems: run.problems, steps: run.steps }
     }
 
-    /// Runs `work` on a copy of the draft and takes the copy over only if nothing stood against it.
+    /// Runs `work` on a copy of the draft and takes the copy over only if nothing prevented it.
     fn all_or_nothing(
         &self,
         draft: &mut Draft,

@@ -74,7 +74,7 @@ pub fn rehearse(httpd: &Httpd, changes: &[Change], startup: &Startup, path: &str
             return Verdict { report, refusal: None };
         }
     };
-    // Whether the change is to blame is seen by what the files as they stand do.
+    // Whether the change is to blame is seen by what the files as they are do.
     let before = if changes.is_empty() { None } else { httpd.rehearse(Overlay::default(), rehearsal()).ok() };
     let before = before.and_then(|before| Problem::of(&before).ok());
     // An answer of 500 is the change's fault only where the same question was seen to be answered otherwise before.
@@ -111,7 +111,7 @@ impl Problem {
                 return Err(format!("httpd ended in the rehearsal for a reason of the private view: {sign}"));
             }
             if ended == Ended::Code(0) && !output.contains("AH") {
-                return Err("httpd ended in the rehearsal with success and without a word".to_owned());
+                return Err("httpd ended in the rehearsal with success and silently".to_owned());
             }
             return Ok(Some(Self::Ended(ended)));
         }
@@ -128,7 +128,7 @@ impl Problem {
         Ok((status(rehearsed) == Some(500)).then_some(Self::Fails))
     }
 
-    /// Makes the finding that refuses the change; `None` where it is no worse than what stands.
+    /// Makes the finding that refuses the change; `None` where it is no worse than what is there.
     fn refusal(
         self,
         before: Option<Self>,
@@ -161,10 +161,10 @@ impl Problem {
             (Self::Ended(_) | Self::Dies, _) => (
                 &run::TST_006,
                 format!(
-                    "httpd passes its test and does not serve with the files as they stand: the next start or reload \
+                    "httpd passes its test and does not serve with the files as they are: the next start or reload \
                      fails: {said}"
                 ),
-                "mend that first",
+                "fix that first",
             ),
         };
         let mut told = rule.finding(("config_test", ""), message, hint.to_owned());

@@ -31,7 +31,7 @@ pub enum Severity {
 pub struct Finding {
     /// The id of the rule: stable, `apache-tuning rules ID` tells its source.
     pub rule: String,
-    /// How much it weighs.
+    /// Error fails the task; warning and info do not.
     pub severity: Severity,
     /// The parameter's path (`settings.server_limit`), or the directive's name where no parameter sets it.
     pub setting: Option<String>,
@@ -77,9 +77,9 @@ pub enum ChangeKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// It was not there.
+    /// Created: it was not there.
     Create,
-    /// It was there, otherwise.
+    /// Modified: its content or metadata changed.
     Modify,
     /// It will not be there.
     Remove,
@@ -174,7 +174,7 @@ pub enum Need {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Activation {
-    /// What it takes.
+    /// The action required: none, reload or restart.
     pub needed: Need,
     /// Whether it was done in this run.
     pub done: bool,
@@ -280,11 +280,11 @@ pub struct ParameterError {
     pub message: String,
 }
 
-/// A change on disk that the running server has not taken up. JSON: `{"needed": "restart", "reasons": ["..."]}`.
+/// A change on disk that the running server does not use yet. JSON: `{"needed": "restart", "reasons": ["..."]}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PendingActivation {
-    /// What it takes.
+    /// The action required: none, reload or restart.
     pub needed: Need,
     /// Why, one sentence each.
     pub reasons: Vec<String>,
@@ -296,7 +296,7 @@ pub struct PendingActivation {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RecoveredServer {
-    /// The interrupted run had not told it anything, or somebody keeps it in the foreground and starts it.
+    /// The interrupted run had not told it anything, or another person keeps it in the foreground and starts it.
     #[default]
     Untouched,
     /// It was made to read the files that were given back.
@@ -348,7 +348,7 @@ pub struct Report {
     pub changes: Vec<ChangeEntry>,
     /// The directives of the main server after the change, by name.
     pub effective: BTreeMap<String, EffectiveEntry>,
-    /// Lines elsewhere that win over ours.
+    /// Directives in other files that override the managed value.
     pub overridden: Vec<Overridden>,
     /// The multi-processing modules.
     pub mpm: MpmReport,
@@ -358,7 +358,7 @@ pub struct Report {
     pub restart_required: bool,
     /// For handlers: a reload is needed and was not done.
     pub reload_required: bool,
-    /// An earlier change that the running server has not taken up; null where there is none.
+    /// An earlier change that the running server does not use yet; null where there is none.
     pub pending_activation: Option<PendingActivation>,
     /// What this run gave back of an interrupted one; `changed` is true then. Null where there was none.
     pub recovered: Option<RecoveredReport>,
@@ -458,12 +458,12 @@ pub struct InfoReport {
     pub limits: BTreeMap<String, InfoLimit>,
     /// What the current settings can carry.
     pub capacity: CapacityReport,
-    /// A change on disk that the running server has not taken up, or that ends it at its next reload; null where there is
+    /// A change on disk that the running server does not use yet, or that ends it at its next reload; null where there is
     /// none.
     pub pending_activation: Option<PendingActivation>,
-    /// httpd's own test of the files as they stand, and the rehearsal, where `config_test` asks for them.
+    /// httpd's own test of the files as they are, and the rehearsal, where `config_test` asks for them.
     pub config_test: ConfigTest,
-    /// Lines elsewhere that win over ours.
+    /// Directives in other files that override the managed value.
     pub overridden: Vec<Overridden>,
     /// Settings to paste and why: for the load that the current ones are meant for where something is wrong with
     /// them, for twice that load where the error log says that it was reached. Null where nothing is to better.

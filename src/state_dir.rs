@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// The directory: only root may enter it.
 pub const STATE_DIR: &str = "/var/lib/apache-tuning";
 
-/// Returns the path of the memory of what stood at each path before this tool first changed it: each instance of the
+/// Returns the path of the memory of what was there at each path before this tool first changed it: each instance of the
 /// server has its own, so that one is undone without the others.
 pub fn originals(instance: Option<&str>) -> PathBuf {
     Path::new(STATE_DIR).join(match instance {
@@ -29,7 +29,7 @@ pub fn journal_in_the_making() -> PathBuf {
     Path::new(STATE_DIR).join("journal.new")
 }
 
-/// Returns where what somebody else wrote during a transaction is kept; `index` is the path's place in its record.
+/// Returns where what another program or person wrote during a transaction is kept; `index` is the path's place in its record.
 pub fn aside(id: &str, index: usize) -> PathBuf {
     Path::new(STATE_DIR).join(format!("aside-{id}-{index}"))
 }

@@ -1,4 +1,4 @@
-//! What stands at a path, and how that is kept as JSON: in the journal, and on its way to the staged test.
+//! What is there at a path, and how that is kept as JSON: in the journal, and on its way to the staged test.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -37,13 +37,13 @@ impl Meta {
         }
     }
 
-    /// Tells whether there is somebody who may not read the file.
+    /// Tells whether there is another person who may not read the file.
     pub fn is_private(&self) -> bool {
         self.mode & 0o004 == 0
     }
 }
 
-/// What stands at a path, with what distinguishes it.
+/// What is there at a path, with what distinguishes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// The content.
@@ -88,7 +88,7 @@ impl Stored {
         Self::new(&Standing { node: node.clone(), meta: None })
     }
 
-    /// Returns what stands at a path, as it is kept.
+    /// Returns what is there at a path, as it is kept.
     pub fn new(standing: &Standing) -> Self {
         let (kind, bytes) = match &standing.node {
             Node::Absent => ("absent", None),

@@ -1,4 +1,4 @@
-//! The host's files as a view that pure code can read: [`Files`], and a [`Draft`] of what they shall become.
+//! The host's files as a view that pure code can read: [`Files`], and a [`Draft`] of what they are to become.
 //!
 //! Pure rooms (the reader of httpd's language, a2enmod's logic, rendering, planning) take `&dyn Files` and never
 //! know whether a disk, a test's tree in memory or a draft over either stands behind it. All paths are absolute
@@ -63,7 +63,7 @@ pub trait Files {
         Ok(())
     }
 
-    /// Returns what stands at `path`, the last component not followed when it is a link.
+    /// Returns what is there at `path`, the last component not followed when it is a link.
     fn link_kind(&self, path: &Path) -> io::Result<Kind>;
 
     /// Returns the text of the symbolic link at `path`.
@@ -72,7 +72,7 @@ pub trait Files {
     /// Returns the names in a directory (links followed), sorted bytewise as httpd sorts them.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Returns what stands at `path`, links followed; a dangling link is [`Kind::Absent`].
+    /// Returns what is there at `path`, links followed; a dangling link is [`Kind::Absent`].
     fn kind(&self, path: &Path) -> io::Result<Kind> {
         match resolve(self, path) {
             Ok(real) => self.link_kind(&real),
@@ -170,7 +170,7 @@ pub fn lexical(path: &Path) -> PathBuf {
     clean
 }
 
-/// What stands, or shall stand, at one path.
+/// What is there, or is to be, at one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     /// Nothing.
@@ -189,7 +189,7 @@ impl Node {
     }
 }
 
-/// A host's files as they shall become: a base view and the nodes that replace something in it.
+/// A host's files as they is to become: a base view and the nodes that replace something in it.
 ///
 /// A draft is itself a [`Files`], so the code that reads a host reads a planned host too.
 pub struct Draft<'a> {
@@ -230,7 +230,7 @@ impl<'a> Draft<'a> {
         self.feature = Some(feature);
     }
 
-    /// States what shall stand at `path`. A missing parent directory is made when the draft is applied.
+    /// States what is to be at `path`. A missing parent directory is made when the draft is applied.
     pub fn put(&mut self, path: &Path, node: Node) {
         let key = self.key(path);
         if let Some(feature) = self.feature {
@@ -242,7 +242,7 @@ impl<'a> Draft<'a> {
         self.nodes.insert(key, node);
     }
 
-    /// States what shall stand at `path` and what it is for.
+    /// States what is to be at `path` and what it is for.
     pub fn put_as(&mut self, path: &Path, role: Role, node: Node) {
         self.set_role(path, role);
         self.put(path, node);
@@ -253,7 +253,7 @@ impl<'a> Draft<'a> {
         self.roles.insert(self.key(path), role);
     }
 
-    /// Returns what stands at `path` in the draft, the last component not followed.
+    /// Returns what is there at `path` in the draft, the last component not followed.
     ///
     /// # Errors
     /// Those of reading the base; a directory or special file there is an error of kind `InvalidInput`.
@@ -312,7 +312,7 @@ fn lexical_last(path: &Path) -> PathBuf {
     if path.file_name().is_some() { path.components().collect() } else { lexical(path) }
 }
 
-/// Returns what stands at `path` in `files`, the last component not followed.
+/// Returns what is there at `path` in `files`, the last component not followed.
 ///
 /// # Errors
 /// Those of reading, and `InvalidInput` where a directory or special file stands.

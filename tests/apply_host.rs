@@ -96,14 +96,14 @@ fn a_swap_that_somebody_left_undone_is_taken_up_by_the_next_change() {
     let asked = json!({"keepalive": {"enabled": false}});
     let deferred =
         json!({"keepalive": {"enabled": false}, "activation": "defer", "_ansible_check_mode": true});
-    let foretold = tune(&host, &deferred);
+    let predicted = tune(&host, &deferred);
     assert_eq!(
-        (&foretold["changed"], &foretold["restart_required"]),
+        (&predicted["changed"], &predicted["restart_required"]),
         (&json!(true), &json!(true)),
-        "{foretold}"
+        "{predicted}"
     );
     let severity = |finding: &Value| finding["rule"] == "MPM-003" && finding["severity"] == "warning";
-    assert!(foretold["findings"].as_array().unwrap().iter().any(severity), "{foretold}");
+    assert!(predicted["findings"].as_array().unwrap().iter().any(severity), "{predicted}");
     assert_eq!(host.running_mpm().unwrap(), "event");
 
     let result = tune(&host, &asked);
@@ -134,7 +134,7 @@ fn limits_edited_by_hand_in_a_running_servers_files_are_pending_until_it_is_rest
                 told["reasons"][0].as_str().is_some_and(|why| why.contains(line.trim())),
                 "{mpm}: {told}"
             );
-            // A reload, which somebody may have asked for, changes nothing about it.
+            // A reload, which another person may have asked for, changes nothing about it.
             host.run(&["apache2ctl", "graceful"]).ok();
             assert_ne!(pending(), Value::Null, "{mpm}");
         }

@@ -27,8 +27,8 @@ fn a_second_run_over_ssh_is_one_session_and_changes_nothing() {
     let asked = json!({"keepalive": {"timeout": "7"}});
 
     let before = host.listing();
-    let (_, foretold) = task(&ansible, &ssh.inventory(), &asked, &["--check"]);
-    assert_eq!(foretold["changed"], true, "{foretold}");
+    let (_, predicted) = task(&ansible, &ssh.inventory(), &asked, &["--check"]);
+    assert_eq!(predicted["changed"], true, "{predicted}");
     // What every task of Ansible leaves on a host that never saw one: its temporary directory and the log-in.
     let ansible_s_own = ["/root/.ansible: new", "/root/.ansible/tmp: new"];
     let mut moved = host.listing().changes_since(&before);
@@ -63,12 +63,12 @@ fn a_user_who_becomes_root_by_sudo_has_the_same_task_in_as_few_sessions() {
     ] {
         host.write("/etc/sudoers.d/deploy", format!("{sudoers}\n"));
         let asked = json!({"keepalive": {"timeout": timeout}});
-        let (_, foretold) = task(&ansible, &inventory, &asked, &[more, &["--check"]].concat());
-        assert_eq!(foretold["changed"], true, "{sudoers}: {foretold}");
+        let (_, predicted) = task(&ansible, &inventory, &asked, &[more, &["--check"]].concat());
+        assert_eq!(predicted["changed"], true, "{sudoers}: {predicted}");
         let (_, done) = task(&ansible, &inventory, &asked, more);
         assert_eq!(
             (&done["changed"], &done["changes"]),
-            (&json!(true), &foretold["changes"]),
+            (&json!(true), &predicted["changes"]),
             "{sudoers}: {done}"
         );
         let (sessions, again) = task(&ansible, &inventory, &asked, more);
@@ -95,9 +95,9 @@ fn a_user_who_is_not_root_may_preview_and_is_told_what_a_real_run_needs() {
     let asked = json!({"keepalive": {"timeout": "7"}});
     let before = host.listing();
     for inventory in [user, other] {
-        let (_, foretold) = task(&ansible, &inventory, &asked, &["--check"]);
-        assert_eq!(foretold["changed"], true, "{foretold}");
-        let test = &foretold["config_test"];
+        let (_, predicted) = task(&ansible, &inventory, &asked, &["--check"]);
+        assert_eq!(predicted["changed"], true, "{predicted}");
+        let test = &predicted["config_test"];
         // Inside a chroot, which this host is, no user namespace is to be had: then the result says so.
         assert!(test["ran"] == true || test["reason"].as_str().is_some_and(|why| !why.is_empty()), "{test}");
         let (_, done) = task(&ansible, &inventory, &asked, &[]);

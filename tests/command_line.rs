@@ -14,7 +14,7 @@ fn text(bytes: &[u8]) -> &str {
 #[test]
 fn wrong_usage_is_exit_2_on_stderr_with_the_nearest_word() {
     for (arguments, words) in [
-        (&[][..], "say what to do"),
+        (&[][..], "missing command"),
         (&["previw"][..], "did you mean `preview`?"),
         (&["preview"][..], "the file of wanted settings is missing"),
         (&["preview", "a.json", "--colour"][..], "usage: apache-tuning preview"),

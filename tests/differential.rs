@@ -1,4 +1,4 @@
-//! What the rules foretell of random settings is what the real httpd does.
+//! What the rules predict of random settings is what the real httpd does.
 #![allow(clippy::panic)]
 
 #[path = "support/differential.rs"]
@@ -13,12 +13,12 @@ const CASES: usize = 300;
 const STARTED: usize = 40;
 
 #[test]
-fn debian_12_s_httpd_answers_as_foretold() {
+fn debian_12_s_httpd_answers_as_predicted() {
     agrees(&Host::debian12_event(), 12);
 }
 
 #[test]
-fn debian_13_s_httpd_answers_as_foretold() {
+fn debian_13_s_httpd_answers_as_predicted() {
     agrees(&Host::debian13_event(), 13);
 }
 
@@ -32,7 +32,7 @@ fn agrees(host: &Host, seed: u64) {
 }
 
 #[test]
-fn servers_come_to_the_processes_and_threads_foretold() {
+fn servers_come_to_the_processes_and_threads_predicted() {
     let host = Host::debian12_event();
     let wrong = wrongly_started(&host, &startable(1, STARTED, version(&host)));
     assert!(wrong.is_empty(), "{} of {STARTED}:\n{}", wrong.len(), wrong.join("\n"));

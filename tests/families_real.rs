@@ -228,7 +228,7 @@ fn wishes(layout: &Layout, mpm: &str) -> Value {
 }
 
 #[test]
-fn httpd_reads_each_of_the_six_swaps_as_foretold() {
+fn httpd_reads_each_of_the_six_swaps_as_predicted() {
     for layout in layouts() {
         let host = host(&layout);
         let first = configuration(&host);
@@ -236,14 +236,14 @@ fn httpd_reads_each_of_the_six_swaps_as_foretold() {
             let asked = wishes(&layout, mpm);
             let mut checked = asked.clone();
             checked["_ansible_check_mode"] = true.into();
-            let foretold = tune(&host, &checked);
+            let predicted = tune(&host, &checked);
             let done = tune(&host, &asked);
             assert_eq!(done["changed"], true, "{} {mpm}: {}", layout.name, done["msg"]);
             assert_eq!(done["mpm"]["after"], mpm, "{}", layout.name);
             for key in ["changed", "changes", "findings", "effective", "mpm"] {
-                assert_eq!(foretold[key], done[key], "{} {mpm} {key}", layout.name);
+                assert_eq!(predicted[key], done[key], "{} {mpm} {key}", layout.name);
             }
-            for result in [&foretold, &done] {
+            for result in [&predicted, &done] {
                 assert_eq!(result["config_test"]["ran"], true, "{} {mpm}: {result}", layout.name);
                 assert_eq!(result["config_test"]["ok"], true, "{} {mpm}: {result}", layout.name);
             }

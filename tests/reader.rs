@@ -131,7 +131,7 @@ proptest! {
     }
 }
 
-/// Lines that may stand in any order.
+/// Lines that may be in any order.
 const PLAIN: &[&str] = &[
     "KeepAlive On",
     "ServerLimit 5",
@@ -199,7 +199,7 @@ fn what_fuzzing_starts_from_is_read_without_harm_whole_or_cut_anywhere() {
     assert!(read > 1000, "{read} inputs");
 }
 
-/// A directive of several lines that is commented out as a whole is no mistake; one that somebody believes in is.
+/// A directive of several lines that is commented out as a whole is no mistake; one that another person believes in is.
 #[test]
 fn of_the_lines_that_comments_swallow_only_directives_are_told() {
     for (text, told) in [

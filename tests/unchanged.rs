@@ -1,4 +1,4 @@
-//! A run that finds everything as asked costs next to nothing: it starts no process and writes nothing.
+//! A run that finds everything in the desired state costs next to nothing: it starts no process and writes nothing.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;

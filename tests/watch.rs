@@ -17,7 +17,7 @@ fn running() -> Host {
     host
 }
 
-/// Ends with the test, whatever becomes of it.
+/// Ends with the test, whatever happens to it.
 struct Ended(Child);
 
 impl Drop for Ended {

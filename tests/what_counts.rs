@@ -1,4 +1,4 @@
-//! What somebody else writes on a real Debian host after the task was done, and what the next run says about it.
+//! What another program or person writes on a real Debian host after the task was done, and what the next run says about it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ impl Settled {
         serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
     }
 
-    /// Writes the later file, foretells and runs the task, which must say the same, and takes the file away again.
+    /// Writes the later file, predicts and runs the task, which must say the same, and takes the file away again.
     fn with(&self, later: impl AsRef<[u8]>) -> Value {
         self.host.write(LATER, later);
         let mut task = task();
@@ -47,9 +47,9 @@ impl Settled {
         let real = self.run(&task);
         let mut check = task.clone();
         check["_ansible_check_mode"] = json!(true);
-        let foretold = self.run(&check);
+        let predicted = self.run(&check);
         for key in ["failed", "findings", "overridden", "effective"] {
-            assert_eq!(foretold[key], real[key], "{key}");
+            assert_eq!(predicted[key], real[key], "{key}");
         }
         std::fs::remove_file(self.host.path(Path::new(LATER))).unwrap();
         assert_eq!(real["changed"], false, "{real}");
@@ -199,8 +199,8 @@ fn a_variable_that_only_a_shell_sets_is_unknown_and_not_undefined() {
     );
     assert_eq!(said(&report, "GRM-004"), warning(&told));
     let told = format!(
-        "`{shell}` at /etc/apache2/envvars:{last} is shell that was not followed: what it sets may differ from what \
-         is told here"
+        "`{shell}` at /etc/apache2/envvars:{last} is shell that this tool does not evaluate: values that depend \
+         on it may differ"
     );
     assert_eq!(said(&report, "GRM-017"), warning(&told));
     assert_eq!(said(&report, "GRM-018"), [], "that rule is about something else");
@@ -227,7 +227,7 @@ fn a_configuration_that_httpd_refuses_is_not_as_asked() {
         let report = settled.with(&broken);
         assert_eq!(report["failed"], true, "{start}: {}", report["msg"]);
         let told = said(&report, "TST-002");
-        assert!(told[0].1.starts_with("httpd refuses the configuration as it stands: "), "{start}: {told:?}");
+        assert!(told[0].1.starts_with("httpd refuses the configuration as it is: "), "{start}: {told:?}");
         assert_eq!(report["config_test"]["ran"], true);
     }
     // With the place and the reason, and what a loaded module knows is no reason.
@@ -252,5 +252,5 @@ fn a_configuration_that_httpd_refuses_is_not_as_asked() {
         "{LATER}:1 has a byte order mark (`MaxRequestWorkers`): httpd refuses the line or reads several as one"
     );
     assert_eq!(said(&report, "GRM-011"), warning(&told));
-    assert_eq!(settled.run(&task())["failed"], Value::Null, "and mended it is as asked");
+    assert_eq!(settled.run(&task())["failed"], Value::Null, "and fixed it is in the desired state");
 }

@@ -1,6 +1,6 @@
 """Times changes in a host, and the gaps they leave in its service; prints one JSON object.
 
-change.py cost PROGRAM ROUNDS: milliseconds of changes that no server takes up, and of `apache2ctl configtest`.
+change.py cost PROGRAM ROUNDS: milliseconds of changes that no server loads, and of `apache2ctl configtest`.
 change.py gap PROGRAM ROUNDS: milliseconds without an answer around swaps by the program, and by hand.
 """
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use test_hosts::Host;
 
-/// Times that of `apache2ctl configtest` a change may take that no server takes up.
+/// Times that of `apache2ctl configtest` a change may take that no server loads.
 const MOST_OF_CONFIG_TEST: f64 = 1.5;
 
 /// Times the gap of a swap by hand that the program's may last: not longer, but for what a clock cannot tell.
@@ -26,7 +26,7 @@ const SCRIPT: &str = include_str!("change.py");
 pub fn run(program: &Path) -> Result<bool> {
     let cost = measure(program, "cost", 15, false)?;
     let test = median(&cost, "configtest")?;
-    println!("a change that no server takes up, and `apache2ctl configtest` ({test:.1} ms) in turns:");
+    println!("a change that no server loads, and `apache2ctl configtest` ({test:.1} ms) in turns:");
     let mut within = true;
     for (name, kind) in [("  numbers", "numbers"), ("  swap of the MPM", "swap")] {
         within &= held(name, median(&cost, kind)?, test, MOST_OF_CONFIG_TEST);

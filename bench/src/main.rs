@@ -188,15 +188,15 @@ fn measure(
     let quarter = connections / 4;
     let on_new = web.burst(&mut load, Burst::New(quarter), hold, patience)?;
     let on_held = web.burst(&mut load, Burst::Held(quarter), hold, patience)?;
-    // What a worker needs, it has touched when it has served: the bursts are the full load that is foretold.
+    // What a worker needs, it has touched when it has served: the bursts are the full load that is predicted.
     let pss = process::measure(&files, &running, Some(threads_each)).map_or(measured.pss, |after| after.pss);
     let outcome = load.ask_all()?;
     // Ours is driven on, until the first idle connection is closed.
-    let foretold = usize::try_from(report.burst.unwrap_or(0)).unwrap_or(usize::MAX);
+    let predicted = usize::try_from(report.burst.unwrap_or(0)).unwrap_or(usize::MAX);
     let mut first_cut = None;
     if matches!(settings, Settings::Capacity) && mpm == Mpm::Event {
         for tenths in 10..=20 {
-            let burst = (foretold * tenths / 10).min(load.idle());
+            let burst = (predicted * tenths / 10).min(load.idle());
             let seen = web.burst(&mut load, Burst::Held(burst), Duration::from_secs(1), patience)?;
             if seen.cut > 0 {
                 first_cut = Some(burst);

@@ -20,23 +20,23 @@ pub struct Row {
     pub on_new: BurstOutcome,
     /// And of one on held connections.
     pub on_held: BurstOutcome,
-    /// The burst on held connections, in steps of a tenth of the foretold one, at which the first idle connection was
+    /// The burst on held connections, in steps of a tenth of the predicted one, at which the first idle connection was
     /// closed; `None` where none was up to twice that, or where it was not looked for.
     pub first_cut: Option<usize>,
     /// Threads of the parent and all children while the connections were kept.
     pub threads: u64,
     /// Proportional memory of all processes after the bursts, in MiB.
     pub pss: u64,
-    /// What was foretold from the stock server's processes, in MiB; `None` for that server itself.
+    /// What was predicted from the stock server's processes, in MiB; `None` for that server itself.
     pub predicted_pss: Option<u64>,
-    /// The most connections that the settings can hold, as foretold.
+    /// The most connections that the settings can hold, as predicted.
     pub predicted_connections: u64,
-    /// The burst that they survive beside those asked for, as foretold.
+    /// The burst that they survive beside those asked for, as predicted.
     pub predicted_burst: u64,
 }
 
 impl Row {
-    /// Tells whether the load met the settings' own limit, so that seen and foretold can be compared.
+    /// Tells whether the load met the settings' own limit, so that seen and predicted can be compared.
     fn at_its_limit(&self) -> bool {
         self.outcome.refused > 0
     }
@@ -57,7 +57,7 @@ fn burst(seen: &BurstOutcome) -> String {
 pub fn table(rows: &[Row]) -> String {
     let mut out = String::from(
         "| settings | asked | served | new: answered | first byte, s | held: answered | first byte, s | cut | held to \
-         the end | threads | PSS MiB | foretold MiB | burst foretold | first cut at |\n\
+         the end | threads | PSS MiB | predicted MiB | burst predicted | first cut at |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for row in rows {
@@ -83,8 +83,8 @@ pub fn table(rows: &[Row]) -> String {
 const PROMPT: Duration = Duration::from_millis(100);
 
 /// Returns what of a run is not as it should be. With our settings: connections refused, or requests of a burst that are
-/// not answered or not promptly, a connection cut by a burst within the foretold one, memory foretold more than a tenth
-/// wrong. With any: a limit foretold more than a twentieth wrong.
+/// not answered or not promptly, a connection cut by a burst within the predicted one, memory predicted more than a tenth
+/// wrong. With any: a limit predicted more than a twentieth wrong.
 pub fn faults(rows: &[Row]) -> Vec<String> {
     let mut faults = Vec::new();
     for row in rows {
@@ -109,18 +109,18 @@ pub fn faults(rows: &[Row]) -> Vec<String> {
                 }
             }
             if row.first_cut.is_some_and(|burst| (burst as u64) <= row.predicted_burst) {
-                faults.push(format!("{name}: the foretold burst of {} cuts", row.predicted_burst));
+                faults.push(format!("{name}: the predicted burst of {} cuts", row.predicted_burst));
             }
-            if let Some(foretold) = row.predicted_pss
-                && foretold.abs_diff(row.pss) * 10 > row.pss
+            if let Some(predicted) = row.predicted_pss
+                && predicted.abs_diff(row.pss) * 10 > row.pss
             {
-                faults.push(format!("{name}: {foretold} MiB foretold, {} seen", row.pss));
+                faults.push(format!("{name}: {predicted} MiB predicted, {} seen", row.pss));
             }
         }
         let seen = served as u64;
         if row.at_its_limit() && row.predicted_connections.abs_diff(seen) * 20 > row.predicted_connections {
             faults.push(format!(
-                "{name}: at most {} connections foretold, {seen} seen",
+                "{name}: at most {} connections predicted, {seen} seen",
                 row.predicted_connections
             ));
         }
@@ -131,7 +131,7 @@ pub fn faults(rows: &[Row]) -> Vec<String> {
 /// Returns the page.
 pub fn page(rows: &[Row], machine: &str) -> String {
     format!(
-        "# Connections and bursts, foretold and seen\n\n\
+        "# Connections and bursts, predicted and seen\n\n\
          Written by `cargo xtask bench capacity`; machine: {machine}.\n\n\
          A client on the same machine opens so many connections at 1,000 a second and asks once on each: *served* got an \
          answer within 5 s. While they are held, a quarter as many requests come at one moment, first on new connections, \
@@ -141,10 +141,10 @@ pub fn page(rows: &[Row], machine: &str) -> String {
          host, *capacity* those that the program put there for `capacity: {{connections: N}}`, the others number sets that \
          are often copied, put there by the program too.\n\n{}\n\
          ![connections held to the end](capacity.svg)\n\n\
-         *Burst foretold* is `capacity.burst`: the requests at one moment, on held or on new connections, that are answered \
+         *Burst predicted* is `capacity.burst`: the requests at one moment, on held or on new connections, that are answered \
          while no idle connection is closed, in the worst split of the connections over the processes. With `capacity` under \
          event, bursts on held connections were then raised by a tenth of it until the first idle connection was cut, at \
-         most to twice of it (`-`: none was). PSS is that of all processes after the two bursts; it is foretold from the processes of the stock server under the same \
+         most to twice of it (`-`: none was). PSS is that of all processes after the two bursts; it is predicted from the processes of the stock server under the same \
          client: what all share once, each process's own, and for each worker and each connection a like part of the \
          threads' areas.\n\n\
          A process that holds no more idle connections than its factor takes new ones with all its workers, and then \
@@ -222,12 +222,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_late_or_foretold_wrong_is_a_fault() {
+    fn what_is_lost_late_or_predicted_wrong_is_a_fault() {
         for (row, count) in [
             (row(1000, 100, Some(109)), 0),
             (row(999, 100, Some(100)), 1),
             (row(1000, 100, Some(89)), 1),
-            (row(960, 100, None), 0), // stock may refuse, where it was foretold to
+            (row(960, 100, None), 0), // stock may refuse, where it was predicted to
             (row(940, 100, None), 1),
             (Row { first_cut: Some(280), ..row(1000, 100, Some(100)) }, 0),
             (Row { first_cut: Some(260), ..row(1000, 100, Some(100)) }, 1),

@@ -1,4 +1,4 @@
-//! The real server on a loopback port: what is foretold and read about it is so.
+//! The real server on a loopback port: what is predicted and read about it is so.
 
 #![allow(clippy::unwrap_used)]
 
@@ -90,7 +90,7 @@ fn a_burst_on_held_and_on_new_connections_is_answered_and_none_is_cut() {
     assert_eq!((outcome.held, outcome.cut), (1500, 0), "{outcome:?}");
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 
-    // The same load on few workers with a high factor: what the burst does to them is what is foretold.
+    // The same load on few workers with a high factor: what the burst does to them is what is predicted.
     let few = [
         ("StartServers", "4"),
         ("ServerLimit", "8"),
@@ -103,8 +103,9 @@ fn a_burst_on_held_and_on_new_connections_is_answered_and_none_is_cut() {
     let few: Written = few.map(|(name, value)| (name, value.to_owned())).into();
     let normal = normalise(Mpm::Event, Version::NEWEST_KNOWN, &few);
     let shape = capacity::Server::new(Mpm::Event, Version::NEWEST_KNOWN);
-    let foretold = capacity::assess(&shape, &normal, Some(1500), &Machine::default(), &MemoryNeed::default());
-    assert!(foretold.burst.unwrap() < 100, "{foretold:?}");
+    let predicted =
+        capacity::assess(&shape, &normal, Some(1500), &Machine::default(), &MemoryNeed::default());
+    assert!(predicted.burst.unwrap() < 100, "{predicted:?}");
     let server = Server::start(Mpm::Event, &few).unwrap();
     let mut load = Load::open(server.address, plan(1500)).unwrap();
     let seen = load.burst(Burst::Held(375), hold, patience).unwrap();
@@ -112,7 +113,7 @@ fn a_burst_on_held_and_on_new_connections_is_answered_and_none_is_cut() {
 }
 
 #[test]
-fn a_server_at_its_limit_holds_what_was_foretold() {
+fn a_server_at_its_limit_holds_what_was_predicted() {
     for (mpm, most) in [(Mpm::Worker, 50), (Mpm::Event, 150)] {
         let written: Written = [
             ("StartServers", "2"),
@@ -124,13 +125,13 @@ fn a_server_at_its_limit_holds_what_was_foretold() {
         .into();
         let normal = normalise(mpm, Version::NEWEST_KNOWN, &written);
         let shape = capacity::Server::new(mpm, Version::NEWEST_KNOWN);
-        let foretold = capacity::assess(&shape, &normal, None, &Machine::default(), &MemoryNeed::default());
-        assert_eq!(foretold.connections, Some(most));
+        let predicted = capacity::assess(&shape, &normal, None, &Machine::default(), &MemoryNeed::default());
+        assert_eq!(predicted.connections, Some(most));
         let server = Server::start(mpm, &written).unwrap();
         let patience = Duration::from_secs(2);
         let load = Load::open(server.address, Plan { patience, ..plan(250) }).unwrap();
         let seen = load.finish().unwrap().served as u64;
-        assert!(seen.abs_diff(most) * 20 <= most, "{mpm}: {seen} served, {most} foretold");
+        assert!(seen.abs_diff(most) * 20 <= most, "{mpm}: {seen} served, {most} predicted");
     }
 }
 

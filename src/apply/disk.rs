@@ -102,7 +102,7 @@ impl Disk {
         Ok((fd, name))
     }
 
-    /// Returns what stands at `path`. A missing directory on the way means nothing stands there.
+    /// Returns what is there at `path`. A missing directory on the way means nothing stands there.
     ///
     /// # Errors
     /// Those of reading; `InvalidInput` for a directory, a special file, or a file above 16 MiB.
@@ -149,8 +149,8 @@ impl Disk {
         Ok(true)
     }
 
-    /// Puts a file at `path` in one step: staged as `staging`, written, synced, renamed. What stood there is
-    /// replaced if `replace`, else nothing may stand there. `meta` is what the file shall have; `None` is a new
+    /// Puts a file at `path` in one step: staged as `staging`, written, synced, renamed. What was there there is
+    /// replaced if `replace`, else nothing may be there. `meta` is what the file is to have; `None` is a new
     /// file of mode 0644. The caller syncs the directory.
     ///
     /// # Errors
@@ -198,7 +198,7 @@ impl Disk {
         done
     }
 
-    /// Gives what stands at `from`, a file or a link itself, a second name, at which nothing may stand.
+    /// Gives what is there at `from`, a file or a link itself, a second name, at which nothing may be.
     ///
     /// # Errors
     /// Those of linking: `CrossesDevices` for another file system.
@@ -208,7 +208,7 @@ impl Disk {
         Ok(rustix::fs::linkat(&from_dir, from, &to_dir, to, AtFlags::empty())?)
     }
 
-    /// Renames within one directory; nothing may stand at the new name.
+    /// Renames within one directory; nothing may be at the new name.
     ///
     /// # Errors
     /// Those of renaming.
@@ -270,7 +270,7 @@ impl Disk {
         })
     }
 
-    /// Opens a directory of ours, refusing one that somebody else could have prepared.
+    /// Opens a directory of ours, refusing one that another program or person could have prepared.
     ///
     /// # Errors
     /// `PermissionDenied` where it is not owned by root, by the user who runs this or by the root directory's
@@ -378,7 +378,7 @@ impl Disk {
             Err(error) => return Err(error.into()),
         }
         rustix::fs::fsync(&parent)?;
-        // Somebody who put something into the old directory meanwhile must not lose it.
+        // Another person who put something into the old directory meanwhile must not lose it.
         for entry in names_at(&old)? {
             if !listed.contains(&entry) {
                 rename(&old, &entry, &new, &entry, false)?;
@@ -454,7 +454,7 @@ fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     }
 }
 
-/// Returns what stands under a name in an open directory.
+/// Returns what is there under a name in an open directory.
 fn standing_at(dir: &OwnedFd, name: &OsStr) -> io::Result<Standing> {
     let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
@@ -568,7 +568,7 @@ fn dress_as(fd: impl AsFd, meta: &Meta) -> io::Result<()> {
     Ok(())
 }
 
-/// Renames in one step; without `replace` nothing may stand at the new name.
+/// Renames in one step; without `replace` nothing may be at the new name.
 fn rename(from_dir: &OwnedFd, from: &OsStr, to_dir: &OwnedFd, to: &OsStr, replace: bool) -> io::Result<()> {
     if !replace {
         match rustix::fs::renameat_with(from_dir, from, to_dir, to, RenameFlags::NOREPLACE) {

@@ -22,7 +22,7 @@ pub enum Cause {
     },
     /// Another run holds the lock.
     #[error(
-        "another run holds `{path}` ({holder}) and did not end within {} s; wait for it or raise `lock_timeout`",
+        "another run holds `{path}` ({holder}) and did not finish within {} s; wait for it or raise `lock_timeout`",
         waited.as_secs()
     )]
     Locked {
@@ -33,8 +33,8 @@ pub enum Cause {
         /// How long was waited.
         waited: Duration,
     },
-    /// Somebody else changed files that were to be changed or undone.
-    #[error("changed by somebody else since then: {}; look at them, then run again", list(paths))]
+    /// Another program or person changed files that were to be changed or undone.
+    #[error("changed by another program or person since then: {}; look at them, then run again", list(paths))]
     Moved {
         /// The files.
         paths: Vec<PathBuf>,
@@ -51,16 +51,16 @@ pub enum Cause {
         /// What it printed.
         output: String,
     },
-    /// The change was made, and what stands then is not what was asked for.
+    /// The change was made, and what is there then is not what was asked for.
     #[error(
-        "after the change the host is not as asked: {}{}",
+        "after the change the host is not in the desired state: {}{}",
         found.join("; "),
         if kept.is_empty() { String::new() } else { format!("; that is kept as {}", list(kept)) }
     )]
     Otherwise {
         /// Each difference, with file and line.
         found: Vec<String>,
-        /// Where what somebody else wrote meanwhile is kept.
+        /// Where what another program or person wrote meanwhile is kept.
         kept: Vec<PathBuf>,
     },
     /// The running server did not come up, or did not serve, with the change.
@@ -69,7 +69,7 @@ pub enum Cause {
         /// What the server, its manager and its log said.
         why: String,
     },
-    /// Somebody ended this run.
+    /// Another person ended this run.
     #[error("the run was told to end ({signal})")]
     Signal {
         /// The signal's name.
@@ -164,14 +164,14 @@ pub enum HostState {
     },
     /// An interrupted run could not be undone; its journal stays and the next run tries again.
     #[error(
-        "so the interrupted run that left `{}` is not undone yet; mend that and run again: the next run gives back what it \
+        "so the interrupted run that left `{}` is not undone yet; fix that and run again: the next run gives back what it \
          holds before it does anything else",
         state_dir::journal().display()
     )]
     Interrupted,
     /// The undo failed as well; the journal stays and the next run tries again.
     #[error(
-        "undoing it failed as well: {undo}{}; mend that and run again: the next run gives back what `{}` holds before it \
+        "undoing it failed as well: {undo}{}; fix that and run again: the next run gives back what `{}` holds before it \
          does anything else",
         match server {
             Some(why) => format!("; the server did not come back either: {why}"),

@@ -36,7 +36,7 @@ pub struct Rollback {
     pub undoes: Vec<String>,
     /// Where the newest transaction is taken back already: what to say of it and of those before.
     pub undone: Option<String>,
-    /// What stood at each path of `changes`, with owner, mode and time.
+    /// What was there at each path of `changes`, with owner, mode and time.
     old: Vec<Standing>,
 }
 
@@ -79,7 +79,7 @@ pub fn history(root: &Path) -> Result<(Vec<Generation>, Vec<Damaged>), ApplyErro
 ///
 /// # Errors
 /// [`Cause::NoSuchTransaction`], [`Cause::OtherInstance`], [`Cause::Unreadable`]; [`Cause::Moved`] with all the paths
-/// that somebody else has changed since.
+/// that another program or person has changed since.
 pub fn plan_rollback(
     root: &Path,
     instance: Option<&str>,
@@ -117,7 +117,7 @@ pub fn plan_rollback(
         })?
     } else {
         let newest = own.iter().rposition(|record| record.undoes.is_empty());
-        // Whose it was cannot be told: it may be the one that is meant.
+        // Whose it was is not known: it may be the one that was asked for.
         let newest_id = newest.map(|index| own[index].id.clone());
         if let Some(newer) = damaged.iter().find(|damaged| damaged.id.is_some() && damaged.id > newest_id) {
             return Err(unreadable(newer));

@@ -57,7 +57,7 @@ pub(super) struct Record {
     /// Transactions that this one undoes.
     pub(super) undoes: Vec<String>,
     pub(super) phase: Phase,
-    /// The server that ran before, and shall run after an undo.
+    /// The server that ran before, and is to run after an undo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) live: Option<LiveServer>,
     /// What a running server needs for this change and was not given.
@@ -109,7 +109,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Returns the entry of a change, with owner and mode of what stands and of what shall stand.
+    /// Returns the entry of a change, with owner and mode of what is there and of what is to be.
     pub(super) fn new(change: &Change, before: &Standing, after: &Standing) -> Self {
         Self {
             path: change.path.clone(),
@@ -147,7 +147,7 @@ impl Entry {
         }
     }
 
-    /// Takes what somebody else put at the path for what this transaction left there.
+    /// Takes what another program or person put at the path for what this transaction left there.
     pub(super) fn met_instead(&mut self, now: &Standing) {
         self.after = Stored::new(now);
     }
@@ -218,7 +218,7 @@ impl Record {
     /// Writes the journal: whole and synced, or not at all.
     pub(super) fn write(&self, disk: &Disk) -> io::Result<()> {
         let text = seal(self)?;
-        // One fixed name, free because the lock is held; what a killed run left there is of no use to anybody.
+        // One fixed name, free because the lock is held; what a killed run left there is of no use.
         let staging = state_dir::journal_in_the_making();
         disk.clear(&staging)?;
         disk.put_file(&journal(), &staging, &text, Some(&Meta::own()), true)?;

@@ -1,4 +1,4 @@
-//! What stood at the paths of a change, kept by hard links until the change is done: giving it back is a rename then,
+//! What was there at the paths of a change, kept by hard links until the change is done: giving it back is a rename then,
 //! which needs neither a block nor an inode of a disk that has become full. It is the same inode, with all that a copy
 //! could lose.
 //!

@@ -105,7 +105,7 @@ fn make_state(disk: &Disk) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Takes the right to read away from others where an earlier version, or somebody, gave it: the memory holds what
+/// Takes the right to read away from others where an earlier version, or another person, gave it: the memory holds what
 /// files hold that not everybody may read.
 fn close_to_others(disk: &Disk) -> std::io::Result<()> {
     for dir in [Path::new(STATE_DIR), &state_dir::history()] {

@@ -39,7 +39,7 @@ pub use self::lock::{Lock, quiet};
 pub use self::manager::{Holder, holder};
 pub use self::obstacles::{Obstacle, in_state, obstacles};
 pub use self::records::Damaged;
-pub use self::recover::{Foretold, Recovered, foretell, recover};
+pub use self::recover::{Predicted, Recovered, predict, recover};
 pub use self::server::Server;
 pub use self::session::clean;
 
@@ -54,7 +54,7 @@ pub struct Options<'a> {
     pub config_dir: &'a Path,
     /// The instance of the server that the files are of; the main one has no name.
     pub instance: Option<&'a str>,
-    /// Generations of history kept, at least one.
+    /// Transactions kept for rollback, at least one.
     pub keep: usize,
     /// The test run on the changed files; failing undoes them. `None` where the same content was tested before.
     pub test: Option<&'a dyn Fn() -> ConfigTest>,
@@ -85,12 +85,12 @@ pub struct Applied {
     pub activated: bool,
 }
 
-/// A change that a running server has not taken up yet.
+/// A change that a running server does not use yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
     /// The transaction that made it.
     pub transaction: String,
-    /// What it takes.
+    /// The action required: none, reload or restart.
     pub needed: Need,
 }
 
@@ -99,7 +99,7 @@ pub struct Pending {
 /// Files keep owner, mode, ACL and attributes; new ones get mode 0644. The transaction is in the history then.
 ///
 /// # Errors
-/// With what is left behind: [`HostState::Untouched`] also where somebody changed a file since it was planned.
+/// With what is left behind: [`HostState::Untouched`] also where another person changed a file since it was planned.
 pub fn apply(plan: &[Change], options: &Options<'_>, lock: &Lock) -> Result<Applied, ApplyError> {
     let wanted = plan.iter().map(|change| Wanted { change: change.clone(), meta: None }).collect();
     transact(wanted, Vec::new(), options, lock)

@@ -238,6 +238,6 @@ fn own(text: &str) -> Obstacle {
 
 /// Splits a message at what is to be done about it.
 fn split(text: &str) -> (String, String) {
-    let (what, hint) = text.split_once("; ").unwrap_or((text, "mend this and run again"));
+    let (what, hint) = text.split_once("; ").unwrap_or((text, "fix this and run again"));
     (what.to_owned(), hint.to_owned())
 }

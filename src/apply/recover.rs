@@ -1,4 +1,4 @@
-//! Giving back what stood before a change: after a failure, and after a run that was interrupted.
+//! Giving back what was there before a change: after a failure, and after a run that was interrupted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,10 +33,10 @@ pub struct Recovered {
 
 /// What recovering would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Foretold {
+pub struct Predicted {
     /// The id that the interrupted transaction would have had.
     pub transaction: String,
-    /// What would be given back, from what stands there now.
+    /// What would be given back, from what is there now.
     pub changes: Vec<Change>,
     /// What the interrupted run had begun to do with the running server.
     pub server: RecoveredServer,
@@ -44,12 +44,12 @@ pub struct Foretold {
     pub finished: bool,
 }
 
-/// Foretells what [`recover`] would do; `None` where nothing was left, or where it is not for this user to see. Reads
+/// Predicts what [`recover`] would do; `None` where nothing was left, or where it is not for this user to see. Reads
 /// only.
 ///
 /// # Errors
 /// Those of [`recover`] that can be foreseen.
-pub fn foretell(root: &Path) -> Result<Option<Foretold>, ApplyError> {
+pub fn predict(root: &Path) -> Result<Option<Predicted>, ApplyError> {
     let Ok(disk) = Disk::open(root) else { return Ok(None) };
     let record = match journal::left_over(&disk) {
         Ok(Some(record)) => record,
@@ -74,7 +74,7 @@ pub fn foretell(root: &Path) -> Result<Option<Foretold>, ApplyError> {
         }
     };
     let finished = record.phase == Phase::Activated;
-    Ok(Some(Foretold { transaction: record.id, changes, server, finished }))
+    Ok(Some(Predicted { transaction: record.id, changes, server, finished }))
 }
 
 /// What giving back did.
@@ -85,9 +85,9 @@ pub(super) struct Restored {
     pub(super) left: Vec<PathBuf>,
 }
 
-/// Gives back what stood before a record's changes, from any state in which they were interrupted. The journal stays.
+/// Restores the earlier value a record's changes, from any state in which they were interrupted. The journal stays.
 ///
-/// Nothing is given back over what somebody else has put there since: all such paths are named and nothing is done.
+/// Nothing is given back over what another program or person has put there since: all such paths are named and nothing is done.
 pub(super) fn restore(disk: &Disk, record: &Record) -> Result<Restored, Cause> {
     let (mut back, mut after, mut kept) = (Vec::new(), Vec::new(), Vec::new());
     for one in to_give_back(disk, record)? {
@@ -143,7 +143,7 @@ fn to_give_back(disk: &Disk, record: &Record) -> Result<Vec<GivenBack>, Cause> {
     Ok(back)
 }
 
-/// Tells whether `now` is what stands at a changing link halfway: one MPM's link, pointed to the other's module by
+/// Tells whether `now` is what is there at a changing link halfway: one MPM's link, pointed to the other's module by
 /// [`Step::Retarget`] on the way there or back.
 fn between(now: &Node, change: &Change, changes: &[Change]) -> bool {
     matches!(now, Node::Link(_))

@@ -17,7 +17,7 @@ use crate::tree::{Change, Node};
 pub(super) enum Way<'a> {
     /// To what is asked for.
     Forth,
-    /// Back to what stood there, with where each change's old node is kept, if it is.
+    /// Back to what was there there, with where each change's old node is kept, if it is.
     Back(&'a [Option<PathBuf>]),
 }
 
@@ -32,7 +32,7 @@ pub(super) fn carry_out(disk: &Disk, record: &Record) -> Result<(), Cause> {
     run(disk, &changes, &after, record, Way::Forth)
 }
 
-/// Runs the stages of `changes`; `after` has what shall stand at each path, with owner and mode.
+/// Runs the stages of `changes`; `after` has what is to be at each path, with owner and mode.
 pub(super) fn run(
     disk: &Disk,
     changes: &[Change],
@@ -152,7 +152,7 @@ impl Runner<'_> {
         if path.starts_with(self.config_dir) {
             match put(&self.config_dir.join(self.prefix)) {
                 Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
-                // What somebody did to that directory meanwhile keeps nothing in the others from coming back.
+                // What another person did to that directory meanwhile keeps nothing in the others from coming back.
                 Err(_) if matches!(self.way, Way::Back(_)) => {}
                 done => return done,
             }

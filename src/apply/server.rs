@@ -11,7 +11,7 @@ use crate::httpd::binary::Httpd;
 use crate::params::Health;
 use crate::report::Need;
 
-/// A server that may be running, how to reach it, and what it shall be after a change.
+/// A server that may be running, how to reach it, and its desired state after a change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Server {
     /// How httpd is called.

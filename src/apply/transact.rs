@@ -155,7 +155,7 @@ fn tested(test: ConfigTest) -> Result<ConfigTest, Cause> {
     if test.ran && test.ok == Some(false) { Err(Cause::ConfigTest { output: test.output }) } else { Ok(test) }
 }
 
-/// Reads everything that undoing needs, and refuses what somebody else has changed since it was planned.
+/// Reads everything that undoing needs, and refuses what another program or person has changed since it was planned.
 fn prepare(
     disk: &Disk,
     wanted: Vec<Wanted>,

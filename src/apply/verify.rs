@@ -1,4 +1,4 @@
-//! Whether what was written stands: somebody else may have written to the same files meanwhile.
+//! Whether what was written stands: another program or person may have written to the same files meanwhile.
 
 use std::io;
 
@@ -24,14 +24,17 @@ pub(super) fn verify(disk: &Disk, record: &Record, options: &Options<'_>) -> Res
             Err(error) => return Err(read(error)),
         };
         if let Some(difference) = difference {
-            found.push(format!("{}{difference}, written by somebody else meanwhile", entry.path.display()));
+            found.push(format!(
+                "{}{difference}, written by another program or person meanwhile",
+                entry.path.display()
+            ));
         }
     }
     if found.is_empty() { Ok(()) } else { Err(Cause::Otherwise { found, kept: Vec::new() }) }
 }
 
-/// Says how what stands differs from what was put there, beginning with the line in a file. What stands is not
-/// quoted: it is somebody else's and may be a secret.
+/// Says how what is there differs from what was put there, beginning with the line in a file. What is there is not
+/// quoted: it is another program or person's and may be a secret.
 fn difference(wanted: &Standing, now: &Standing) -> Option<String> {
     if wanted.node == now.node {
         let rights = |standing: &Standing| standing.meta.as_ref().map(|meta| (meta.mode, meta.uid, meta.gid));
@@ -52,8 +55,8 @@ fn difference(wanted: &Standing, now: &Standing) -> Option<String> {
     })
 }
 
-/// Keeps what somebody else put at the paths of a record in the state directory, and lets the record know it, so that
-/// what stood before the change can be given back without losing anything. Returns where it is kept.
+/// Keeps what another program or person put at the paths of a record in the state directory, and lets the record know it, so that
+/// what was there before the change can be given back without losing anything. Returns where it is kept.
 ///
 /// # Errors
 /// Those of reading and writing; then nothing is given back over it.

@@ -105,7 +105,7 @@ impl Ask<'_> {
                 || "the host's memory is not known either".to_owned(),
                 |most| format!("each of the {workers} workers may need up to {most}"),
             );
-            add(About::Unknown, String::new(), format!("nothing was refused for memory: {why}; {most}"), "");
+            add(About::Unknown, String::new(), format!("memory was not checked: {why}; {most}"), "");
         }
         // Where a limit is not known, nothing else says what it has to allow.
         if self.host.open_files.is_none() {

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_foretold() {
+    fn what_was_seen_is_predicted() {
         // Of 4,000 idle connections: the first two lost some to a burst of 1,000, the third none.
         for (processes, threads, factor, at_least, below) in
             [(4, 74, 89, 100, 150), (16, 64, 8, 340, 500), (38, 64, 2, 1000, 1100), (8, 64, 16, 180, 500)]

@@ -1,7 +1,7 @@
 //! From a load to sizes, and from sizes to what they can carry on a host.
 //!
 //! [`size`] answers "4000 connections" with every number of the MPM and its reason, or says which limit of the
-//! host stands in the way and how much would fit. [`assess`] goes the other way: what given sizes hold, and each
+//! host prevents it and how much would fit. [`assess`] goes the other way: what given sizes hold, and each
 //! limit of the host beside what they need of it. Both count with the same formulas, so a proposal always passes
 //! its own assessment.
 //!
@@ -229,7 +229,7 @@ impl Proposal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refusal {
-    /// The name of the bound that stands in the way.
+    /// The name of the bound that prevents it.
     pub binding: String,
     /// What is asked, what it needs and what there is, with the numbers.
     pub message: String,
@@ -244,10 +244,10 @@ pub struct Refusal {
 /// Returns sizes for a load, or why it does not fit.
 ///
 /// The result depends on the arguments alone. What fits still fits when the host has more or the load is less. A burst
-/// never decides whether a load fits: what the host does not carry of it is told in the proposal.
+/// never decides whether a load fits: what the host does not carry of it is reported in the proposal.
 ///
 /// # Errors
-/// The bound that stands in the way, what it would take, and the largest load that fits.
+/// The bound that prevents it, what it would take, and the largest load that fits.
 pub fn size(
     demand: Demand,
     server: Server,

@@ -152,7 +152,7 @@ impl Ask<'_> {
         let each = threads.saturating_mul(factor.saturating_add(1));
         if burst > 0 && connections > threads {
             return format!(
-                "as low as the load allows: a process takes up to {threads} x (1 + {factor}) = {each} connections, \
+                "as low as the load allows: a process takes at most {threads} x (1 + {factor}) = {each} connections, \
                  all up to {} new ones beside the {connections}, and closes idle ones only when all of its {threads} \
                  workers are busy",
                 draft.shape().on_new(connections)

@@ -46,7 +46,7 @@ impl Ask<'_> {
         (draft, bounds)
     }
 
-    /// Returns what stands in the way, measured on the sizes that a host without limits would get.
+    /// Returns what prevents it, measured on the sizes that a host without limits would get.
     pub(super) fn refusal(&self) -> Refusal {
         let Demand { connections, .. } = self.demand;
         let mpm = self.server.mpm;

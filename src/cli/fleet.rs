@@ -219,12 +219,12 @@ fn report_fleet(results: &Results, inventory: Option<&Inventory>, by: Option<&st
         .chain(inventory.iter().flat_map(|inventory| inventory.hosts.keys().map(String::as_str)))
         .collect();
     for name in names {
-        let foretold = results.hosts.get(name).map_or_else(
+        let predicted = results.hosts.get(name).map_or_else(
             || crate::fleet::plan::Outcome::of(Verdict::NotRun, "the run did not come to it").into(),
-            |result| result.foretold.clone(),
+            |result| result.predicted.clone(),
         );
         let value = by.and_then(|by| inventory?.text_of(name, by));
-        collector.push(HostRow::new(name, collector.place(foretold), value));
+        collector.push(HostRow::new(name, collector.place(predicted), value));
     }
     let mut fleet = collector.finish();
     fleet.inventory = inventory.map(|inventory| inventory.hosts.len());

@@ -216,7 +216,7 @@ pub(super) fn info(report: &InfoReport, colour: bool) -> String {
 fn now(report: &InfoReport) -> String {
     let Some(status) = &report.status else {
         let reason = report.status_reason.as_deref().unwrap_or("it was not asked");
-        return format!("mod_status tells nothing: {}\n", printable(reason));
+        return format!("mod_status is not available: {}\n", printable(reason));
     };
     let number = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), |value| value.to_string());
     let mut text =

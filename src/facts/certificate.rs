@@ -56,7 +56,7 @@ fn of_der(der: &[u8]) -> Option<Certificate> {
             let (mut list, _) = take(content, SEQUENCE)?;
             while let Some((extension, after)) = take(list, SEQUENCE) {
                 if let Some(value) = extension.strip_prefix(&AUTHORITY_INFO) {
-                    // Whether it is critical may stand before it.
+                    // Whether it is critical may be before it.
                     let value = take(value, OCTETS).or_else(|| take(any(value)?.2, OCTETS))?.0;
                     has_responder = value.windows(OCSP.len()).any(|window| window == OCSP);
                 }

@@ -43,7 +43,7 @@ impl Disk {
 
     /// Opens a regular file, and returns the size it says it has.
     fn open(&self, path: &Path) -> io::Result<(OwnedFd, usize)> {
-        // Without O_NONBLOCK, opening a pipe that somebody left among the files would wait for ever. The system calls
+        // Without O_NONBLOCK, opening a pipe that another person left among the files would wait for ever. The system calls
         // are made directly: a host with thousands of virtual hosts has as many files, and `std` takes half as many
         // calls again for each.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -241,7 +241,7 @@ impl Files for Raw<'_> {
     }
 }
 
-/// Returns what stands at a path of the operating system, a link not followed.
+/// Returns what is there at a path of the operating system, a link not followed.
 fn lstat(place: &Path) -> io::Result<Kind> {
     match fs::symlink_metadata(place) {
         Ok(meta) => Ok(kind_of(meta.file_type())),

@@ -129,7 +129,7 @@ fn is_late(error: &io::Error) -> bool {
 }
 
 /// Asks a server whether it serves at all and returns the beginning of what it says: no byte where it closes the
-/// connection without a word.
+/// connection silently.
 ///
 /// # Errors
 /// Those of connecting, asking and waiting; [`io::ErrorKind::TimedOut`] and [`io::ErrorKind::WouldBlock`] where it is
@@ -352,7 +352,7 @@ mod tests {
     }
 
     /// Answers each connection that begins with `wanted` with the pieces, some milliseconds between them, and closes
-    /// every other without a word.
+    /// every other silently.
     fn in_pieces(wanted: &'static str, pieces: &'static [&'static str]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());

@@ -306,7 +306,7 @@ mod tests {
         let hybrid =
             groups(b"4:memory:/system.slice/apache2.service\n2:cpu,cpuacct:/a:b\n1:name=systemd:/x\n0::/u\n");
         assert_eq!(hybrid.legacy("memory"), Some("/system.slice/apache2.service"));
-        assert_eq!(hybrid.legacy("cpuacct"), Some("/a:b"), "a colon may stand in the path");
+        assert_eq!(hybrid.legacy("cpuacct"), Some("/a:b"), "a colon may be in the path");
         assert_eq!(hybrid.legacy("pids"), None);
         assert_eq!(hybrid.unified.as_deref(), Some("/u"));
         assert_eq!(groups(b"garbage\n"), Groups::default());

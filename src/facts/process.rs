@@ -37,7 +37,7 @@ pub fn running(files: &dyn Files, site: &Site) -> Option<Running> {
     let is_it = |pid: &u32| program.is_parent(*pid) && listening::listens(files, *pid);
     let named = pid_files(site).into_iter().filter_map(|path| {
         let pid = pid(&files.read(&path).ok()?)?;
-        // After a kill -9 of the parent the file stays, and its number may go to anybody, even to a child.
+        // After a kill -9 of the parent the file stays, and its number may be reused by any process, even a child.
         (program.runs(pid) && program.has_own_pid_file(pid) && is_it(&pid)).then_some(pid)
     });
     let parent = named.into_iter().next().or_else(|| program.search(&is_it))?;
@@ -108,7 +108,7 @@ impl Program<'_> {
         self.is(&exe) && self.shares_our_world(pid)
     }
 
-    /// Tells whether a process that runs the program is a server's parent, of somebody who may start this server.
+    /// Tells whether a process that runs the program is a server's parent, of another person who may start this server.
     fn is_parent(&self, pid: u32) -> bool {
         !self.is_child(pid) && command_line(self.files, pid).is_of_a_server() && self.is_trusted(pid)
     }

@@ -180,7 +180,7 @@ pub const LOG_TAIL: u64 = 1 << 20;
 pub fn messages(log: &[u8]) -> Vec<LogMessage> {
     let mut found: Vec<LogMessage> = Vec::new();
     for line in log.split(|byte| *byte == b'\n') {
-        // Only the first code of a line is httpd's own; what a client sent may stand behind it.
+        // Only the first code of a line is httpd's own; what a client sent may be behind it.
         let own = line.windows(8).find(|eight| {
             eight.starts_with(b"AH") && eight[2..7].iter().all(u8::is_ascii_digit) && eight[7] == b':'
         });

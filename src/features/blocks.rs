@@ -194,7 +194,7 @@ pub fn managed(
 const MOST_FOR_SHORTEST: usize = 2000;
 
 /// Returns `now` with those lines of `was` put back where they stood that `wanted` accepts and that are gone since: the
-/// lines taken over are given back, and what somebody else changed meanwhile stays as it is. A directive that stands
+/// lines taken over are given back, and what another program or person changed meanwhile stays as it is. A directive that stands
 /// anew where its old line was is not put back.
 ///
 /// `wanted` is asked with a logical line and the opening lines of the sections around it.
@@ -251,7 +251,7 @@ pub fn give_back(was: &[u8], now: &[u8], wanted: impl Fn(&[u8], &[&[u8]]) -> boo
             old += 1;
         }
         let added = &new[after.start as usize..after.end as usize];
-        // What stood behind the last of lines that others took the place of stands behind those now.
+        // What was there behind the last of lines that others took the place of stands behind those now.
         give(&mut out, before.start.max(before.end.saturating_sub(1)), added);
         for line in added {
             put(&mut out, line);
@@ -387,7 +387,7 @@ mod tests {
             assert!(back.contains(with), "{back}");
             assert_eq!(back.replace(edit, "# event MPM\n"), stock);
         }
-        // Somebody set one of them anew in its place, and took a comment of the package out.
+        // Another person set one of them anew in its place, and took a comment of the package out.
         let edited =
             text(&taken).replace("\tMutex", "\tThreadLimit\t99\n\tMutex").replace("# event MPM\n", "");
         let back = text(&give_back(stock.as_bytes(), edited.as_bytes(), wanted));

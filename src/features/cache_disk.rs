@@ -39,8 +39,8 @@ const fn cache(name: &'static str, parser: Parser) -> Directive {
 crate::parameters! {
     /// A cache of answers on disk. It is written whole: what is left out is as its default says.
     pub struct CacheDisk {
-        /// Whether answers are cached: `true` loads the modules, `false` takes out what this program put in. Left out,
-        /// the modules stay as they stand.
+        /// Whether answers are cached: `true` loads the modules, `false` takes out what this program put in. If omitted,
+        /// the modules are not changed.
         enabled: bool;
         /// The directory, of the user that serves requests. Default: that of the distribution.
         root: String => [
@@ -94,7 +94,7 @@ pub(crate) static CACHE_001: Rule = Rule {
     id: "CACHE-001",
     severity: Severity::Error,
     setting: "cache_disk.root",
-    summary: "is no absolute path of a directory that the web server's user may write; nothing is cached, without a word",
+    summary: "is no absolute path of a directory that the web server's user may write; nothing is cached, with no message",
     source: "httpd 2.4 modules/cache/mod_cache_disk.c; AH00765 at level debug",
     check: Check::View(reports::root_missing),
     ..Rule::NEW
@@ -142,7 +142,7 @@ pub(crate) static CACHE_014: Rule = Rule {
 /// The feature.
 pub static CACHE_DISK: Feature = Feature {
     name: NAME,
-    doc: "A cache of answers on disk, with cookies left out and access rules kept. Left out, what stands stays.",
+    doc: "A cache of answers on disk, with cookies left out and access rules kept. If omitted, it is not managed.",
     fields: CacheDisk::FIELDS,
     directives: CacheDisk::DIRECTIVES,
     watched: &[],
@@ -263,7 +263,7 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
     want.module = asked.enabled;
 }
 
-/// Says where the directory is none that httpd can write to: it would cache nothing, without a word.
+/// Says where the directory is none that httpd can write to: it would cache nothing, with no message.
 fn look_at_root(root: &str, host: &Host<'_>, want: &mut Want) {
     let (files, user) = (host.place.files, host.place.site.layout.user);
     let path = Path::new(root);
@@ -279,7 +279,7 @@ fn look_at_root(root: &str, host: &Host<'_>, want: &mut Want) {
     if let Some(why) = why {
         want.findings.push(CACHE_001.finding(
             ("cache_disk.root", root),
-            format!("{root} {why}: httpd would cache nothing, without a word"),
+            format!("{root} {why}: httpd would cache nothing, with no message"),
             format!("make it with: install -d -m 0700 -o {user} {root}"),
         ));
     }

@@ -57,20 +57,20 @@ crate::parameters! {
     /// Compression of answers. It is written whole: what is left out is as its default says.
     pub struct Compression {
         /// Whether answers are compressed: `true` loads the modules that are needed, `false` takes out what this program
-        /// put in. Left out, the modules stay as they stand.
+        /// put in. If omitted, the modules are not changed.
         enabled: bool;
         /// `br`, `gzip` or both; the first that a client takes is used. Default: `br`, `gzip`.
         algorithms: Vec<String>;
         /// The types that are compressed. Default: text in its usual forms.
         types: Vec<String>;
-        /// 1 to 9. `DeflateCompressionLevel`. Left out, it stays as it stands.
+        /// 1 to 9. `DeflateCompressionLevel`. If omitted, it is not changed.
         #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 9)))]
         gzip_level: i64 => [
             Directive::new("DeflateCompressionLevel", Group(NAME), Parser::Atoi)
                 .in_vhosts().module(is_deflate).default(|_, _| "6"),
         ];
-        /// 0 to 11; above 6 is not for compression on the fly. `BrotliCompressionQuality`. Left out, it stays as it
-        /// stands.
+        /// 0 to 11; above 6 is not for compression on the fly. `BrotliCompressionQuality`. If omitted, it is not
+        /// changed.
         #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 11)))]
         br_quality: i64 => [
             Directive::new("BrotliCompressionQuality", Group(NAME), Parser::Atoi)
@@ -300,7 +300,7 @@ pub(crate) static CMP_007: Rule = Rule {
 /// The feature.
 pub static COMPRESSION: Feature = Feature {
     name: NAME,
-    doc: "Compression of answers by brotli and gzip. Left out, what stands stays.",
+    doc: "Compression of answers by brotli and gzip. If omitted, it is not managed.",
     fields: Compression::FIELDS,
     directives: Compression::DIRECTIVES,
     watched: &[],

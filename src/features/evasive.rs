@@ -40,61 +40,61 @@ const fn status(name: &'static str, module: fn(&str) -> bool) -> Directive {
 
 crate::parameters! {
     // Defaults: the heads of `mod_evasive20.c` and of `mod_evasive.c` of the 2.x line.
-    /// mod_evasive's settings, in the dialect of the build found on the host. A key that is left out stays as it stands; one
-    /// that is taken out of the task again gives back what stood before.
+    /// mod_evasive's settings, in the dialect of the build found on the host. A key that is omitted is not changed; one
+    /// that is removed from the task again restores the earlier value.
     pub struct Evasive {
-        /// Whether mod_evasive protects this server. Left out, it stays as it stands.
+        /// Whether mod_evasive protects this server. If omitted, it is not changed.
         enabled: bool => [
             directive("DOSEnabled", Parser::Text).default(|_, _| "false").module(is_second)
         ];
-        /// Size of the hash table. `DOSHashTableSize`. Left out, it stays as it stands.
+        /// Size of the hash table. `DOSHashTableSize`. If omitted, it is not changed.
         hash_table_size: i64 => [
             number("DOSHashTableSize", |_, loaded| if loaded.any_module(&is_second) { "3079" } else { "3097" })
         ];
-        /// Requests for one page within `page_interval` before a client is blocked. `DOSPageCount`. Left out, it stays as
-        /// it stands.
+        /// Requests for one page within `page_interval` before a client is blocked. `DOSPageCount`. If omitted, it is not
+        /// changed.
         page_count: i64 => [
             number("DOSPageCount", |_, _| "2")
         ];
-        /// Requests for the whole site within `site_interval` before a client is blocked. `DOSSiteCount`. Left out, it
-        /// stays as it stands.
+        /// Requests for the whole site within `site_interval` before a client is blocked. `DOSSiteCount`. If omitted, it
+        /// is not changed.
         site_count: i64 => [
             number("DOSSiteCount", |_, _| "50")
         ];
-        /// Idle seconds after which the page counter starts again. `DOSPageInterval`. Left out, it stays as it stands.
+        /// Idle seconds after which the page counter starts again. `DOSPageInterval`. If omitted, it is not changed.
         page_interval: i64 => [
             number("DOSPageInterval", |_, _| "1")
         ];
-        /// Idle seconds after which the site counter starts again. `DOSSiteInterval`. Left out, it stays as it stands.
+        /// Idle seconds after which the site counter starts again. `DOSSiteInterval`. If omitted, it is not changed.
         site_interval: i64 => [
             number("DOSSiteInterval", |_, _| "1")
         ];
-        /// Seconds for which a client stays blocked; each request starts them again. `DOSBlockingPeriod`. Left out, it
-        /// stays as it stands.
+        /// Seconds for which a client stays blocked; each request starts them again. `DOSBlockingPeriod`. If omitted, it
+        /// is not changed.
         blocking_period: i64 => [
             number("DOSBlockingPeriod", |_, _| "10")
         ];
-        /// HTTP status of a blocked request, where the build has a directive for it. Left out, it stays as it stands.
+        /// HTTP status of a blocked request, where the build has a directive for it. If omitted, it is not changed.
         http_status: i64 => [
             status("DOSHTTPResponseCode", is_first),
             status("DOSHTTPStatus", is_second).more_words(),
             status("DOSBlockingHttpResponse", |identifier| identifier == "evasive24_module")
         ];
-        /// Address that is mailed when a client is first blocked. `DOSEmailNotify`. Left out, it stays as it stands.
+        /// Address that is mailed when a client is first blocked. `DOSEmailNotify`. If omitted, it is not changed.
         email_notify: String => [
             directive("DOSEmailNotify", Parser::Text)
         ];
-        /// Command run when a client is first blocked, with exactly one `%s` for its address. `DOSSystemCommand`. Left
-        /// out, it stays as it stands.
+        /// Command run when a client is first blocked, with exactly one `%s` for its address. `DOSSystemCommand`. If
+        /// omitted, it is not changed.
         system_command: String => [
             directive("DOSSystemCommand", Parser::Text)
         ];
-        /// Directory of the lock files; writable by the web server's user alone. `DOSLogDir`. Left out, it stays as it
-        /// stands.
+        /// Directory of the lock files; writable by the web server's user alone. `DOSLogDir`. If omitted, it is not
+        /// changed.
         log_dir: String => [
             directive("DOSLogDir", Parser::Text).default(|_, _| "/tmp")
         ];
-        /// Addresses never blocked. `DOSWhitelist`. Left out, it stays as it stands.
+        /// Addresses never blocked. `DOSWhitelist`. If omitted, it is not changed.
         whitelist: Vec<String> => [
             directive("DOSWhitelist", Parser::Iterate)
         ];
@@ -123,7 +123,7 @@ fn package(layout: &Layout) -> &'static str {
 /// The feature.
 pub static EVASIVE: Feature = Feature {
     name: NAME,
-    doc: "mod_evasive, in the dialect of the build found on the host. Left out, what stands stays.",
+    doc: "mod_evasive, in the dialect of the build found on the host. If omitted, it is not managed.",
     fields: Evasive::FIELDS,
     directives: Evasive::DIRECTIVES,
     watched: WATCHED,

@@ -21,11 +21,11 @@ const fn directive(name: &'static str, parser: Parser) -> Directive {
 }
 
 crate::parameters! {
-    /// HTTP/2. A number that is left out stays as it stands; one that is taken out of the task again gives back what
-    /// stood before.
+    /// HTTP/2. A number that is omitted is not changed; one that is removed from the task again restores the earlier
+    /// value.
     pub struct Http2 {
         /// Whether clients are offered HTTP/2: `true` loads mod_http2 and writes `Protocols`, `false` takes out what this
-        /// program put in. Left out, both stay as they stand.
+        /// program put in. If omitted, both are not changed.
         enabled: bool => [
             Directive::new("Protocols", Group(NAME), Parser::Iterate).in_vhosts().default(|_, _| "http/1.1"),
         ];
@@ -107,7 +107,7 @@ pub(crate) static H2_006: Rule = Rule {
     id: "H2-006",
     severity: Severity::Warning,
     setting: "Protocols",
-    summary: "h2 without mod_http2: every client is served by HTTP/1.1, without a word",
+    summary: "h2 without mod_http2: every client is served by HTTP/1.1, with no message",
     source: "httpd 2.4 server/protocol.c",
     check: Check::View(no_module),
     ..Rule::NEW
@@ -148,7 +148,7 @@ pub(crate) static H2_009: Rule = Rule {
     id: "H2-009",
     severity: Severity::Warning,
     setting: "Protocols",
-    summary: "a name that is no protocol; httpd passes over it without a word",
+    summary: "a name that is no protocol; httpd passes over it silently",
     source: "httpd 2.4 server/core.c, set_protocols",
     example: "Protocols http2 http/1.1",
     instead: "Protocols h2 http/1.1",
@@ -186,7 +186,7 @@ fn protocols<'a>(view: &View<'a>) -> Vec<&'a str> {
 /// The feature.
 pub static HTTP2: Feature = Feature {
     name: NAME,
-    doc: "HTTP/2 for clients that take it, before HTTP/1.1. Left out, what stands stays.",
+    doc: "HTTP/2 for clients that take it, before HTTP/1.1. If omitted, it is not managed.",
     fields: Http2::FIELDS,
     directives: Http2::DIRECTIVES,
     watched: &[

@@ -15,15 +15,15 @@ const fn directive(name: &'static str, parser: Parser) -> Directive {
 
 crate::parameters! {
     // Defaults: `include/httpd.h`.
-    /// Persistent connections of the main server. A key that is left out stays as it stands; one that is taken out of the
-    /// task again gives back what stood before.
+    /// Persistent connections of the main server. A key that is omitted is not changed; one that is removed from the task
+    /// again restores the earlier value.
     pub struct KeepAlive {
-        /// Whether a connection may carry more than one request. `KeepAlive`. Left out, it stays as it stands.
+        /// Whether a connection may carry more than one request. `KeepAlive`. If omitted, it is not changed.
         enabled: bool => [directive("KeepAlive", Parser::Flag).default(|_, _| "On")];
-        /// How long an idle connection waits for the next request: `5`, `5s`, `500ms`. `KeepAliveTimeout`. Left out, it
-        /// stays as it stands.
+        /// How long an idle connection waits for the next request: `5`, `5s`, `500ms`. `KeepAliveTimeout`. If omitted, it
+        /// is not changed.
         timeout: String => [directive("KeepAliveTimeout", Parser::Duration).default(|_, _| "5")];
-        /// Requests a connection may carry; 0 is no limit. `MaxKeepAliveRequests`. Left out, it stays as it stands.
+        /// Requests a connection may carry; 0 is no limit. `MaxKeepAliveRequests`. If omitted, it is not changed.
         max_requests: i64 => [directive("MaxKeepAliveRequests", Parser::Atoi).default(|_, _| "100")];
     }
 }
@@ -31,7 +31,7 @@ crate::parameters! {
 /// The feature.
 pub static KEEPALIVE: Feature = Feature {
     name: NAME,
-    doc: "Persistent connections of the main server. Left out, what stands stays.",
+    doc: "Persistent connections of the main server. If omitted, it is not managed.",
     fields: KeepAlive::FIELDS,
     directives: KeepAlive::DIRECTIVES,
     watched: &[],

@@ -151,7 +151,7 @@ pub(crate) static MOD_107: Rule = Rule {
 /// The feature.
 pub static MODULES: Feature = Feature {
     name: NAME,
-    doc: "Modules that nothing uses, taken out by name. Left out, what stands stays.",
+    doc: "Modules that nothing uses, taken out by name. If omitted, it is not managed.",
     fields: Modules::FIELDS,
     directives: Modules::DIRECTIVES,
     watched: &[],

@@ -39,23 +39,23 @@ crate::parameters! {
 }
 
 crate::parameters! {
-    /// How long a client may take for its request. A key that is left out stays as it stands; one that is taken out of
-    /// the task again gives back what stood before.
+    /// How long a client may take for its request. A key that is omitted is not changed; one that is removed from the
+    /// task again restores the earlier value.
     pub struct SlowClients {
         /// Whether slow requests are cut off: `true` loads mod_reqtimeout, `false` takes out what this program put in.
-        /// Left out, it stays as it stands.
+        /// If omitted, it is not changed.
         enabled: bool;
-        /// Seconds for the TLS handshake, 0 for no limit; httpd 2.4.39 and later. Left out, it stays as it stands.
+        /// Seconds for the TLS handshake, 0 for no limit; httpd 2.4.39 and later. If omitted, it is not changed.
         #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 2_147_483_647)))]
         handshake: i64;
-        /// The request line and the header fields. Left out, it stays as it stands.
+        /// The request line and the header fields. If omitted, it is not changed.
         header: Limit => [
             Directive::new("RequestReadTimeout", Group(NAME), Parser::Raw).in_vhosts().module(is_reqtimeout),
         ];
-        /// The body. Left out, it stays as it stands.
+        /// The body. If omitted, it is not changed.
         body: Limit;
-        /// Seconds that httpd waits for a client that neither sends nor takes anything. `Timeout`. Left out, it stays
-        /// as it stands.
+        /// Seconds that httpd waits for a client that neither sends nor takes anything. `Timeout`. If omitted, it is
+        /// not changed.
         #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 2_147_483_647)))]
         timeout: i64 => [
             Directive::new("Timeout", Group(NAME), Parser::Atoi).in_vhosts().default(|_, _| "60"),
@@ -68,7 +68,7 @@ static MODULE: Module = Module::stock("reqtimeout", is_reqtimeout);
 /// The feature.
 pub static SLOW_CLIENTS: Feature = Feature {
     name: NAME,
-    doc: "How long a client may take for its request (mod_reqtimeout). Left out, what stands stays.",
+    doc: "How long a client may take for its request (mod_reqtimeout). If omitted, it is not managed.",
     fields: SlowClients::FIELDS,
     directives: SlowClients::DIRECTIVES,
     watched: &[],

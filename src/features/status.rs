@@ -20,8 +20,8 @@ fn is_status(identifier: &str) -> bool {
 crate::parameters! {
     /// The status page of mod_status. It is written whole: what is left out is as its default says.
     pub struct Status {
-        /// Whether the page is there: `true` loads mod_status, `false` takes out what this program put in. Left out, the
-        /// module stays as it stands.
+        /// Whether the page is there: `true` loads mod_status, `false` takes out what this program put in. If omitted, the
+        /// module is not changed.
         enabled: bool;
         /// Where the page is. Default: `/server-status`.
         path: String;
@@ -30,7 +30,7 @@ crate::parameters! {
         /// An address of its own to listen on, such as `127.0.0.1:8081`, with a virtual host that has nothing else: no
         /// site can hide the page or show it. Left out, the page is part of every site.
         listen: String;
-        /// Whether each request is listed and counted. `ExtendedStatus`. Left out, it stays as it stands.
+        /// Whether each request is listed and counted. `ExtendedStatus`. If omitted, it is not changed.
         extended: bool => [
             Directive::new("ExtendedStatus", Group(NAME), Parser::Flag).default(|_, loaded| {
                 if loaded.any_module(&is_status) { "On" } else { "Off" }
@@ -269,7 +269,7 @@ pub(crate) static STAT_007: Rule = Rule {
 /// The feature.
 pub static STATUS: Feature = Feature {
     name: NAME,
-    doc: "The status page of mod_status, on an address of its own if wanted. Left out, what stands stays.",
+    doc: "The status page of mod_status, on an address of its own if wanted. If omitted, it is not managed.",
     fields: Status::FIELDS,
     directives: Status::DIRECTIVES,
     watched: &[],

@@ -26,8 +26,8 @@ const fn directive(name: &'static str, parser: Parser) -> Directive {
 }
 
 crate::parameters! {
-    /// TLS, as far as all sites share it. A key that is left out stays as it stands; one that is taken out of the task
-    /// again gives back what stood before.
+    /// TLS, as far as all sites share it. A key that is omitted is not changed; one that is removed from the task again
+    /// restores the earlier value.
     pub struct Tls {
         /// `false` takes out what this program put in.
         enabled: bool;
@@ -69,7 +69,7 @@ pub(crate) static TLS_013: Rule = Rule {
 /// The feature.
 pub static TLS: Feature = Feature {
     name: NAME,
-    doc: "What all sites with TLS share: sessions, stapling, the lowest version. Left out, what stands stays.",
+    doc: "What all sites with TLS share: sessions, stapling, the lowest version. If omitted, it is not managed.",
     fields: Tls::FIELDS,
     directives: Tls::DIRECTIVES,
     watched: &[],

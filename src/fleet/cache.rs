@@ -55,7 +55,7 @@ impl fmt::Display for Damage {
 pub struct Record {
     /// Ansible's facts, `apache_tuning` among them.
     pub facts: Facts,
-    /// Facts that somebody states in place of the host's own.
+    /// Facts that another person states in place of the host's own.
     pub stated: Overrides,
 }
 
@@ -69,7 +69,7 @@ struct Line<'a> {
     info: Option<HostFacts>,
 }
 
-/// What stands in one file of a cache.
+/// What is there in one file of a cache.
 #[derive(Deserialize)]
 struct Outer<'a> {
     #[serde(borrow, default)]

@@ -41,7 +41,7 @@ pub fn read_inventory(text: &str, also: Option<&str>) -> Result<Inventory, Strin
             format!("it is not what `ansible-inventory --list` prints: {words}")
         }
     })?;
-    reader.end().map_err(|error| format!("something stands behind the inventory: {error}"))?;
+    reader.end().map_err(|error| format!("something is behind the inventory: {error}"))?;
     Ok(inventory)
 }
 

@@ -89,7 +89,7 @@ pub struct Outcome {
 
 /// What would become of a host. Equal ones are one group; those of a group with another `detail` are its variants.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Foretold {
+pub struct Predicted {
     /// What the group has in common.
     pub outcome: Outcome,
     /// Settings before and after and the paths that change, one a line.
@@ -131,18 +131,18 @@ impl Outcome {
     }
 }
 
-impl From<Outcome> for Foretold {
+impl From<Outcome> for Predicted {
     fn from(outcome: Outcome) -> Self {
         Self { outcome, detail: String::new(), kind: Kind::default() }
     }
 }
 
-/// Foretells what becomes of a host.
-pub fn foretell(record: &Record, desired: &Desired) -> Foretold {
-    let mut foretold = foretell_outcome(record, desired);
+/// Predicts what happens to a host.
+pub fn predict(record: &Record, desired: &Desired) -> Predicted {
+    let mut predicted = predict_outcome(record, desired);
     let (id, version) = distribution(record);
-    format!("{id} {version}").trim().clone_into(&mut foretold.kind.system);
-    foretold
+    format!("{id} {version}").trim().clone_into(&mut predicted.kind.system);
+    predicted
 }
 
 /// Returns the distribution's ID and version as os-release has them: stated, from the collection's facts, from Ansible's
@@ -167,7 +167,7 @@ fn distribution(record: &Record) -> (String, String) {
     (id, version)
 }
 
-fn foretell_outcome(record: &Record, desired: &Desired) -> Foretold {
+fn predict_outcome(record: &Record, desired: &Desired) -> Predicted {
     let params = match desired {
         Desired::Invalid(text) => {
             return Outcome { rules: vec!["PAR-001".to_owned()], ..Outcome::of(Verdict::Refused, text) }
@@ -209,21 +209,21 @@ fn foretell_outcome(record: &Record, desired: &Desired) -> Foretold {
     match operate::evaluate(&files, &params, mode, None) {
         Err(stopped) => refused(&stopped.findings, &stopped.msg).into(),
         Ok(evaluation) if evaluation.refused() => {
-            let mut foretold = Foretold::from(refused(&evaluation.report.findings, &evaluation.report.msg));
+            let mut predicted = Predicted::from(refused(&evaluation.report.findings, &evaluation.report.msg));
             // A refusal tells nothing of a change that is not made; what it would have needed is asked for apart.
-            let rules = foretold.outcome.rules.iter().cloned();
+            let rules = predicted.outcome.rules.iter().cloned();
             params.waive.extend(rules);
             if params.capacity.is_none()
                 && let Ok(evaluation) = operate::evaluate(&files, &params, mode, None)
             {
-                foretold.kind.load = tightest(&evaluation.report.capacity);
+                predicted.kind.load = tightest(&evaluation.report.capacity);
             }
-            foretold
+            predicted
         }
         Ok(evaluation) => {
-            let mut foretold = planned(facts, &params, &evaluation);
-            foretold.kind.load = tightest(&evaluation.report.capacity);
-            foretold
+            let mut predicted = planned(facts, &params, &evaluation);
+            predicted.kind.load = tightest(&evaluation.report.capacity);
+            predicted
         }
     }
 }
@@ -348,7 +348,7 @@ fn refused(findings: &[crate::report::Finding], msg: &str) -> Outcome {
 }
 
 /// Words what a plan changes.
-fn planned(facts: &HostFacts, params: &Params, evaluation: &operate::Evaluation) -> Foretold {
+fn planned(facts: &HostFacts, params: &Params, evaluation: &operate::Evaluation) -> Predicted {
     let report = &evaluation.report;
     let own = |change: &&crate::tree::Change| !change.path.starts_with("/var/lib/apache-tuning");
     let open: Vec<&crate::tree::Change> =
@@ -375,7 +375,7 @@ fn planned(facts: &HostFacts, params: &Params, evaluation: &operate::Evaluation)
     let binding = params.capacity.is_some().then(|| report.capacity.binding.clone()).flatten();
     let drifted = facts.managed.iter().any(|managed| !managed.as_left);
     if open.is_empty() && mpm.is_none() {
-        return Foretold {
+        return Predicted {
             outcome: Outcome { binding, ..Outcome::of(Verdict::Unchanged, "already in the desired state") },
             detail: String::new(),
             kind: Kind::default(),
@@ -405,7 +405,7 @@ fn planned(facts: &HostFacts, params: &Params, evaluation: &operate::Evaluation)
             .filter(|entry| open.iter().any(|change| change.path.to_string_lossy() == entry.path))
             .map(|entry| format!("{} {}", action_word(entry.action), entry.path)),
     );
-    Foretold {
+    Predicted {
         outcome: Outcome { activation, binding, ..Outcome::of(Verdict::Change, words.join(", ")) },
         detail: detail.join("\n"),
         kind: Kind::default(),

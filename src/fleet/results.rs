@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::plan::{Foretold, Kind, Outcome, Verdict};
+use super::plan::{Kind, Outcome, Predicted, Verdict};
 use crate::report::Need;
 
 /// What a run said of one host.
@@ -18,7 +18,7 @@ pub struct HostResult {
     /// The host.
     pub host: String,
     /// Its outcome and the differences.
-    pub foretold: Foretold,
+    pub predicted: Predicted,
     /// Whether it was a run in check mode, where that is known.
     pub check: Option<bool>,
 }
@@ -33,7 +33,7 @@ pub struct Results {
     /// Texts that could not be read, with their place.
     pub damaged: Vec<(String, String)>,
     /// Bodies that the callback wrote once.
-    bodies: HashMap<String, Foretold>,
+    bodies: HashMap<String, Predicted>,
 }
 
 /// The module's result, as far as it is asked for.
@@ -228,18 +228,18 @@ impl Results {
         }
         match (any.host, any.body, any.result) {
             (None, Some(id), Some(result)) => {
-                self.bodies.insert(id, foretold("", &result, None));
+                self.bodies.insert(id, predicted("", &result, None));
             }
             (Some(host), Some(id), None) => {
                 if let Some(body) = self.bodies.get(&id).cloned() {
-                    self.hosts.insert(host.clone(), HostResult { host, foretold: body, check: any.check });
+                    self.hosts.insert(host.clone(), HostResult { host, predicted: body, check: any.check });
                 } else {
                     self.damaged.push((host, format!("its result {id} is not in the file")));
                 }
             }
             (Some(host), _, Some(result)) => {
-                let foretold = foretold(&host, &result, any.status.as_deref());
-                self.hosts.insert(host.clone(), HostResult { host, foretold, check: any.check });
+                let predicted = predicted(&host, &result, any.status.as_deref());
+                self.hosts.insert(host.clone(), HostResult { host, predicted, check: any.check });
             }
             _ if any.changed.is_some() => self.take_tree(path),
             _ => {}
@@ -266,11 +266,11 @@ impl Results {
             name == "tuning"
         });
         if ours || result.unreachable {
-            let foretold = foretold(&host, result, None);
+            let predicted = predicted(&host, result, None);
             // These forms do not say whether it was a check run; the module's own sentence does.
             let says = result.msg.as_deref().is_some_and(|msg| msg.starts_with("would "));
             let check = check.or(says.then_some(true));
-            self.hosts.insert(host.clone(), HostResult { host, foretold, check });
+            self.hosts.insert(host.clone(), HostResult { host, predicted, check });
         }
     }
 
@@ -284,13 +284,13 @@ impl Results {
         if !self.warnings.iter().any(|known| known == warning) {
             self.warnings.push(warning.to_owned());
         }
-        let foretold = foretold(&host, &result, None);
-        self.hosts.insert(host.clone(), HostResult { host, foretold, check: None });
+        let predicted = predicted(&host, &result, None);
+        self.hosts.insert(host.clone(), HostResult { host, predicted, check: None });
     }
 }
 
 /// Words one result.
-fn foretold(host: &str, result: &TaskResult, status: Option<&str>) -> Foretold {
+fn predicted(host: &str, result: &TaskResult, status: Option<&str>) -> Predicted {
     let mut rules: Vec<String> = result
         .findings
         .iter()
@@ -333,7 +333,7 @@ fn foretold(host: &str, result: &TaskResult, status: Option<&str>) -> Foretold {
         );
         anonymous(&text, host).into_owned()
     });
-    Foretold {
+    Predicted {
         outcome: Outcome {
             verdict,
             activation: if verdict == Verdict::Change { activation } else { Need::None },

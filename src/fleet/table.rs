@@ -11,7 +11,7 @@ use super::cache::{Damage, Record};
 use super::desired::{Desired, DesiredStates};
 use super::inventory::Inventory;
 use super::names::Digests;
-use super::plan::{Foretold, Kind, Outcome, Verdict, foretell};
+use super::plan::{Kind, Outcome, Predicted, Verdict, predict};
 use super::sources::{Named, PassedOver, Sighting, read_sources};
 use crate::stored::to_hex;
 
@@ -163,24 +163,24 @@ pub struct Place {
 
 impl Collector {
     /// Returns where a host belongs; what is new is added.
-    pub fn place(&self, foretold: Foretold) -> Place {
+    pub fn place(&self, predicted: Predicted) -> Place {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let group = if let Some(index) = groups.index.get(&foretold.outcome) {
+        let group = if let Some(index) = groups.index.get(&predicted.outcome) {
             *index
         } else {
             let index = u32::try_from(groups.all.len()).unwrap_or(u32::MAX);
-            groups.all.push((foretold.outcome.clone(), Vec::new(), HashMap::new()));
-            groups.index.insert(foretold.outcome, index);
+            groups.all.push((predicted.outcome.clone(), Vec::new(), HashMap::new()));
+            groups.index.insert(predicted.outcome, index);
             index
         };
         let (_, details, variants) = &mut groups.all[group as usize];
         let next = u32::try_from(details.len()).unwrap_or(u32::MAX);
-        let variant = *variants.entry(foretold.detail).or_insert_with_key(|detail| {
+        let variant = *variants.entry(predicted.detail).or_insert_with_key(|detail| {
             details.push(detail.clone());
             next
         });
         let next = u32::try_from(groups.kinds.len()).unwrap_or(u32::MAX);
-        let kind = *groups.kinds.entry(foretold.kind).or_insert(next);
+        let kind = *groups.kinds.entry(predicted.kind).or_insert(next);
         Place { group, variant, kind }
     }
 
@@ -377,7 +377,7 @@ pub fn preview_fleet(request: &Request<'_>, mut states: DesiredStates) -> Result
                 let number = place.map_or(unlisted, |(number, _)| *number);
                 let Some(desired) = states.get(number) else { return };
                 drop_what_no_plan_needs(&mut record, desired);
-                let make = || collector.place(foretell(&record, desired));
+                let make = || collector.place(predict(&record, desired));
                 (memo.place(&record, number, make), None)
             }
         };

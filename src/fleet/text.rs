@@ -243,7 +243,7 @@ pub fn comparison(fleet: &Fleet, earlier: &Earlier) -> String {
     text
 }
 
-/// Tells of each group that samples speak of whether it is verified, or was foretold otherwise.
+/// Tells of each group that samples speak of whether it is verified, or was predicted differently.
 pub fn proof(fleet: &Fleet, proofs: &[Proof<'_>]) -> String {
     let mut text = String::new();
     for (group, proof) in fleet.groups.iter().zip(proofs) {
@@ -254,7 +254,7 @@ pub fn proof(fleet: &Fleet, proofs: &[Proof<'_>]) -> String {
         for (host, said) in &proof.otherwise {
             let _ = writeln!(
                 text,
-                "{head}: foretold otherwise: {} says {}{}: {}",
+                "{head}: predicted differently: {} says {}{}: {}",
                 escape_controls(&host.name),
                 said.verdict.word(),
                 if said.rules.is_empty() { String::new() } else { format!(" {}", said.rules.join(" ")) },

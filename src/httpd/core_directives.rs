@@ -17,8 +17,8 @@ const fn mpm(name: &'static str, default: fn(Mpm, &dyn Loaded) -> &'static str) 
 
 crate::parameters! {
     /// The MPM's directives by httpd's name in snake_case, whole numbers. The sizes are one set: with this group given, one
-    /// that is left out is not written and httpd's own default counts. Any other directive that is left out stays as it
-    /// stands; one that is taken out of the task again gives back what stood before.
+    /// that is left out is not written and httpd's own default counts. Any other directive that is left out is not
+    /// changed; one that is removed from the task again restores the earlier value.
     pub struct Settings {
         /// Processes started at first. `StartServers`. A size: left out, httpd's default counts.
         start_servers: i64 => [mpm("StartServers", |mpm, _| if mpm.threaded() { "3" } else { "5" }).size()];
@@ -46,19 +46,19 @@ crate::parameters! {
         /// Connections held for each idle worker, event. `AsyncRequestWorkerFactor`: a whole number from 1. A size: left
         /// out, httpd's default counts.
         async_request_worker_factor: i64 => [Directive::new("AsyncRequestWorkerFactor", Group::MPM, Parser::Strtod).default(|_, _| "2").size().mpms(E)];
-        /// Connections a process serves before it is replaced; 0 is no limit. `MaxConnectionsPerChild`. Left out, it
-        /// stays as it stands.
+        /// Connections a process serves before it is replaced; 0 is no limit. `MaxConnectionsPerChild`. If omitted, it
+        /// is not changed.
         max_connections_per_child: i64 => [mpm("MaxConnectionsPerChild", |_, _| "0").alias("MaxRequestsPerChild")];
-        /// Bytes of stack a thread gets; 0 is the system's default. `ThreadStackSize`. Left out, it stays as it stands.
+        /// Bytes of stack a thread gets; 0 is the system's default. `ThreadStackSize`. If omitted, it is not changed.
         thread_stack_size: i64 => [Directive::new("ThreadStackSize", Group::MPM, Parser::Strtol).default(|_, _| "0")];
-        /// KiB that an allocator keeps before giving memory back; 0 is no limit. `MaxMemFree`. Left out, it stays as it
-        /// stands.
+        /// KiB that an allocator keeps before giving memory back; 0 is no limit. `MaxMemFree`. If omitted, it is not
+        /// changed.
         max_mem_free: i64 => [Directive::new("MaxMemFree", Group::MPM, Parser::Strtol).default(|_, _| "2048")];
-        /// Connections that wait to be accepted, for each listening socket. `ListenBacklog`. Left out, it stays as it
-        /// stands.
+        /// Connections that wait to be accepted, for each listening socket. `ListenBacklog`. If omitted, it is not
+        /// changed.
         listen_backlog: i64 => [mpm("ListenBacklog", |_, _| "511").sized().takes(Takes::Socket)];
-        /// Seconds that a graceful stop waits for requests; 0 waits for ever. `GracefulShutdownTimeout`. Left out, it
-        /// stays as it stands.
+        /// Seconds that a graceful stop waits for requests; 0 waits for ever. `GracefulShutdownTimeout`. If omitted, it
+        /// is not changed.
         graceful_shutdown_timeout: i64 => [mpm("GracefulShutdownTimeout", |_, _| "0")];
     }
 }

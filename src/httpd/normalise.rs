@@ -17,7 +17,7 @@ pub type Written = BTreeMap<&'static str, String>;
 /// A message that httpd prints about a value it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Correction {
-    /// The code as `httpd -t` prints it: `AH00513`; `None` where httpd changes the value without a word.
+    /// The code as `httpd -t` prints it: `AH00513`; `None` where httpd changes the value silently.
     pub code: Option<&'static str>,
     /// The directive it is about.
     pub directive: &'static str,
@@ -727,7 +727,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_mistakes_are_foretold() {
+    fn the_published_mistakes_are_predicted() {
         for (mpm, text, want) in [
             (Event, "MRW 30,TPC 25", 25),
             (Event, "MRW 260,SL 10,TPC 25", 250),

@@ -12,7 +12,7 @@ pub struct Atoi<'a> {
     pub digits: bool,
     /// Whether the number did not fit and was cut to its low 32 bits.
     pub wrapped: bool,
-    /// What follows the digits: ignored by httpd without a word.
+    /// What follows the digits: ignored by httpd silently.
     pub rest: &'a str,
 }
 
@@ -141,7 +141,7 @@ pub struct Duration<'a> {
     pub micros: i64,
     /// Whether there was a digit; `s` alone is zero seconds.
     pub digits: bool,
-    /// What follows the letters that decide the unit: ignored by httpd without a word.
+    /// What follows the letters that decide the unit: ignored by httpd silently.
     pub rest: &'a str,
 }
 

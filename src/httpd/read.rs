@@ -38,7 +38,7 @@ pub struct Start {
     pub defines: Vec<String>,
     /// Directives that httpd is told to read before the main file (`-C`).
     pub first: Vec<String>,
-    /// Directives that it is told to read after it (`-c`).
+    /// Directives that it reads after it (`-c`).
     pub then: Vec<String>,
     /// The environment that the start script gives httpd, for `${VAR}`.
     pub environment: BTreeMap<String, String>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Action, Kind};
 
-/// One reason for a refusal: what stands where, and what to do about it.
+/// One reason for a refusal: what is there where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// Nothing of that name can be enabled.

@@ -46,7 +46,7 @@ pub(super) enum Stop {
     Exit,
 }
 
-/// What stands where a link belongs.
+/// What is there where a link belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Link {
     /// Nothing.
@@ -478,7 +478,7 @@ pub(super) fn exists(files: &dyn Files, path: &Path) -> Result<bool, Problem> {
     }
 }
 
-/// Returns what stands at `link`, where a link to `target` belongs.
+/// Returns what is there at `link`, where a link to `target` belongs.
 pub(super) fn look(files: &dyn Files, target: &Path, link: &Path) -> Result<Link, Problem> {
     let failed = |error: io::Error| unreadable(link, &error);
     let standing = match files.link_kind(link) {

@@ -1,4 +1,4 @@
-//! What the running server has still to take up, and whether it may be stopped and started for it.
+//! What the running server does not use yet, and whether it may be stopped and started for it.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::report::{Finding, Need, PendingActivation};
 use crate::rules;
 use crate::tree::Files;
 
-/// Adds what the running server has still to take up of earlier changes: whatever else changes, it then takes a stop
+/// Adds what the running server does not use yet of earlier changes: whatever else changes, it then takes a stop
 /// and start, because a reload would end the server or keep old limits.
 pub(super) fn remember(files: &dyn Files, evaluation: &mut Evaluation, params: &Params) {
     let pending = pending(&evaluation.host, Path::new(&params.root));
@@ -60,7 +60,7 @@ fn held(holder: &Holder) -> Finding {
     )
 }
 
-/// Returns what the running server has still to take up; reads only.
+/// Returns what the running server does not use yet; reads only.
 pub(super) fn pending(host: &Host, root: &Path) -> Option<PendingActivation> {
     let running = host.running.as_ref()?;
     let mut reasons = Vec::new();
@@ -87,7 +87,7 @@ pub(super) fn pending(host: &Host, root: &Path) -> Option<PendingActivation> {
 const KNOWN_SCOREBOARD: Version = Version::v24(36);
 
 /// Tells by the size of its scoreboard that a server was started with another `ServerLimit` or `ThreadLimit` than is
-/// configured now: somebody edited them since, and no reload brings them in.
+/// configured now: another person edited them since, and no reload brings them in.
 fn other_limits(host: &Host) -> Option<String> {
     let known = host.version.as_ref().is_some_and(|version| version.value >= KNOWN_SCOREBOARD);
     let mpm = host.mpm().filter(|_| known && !host.shared.is_empty())?;
@@ -112,7 +112,7 @@ fn other_limits(host: &Host) -> Option<String> {
     Some(format!("the server was not started with {limits}: a reload keeps the old one"))
 }
 
-/// Makes the finding of a change that the running server has not taken up.
+/// Makes the finding of a change that the running server does not use yet.
 pub(super) fn not_taken_up(pending: &PendingActivation) -> Finding {
     rules::run::ACT_001.finding(
         ("activation", "pending"),

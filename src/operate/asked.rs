@@ -1,7 +1,7 @@
 //! What was asked is compared with what would be: with the configuration as httpd would read it after the change, before
 //! anything is touched.
 //!
-//! A value counts only where httpd reads this program's own line: the same number in a file of somebody else's is a
+//! A value counts only where httpd reads this program's own line: the same number in a file of another program or person's is a
 //! coincidence that their next edit ends.
 
 use std::path::{Path, PathBuf};
@@ -22,9 +22,9 @@ use crate::tree::{Files, resolve};
 /// What a task asks for, in httpd's terms.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asked {
-    /// The MPM that shall be the only one.
+    /// The MPM that is to be the only one.
     pub mpm: Option<Mpm>,
-    /// Each module that shall be loaded or not, with the parameter that says so.
+    /// Each module that is to be loaded or not, with the parameter that says so.
     pub modules: Vec<(&'static Module, bool, String)>,
     /// Each value, with the file that it is written to.
     pub wishes: Vec<Wish>,
@@ -174,7 +174,7 @@ fn is_expansion(read: &str, written: &str) -> bool {
         rest = &rest[at + literal.len()..];
         last = Some(literal);
     }
-    // What stands behind the last variable ends the text.
+    // What is there behind the last variable ends the text.
     last.is_some_and(|literal| read.ends_with(literal) && (literal.is_empty() || rest.is_empty()))
 }
 

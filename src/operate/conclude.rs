@@ -40,7 +40,7 @@ fn settle(findings: &mut Vec<Finding>, params: &Params) {
     worst_first(findings);
 }
 
-/// Returns the warnings as Ansible displays them: those about what the task manages or changes. What stands on the
+/// Returns the warnings as Ansible displays them: those about what the task manages or changes. What is there on the
 /// host whatever the task does is read in the findings.
 pub(super) fn warnings(findings: &[Finding]) -> Vec<String> {
     findings

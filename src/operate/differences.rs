@@ -55,7 +55,7 @@ pub(super) fn all(
     list
 }
 
-/// Tells whether somebody may not read the file that a change is about, for its own mode or that of a directory above.
+/// Tells whether another person may not read the file that a change is about, for its own mode or that of a directory above.
 /// A file that is new has what the task says and nobody's secrets.
 fn is_private(files: &dyn Files, change: &Change) -> bool {
     let lacks = |path: &Path, right: u32| files.status(path).is_some_and(|status| status.mode & right == 0);
@@ -65,7 +65,7 @@ fn is_private(files: &dyn Files, change: &Change) -> bool {
     change.private || (stands && closed())
 }
 
-/// What stands above the places of what is not shown.
+/// What is there above the places of what is not shown.
 const NOT_SHOWN: &str = "not shown, because not everybody may read this file\n";
 
 /// Returns both sides of a difference without their text: the places where they differ.

@@ -234,7 +234,7 @@ pub(super) fn evaluate_told(
     if let Some(message) = plan::size::too_large(&changes) {
         return Err(stopped(&rules::host::SYS_004, "host", &message));
     }
-    // What stands in the plan's way is told by itself: the host as it then stays says nothing about the wish.
+    // What is there in the plan's way is told by itself: the host as it then stays says nothing about the wish.
     let blocked = findings.iter().any(|finding| finding.severity == Severity::Error);
     told.extend(findings);
 
@@ -477,7 +477,7 @@ fn need(
         return (Need::Restart, reasons);
     }
     if changes.iter().any(|change| change.role.is_read_by_httpd()) {
-        // Somebody swapped the MPM and did not restart: the reload that this change would take ends the server.
+        // Another person swapped the MPM and did not restart: the reload that this change would take stops the server.
         let other = runs.is_some_and(|runs| runs != after);
         let need = if other { Need::Restart } else { Need::Reload };
         (need, vec!["files that httpd reads change".to_owned()])

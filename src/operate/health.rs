@@ -41,7 +41,7 @@ pub(super) fn judge(files: &dyn Files, params: &Params, evaluation: &mut Evaluat
     conclude::add(&mut evaluation.report, [found], params);
 }
 
-/// Asks the health address before anything is touched. Returns the finding that stands against the change where the
+/// Asks the health address before anything is touched. Returns the finding that prevents the change where the
 /// server is not healthy as it is: whether the change did any harm could not be told then.
 pub(super) fn sick_before(params: &Params, evaluation: &Evaluation) -> Option<Finding> {
     let health = asked(params)?;
@@ -53,7 +53,7 @@ pub(super) fn sick_before(params: &Params, evaluation: &Evaluation) -> Option<Fi
     Some(HLT_002.finding(
         ("health.url", &health.url),
         format!("the server is not healthy before the change: {why}"),
-        "mend the server or the question; where this change is what mends it, waive HLT-002".to_owned(),
+        "fix the server or the question; where this change is what fixes it, waive HLT-002".to_owned(),
     ))
 }
 

@@ -177,7 +177,7 @@ fn judge(
     report.capacity = capacity::assess(&server, &normal, load, &host.machine, &memory);
 }
 
-/// Asks the real httpd about the files as they stand, where that is wanted: its test, and then a rehearsal.
+/// Asks the real httpd about the files as they are, where that is wanted: its test, and then a rehearsal.
 fn config_test(params: &InfoParams, (host, startup): (&Host, &Startup), report: &mut InfoReport) {
     if !params.config_test {
         let reason = || Some("config_test is false: no program was started".to_owned());
@@ -195,8 +195,8 @@ fn config_test(params: &InfoParams, (host, startup): (&Host, &Startup), report: 
             report.config_test.rehearsal.reason = Some(reason);
             report.findings.push(rules::run::TST_002.finding(
                 ("config_test", ""),
-                format!("httpd refuses the configuration as it stands: {}", said(&tested)),
-                "mend that line",
+                format!("httpd refuses the configuration as it is: {}", said(&tested)),
+                "fix that line",
             ));
         }
         Ok(_) => {
@@ -207,7 +207,7 @@ fn config_test(params: &InfoParams, (host, startup): (&Host, &Startup), report: 
     }
 }
 
-/// Adds what ends the running server at its next reload to what it has still to take up.
+/// Adds what ends the running server at its next reload to what it does not use yet.
 fn fails_at_next_reload(report: &mut InfoReport) {
     let says = |finding: &&Finding| {
         rules::gate::is_about_next_reload(finding)
@@ -351,8 +351,9 @@ pub(super) fn status_url(asked: Option<&str>, host: &Host) -> Result<String, Str
     if !host.configuration.has_module("status_module") {
         return Err("mod_status is not loaded".to_owned());
     }
-    let address = listen::plain_loopback(&host.configuration.listen)
-        .ok_or_else(|| "httpd listens nowhere on the loopback for plain HTTP: give status_url".to_owned())?;
+    let address = listen::plain_loopback(&host.configuration.listen).ok_or_else(|| {
+        "no plain HTTP Listen address can be reached on the loopback: set status_url".to_owned()
+    })?;
     Ok(format!("http://{address}/server-status"))
 }
 

@@ -45,7 +45,7 @@ use crate::url::Url;
 /// How a run was asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Mode {
-    /// Only foretell.
+    /// Only predict.
     pub check: bool,
     /// Return the differences.
     pub diff: bool,
@@ -54,7 +54,7 @@ pub struct Mode {
 /// A host that could not even be looked at: the result says why.
 pub type Stopped = Box<Report>;
 
-/// Does what `state` asks for, or only foretells it, and reports.
+/// Does what `state` asks for, or only predicts it, and reports.
 pub fn tuning(params: &Params, mode: Mode) -> Report {
     let mut recovered = None;
     let report = run(params, mode, &mut recovered);
@@ -64,7 +64,7 @@ pub fn tuning(params: &Params, mode: Mode) -> Report {
     }
     let test = &mut report.config_test;
     if !test.rehearsal.ran && test.rehearsal.reason.is_none() {
-        let refused = || "the configuration test stands against the change".to_owned();
+        let refused = || "the configuration test prevents the change".to_owned();
         test.rehearsal.reason = Some(test.reason.clone().unwrap_or_else(refused));
     }
     report
@@ -82,23 +82,23 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
     if let Some(obstacle) = apply::in_state(root) {
         return *stopped(&rules::host::SYS_006, "host", &format!("{}; {}", obstacle.what, obstacle.hint));
     }
-    // A journal means that another run is at work or died at it: what stands on disk is between two states.
+    // A journal means that another run is at work or died at it: what is there on disk is between two states.
     if !mode.check && apply::is_interrupted(root) {
         match locked(params, root, recovered) {
             Ok(taken) => lock = Some(taken),
             Err(error) => return failed(Report::default(), &error.to_string()),
         }
     }
-    let foretold = if mode.check {
-        match recovery::foretell(params, root) {
-            Ok(foretold) => foretold,
+    let predicted = if mode.check {
+        match recovery::predict(params, root) {
+            Ok(predicted) => predicted,
             Err(error) => return failed(Report::default(), &error.to_string()),
         }
     } else {
         None
     };
-    *recovered = recovered.take().or_else(|| foretold.as_ref().map(recovery::foretold));
-    let first = foretold.map(|foretold| foretold.changes).unwrap_or_default();
+    *recovered = recovered.take().or_else(|| predicted.as_ref().map(recovery::predicted));
+    let first = predicted.map(|predicted| predicted.changes).unwrap_or_default();
     let draft = Draft::with(&disk, &first);
     let files: &dyn Files = if first.is_empty() { &disk } else { &draft };
     let sight = Sight { files, first: &first, shell: &shell };
@@ -217,7 +217,7 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
     }
 }
 
-/// The host as a run looks at it: as it stands, or in check mode as a recovery would leave it.
+/// The host as a run looks at it: as it is, or in check mode as a recovery would leave it.
 #[derive(Clone, Copy)]
 struct Sight<'a> {
     files: &'a dyn Files,
@@ -228,7 +228,7 @@ struct Sight<'a> {
 }
 
 /// Evaluates the host without the lock. Another run may change it meanwhile, and what is seen then is between two
-/// states: what seems to stand in the way is looked at again while nobody works.
+/// states: what seems to prevent it is looked at again while nobody works.
 fn look_in_quiet(
     sight: Sight<'_>,
     params: &Params,
@@ -244,7 +244,7 @@ fn look_in_quiet(
     }
 }
 
-/// Evaluates the host as it stands now; for `state: rolled_back` with the history's own plan.
+/// Evaluates the host as it is now; for `state: rolled_back` with the history's own plan.
 fn look(sight: Sight<'_>, params: &Params, mode: Mode) -> Result<(Evaluation, Option<Rollback>), Stopped> {
     let rollback = match params.state {
         State::RolledBack => {
@@ -304,7 +304,7 @@ struct Staged {
 }
 
 impl Staged {
-    /// Tells whether the configuration test stands against the change.
+    /// Tells whether the configuration test prevents the change.
     fn refuses(&self) -> bool {
         self.refusal.as_ref().is_some_and(|finding| !finding.waived)
     }
@@ -433,10 +433,10 @@ fn broken(httpd: &Httpd, tested: &Tested) -> Finding {
             rules::run::TST_002.finding(
                 ("config_test", ""),
                 format!(
-                    "the configuration was broken before{place}, and this change does not mend it: {}",
+                    "the configuration was broken before{place}, and this change does not fix it: {}",
                     said(&before)
                 ),
-                "mend that line first".to_owned(),
+                "fix that line first".to_owned(),
             )
         }
         _ => rules::run::TST_003.finding(
@@ -447,7 +447,7 @@ fn broken(httpd: &Httpd, tested: &Tested) -> Finding {
     }
 }
 
-/// Makes a finding of a message about a changed number that no rule foretold: then the rules are not to be trusted
+/// Makes a finding of a message about a changed number that no rule predicted: then the rules are not to be trusted
 /// with this host.
 fn unforeseen(evaluation: &Evaluation, tested: &Tested) -> Option<Finding> {
     let code = tested
@@ -457,7 +457,7 @@ fn unforeseen(evaluation: &Evaluation, tested: &Tested) -> Option<Finding> {
     let line = tested.output.lines().find(|line| line.contains(code.as_str())).unwrap_or(code).trim();
     let mut told = rules::run::TST_004.finding(
         ("config_test", ""),
-        format!("httpd would change a number that was not foreseen: {line}"),
+        format!("`httpd -t` reports a correction that no rule predicted: {line}"),
         "look for the line that sets it".to_owned(),
     );
     told.httpd = Some(code.clone());
@@ -480,8 +480,8 @@ fn settled(evaluation: Evaluation) -> Report {
     report
 }
 
-/// Reports a host on which nothing is to be done but whose configuration httpd seems to refuse: then every value is as
-/// asked and no server comes up with them. httpd itself has the last word.
+/// Reports a host on which nothing is to be done but whose configuration httpd seems to refuse: then every value is in
+/// the desired state and no server comes up with them. httpd itself has the last word.
 fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path) -> Report {
     let (result, unknown) =
         without_unknown(&evaluation, httpd(&evaluation.host, &evaluation.launch, root).test());
@@ -489,8 +489,8 @@ fn judged_by_httpd(evaluation: Evaluation, params: &Params, root: &Path) -> Repo
     let refusal = result.ok().filter(|tested| !tested.ok).map(|tested| {
         let mut told = rules::run::TST_002.finding(
             ("config_test", ""),
-            format!("httpd refuses the configuration as it stands: {}", said(&tested)),
-            "mend that line; the values of this task are as asked".to_owned(),
+            format!("httpd refuses the configuration as it is: {}", said(&tested)),
+            "fix that line; the values of this task are valid".to_owned(),
         );
         told.waived = params.waives(&told.rule);
         told
@@ -527,8 +527,8 @@ fn conclude(mut report: Report, params: &Params, mode: Mode) -> Report {
 fn verdict(report: &Report, params: &Params, check: bool) -> String {
     if !report.changed {
         let what = match params.state {
-            State::Present => "the host is as asked",
-            State::Absent => "nothing that this tool put in is there",
+            State::Present => "already in the desired state",
+            State::Absent => "nothing managed by this module is present",
             State::RolledBack => "there is nothing to undo",
         };
         return format!("unchanged: {}", report.note.as_deref().unwrap_or(what));
@@ -543,16 +543,14 @@ fn verdict(report: &Report, params: &Params, check: bool) -> String {
         _ if !report.activation.running => "; Apache is not running".to_owned(),
         (_, true) => "; the running server uses the new configuration".to_owned(),
         (Need::Reload, false) => "; a running server needs a reload".to_owned(),
-        (Need::Restart, false) => {
-            "; a running server needs a stop and start, a reload would not do".to_owned()
-        }
+        (Need::Restart, false) => "; Apache must be restarted, a reload is not enough".to_owned(),
     };
     format!("{verb} {what}{tail}")
 }
 
 /// Makes the failed result of a host that could not be looked at.
 fn stopped(rule: &rules::Rule, setting: &str, message: &str) -> Stopped {
-    let (message, hint) = message.rsplit_once("; ").unwrap_or((message, "mend this and run again"));
+    let (message, hint) = message.rsplit_once("; ").unwrap_or((message, "fix this and run again"));
     let finding = rule.finding((setting, ""), message, hint);
     Box::new(Report {
         failed: true,

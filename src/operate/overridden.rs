@@ -106,7 +106,7 @@ pub(super) fn overridden(
                 file.display(),
                 line.line
             ),
-            "remove that line if the virtual host shall follow the main server".to_owned(),
+            "remove that line if the virtual host is to follow the main server".to_owned(),
         );
         told.effective = Some(value.to_owned());
         findings.push(told);

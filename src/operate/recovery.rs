@@ -1,22 +1,22 @@
-//! What an interrupted run left: given back by the next one, foretold by check mode, and told by both.
+//! What an interrupted run left: given back by the next one, predicted by check mode, and told by both.
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::{Mode, conclude};
-use crate::apply::{self, ApplyError, Foretold, Recovered};
+use crate::apply::{self, ApplyError, Predicted, Recovered};
 use crate::params::Params;
 use crate::report::{Finding, RecoveredReport, RecoveredServer, Report};
 use crate::rules;
 use crate::tree::Change;
 
-/// Foretells what a real run would give back first. Another run that is still at work is waited for.
-pub(super) fn foretell(params: &Params, root: &Path) -> Result<Option<Foretold>, ApplyError> {
+/// Predicts what a real run would give back first. Another run that is still at work is waited for.
+pub(super) fn predict(params: &Params, root: &Path) -> Result<Option<Predicted>, ApplyError> {
     if !apply::is_interrupted(root) {
         return Ok(None);
     }
     let _quiet = apply::quiet(root, Duration::from_secs(params.lock_timeout));
-    apply::foretell(root)
+    apply::predict(root)
 }
 
 /// Returns what was given back as the result has it.
@@ -27,13 +27,13 @@ pub(super) fn done(recovered: Recovered) -> RecoveredReport {
 }
 
 /// Returns what would be given back as the result has it.
-pub(super) fn foretold(foretold: &Foretold) -> RecoveredReport {
-    let paths = foretold.changes.iter().map(|change| change.path.to_string_lossy().into_owned()).collect();
-    let Foretold { server, finished, .. } = *foretold;
-    RecoveredReport { transaction: foretold.transaction.clone(), paths, server, finished }
+pub(super) fn predicted(predicted: &Predicted) -> RecoveredReport {
+    let paths = predicted.changes.iter().map(|change| change.path.to_string_lossy().into_owned()).collect();
+    let Predicted { server, finished, .. } = *predicted;
+    RecoveredReport { transaction: predicted.transaction.clone(), paths, server, finished }
 }
 
-/// Returns what changes in all where `first` is done before `then`: what stands now against what will.
+/// Returns what changes in all where `first` is done before `then`: what is there now against what will.
 pub(super) fn both(first: &[Change], then: &[Change]) -> Vec<Change> {
     let mut all = then.to_vec();
     for change in first {
@@ -94,10 +94,10 @@ fn said(recovered: &RecoveredReport, mode: Mode) -> String {
 
 /// Makes the finding of an interrupted run for whoever only looks.
 pub(super) fn open(root: &Path) -> Option<Finding> {
-    let message = match apply::foretell(root) {
+    let message = match apply::predict(root) {
         Ok(None) => return None,
         Ok(Some(found)) => format!(
-            "the run of transaction {} was interrupted: {} paths stand otherwise than before it",
+            "the run of transaction {} was interrupted: {} paths are otherwise than before it",
             found.transaction,
             found.changes.len()
         ),

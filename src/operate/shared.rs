@@ -52,7 +52,7 @@ pub(super) fn judge(
                 paths.join(", ")
             ),
             format!(
-                "give each server files of its own; or waive SYS-007 where {name} shall have the change too, and restart \
+                "give each server files of its own; or waive SYS-007 where {name} is to have the change too, and restart \
                  {} yourself",
                 other.unit()
             ),

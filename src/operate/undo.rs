@@ -1,4 +1,4 @@
-//! An undo is judged like any other change: what it gives back must lead somewhere, and leave somebody to run PHP.
+//! An undo is judged like any other change: what it gives back must lead somewhere, and leave another person to run PHP.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,7 +39,7 @@ fn dangling(draft: &Draft<'_>, site: &Site, changes: &[Change], told: &mut Vec<F
             format!("{} would be given back and lead nowhere: what it led to was removed since", list(&links)),
             format!(
                 "install {package} first; or leave this change as it is and take single values back with a task; or waive \
-                 UND-001 where httpd shall do without"
+                 UND-001 where httpd is to do without"
             ),
         ));
     }

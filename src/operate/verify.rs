@@ -89,10 +89,8 @@ fn left_behind(files: &Snapshot<'_>, host: &Host) -> Vec<Finding> {
                 )
             })
             .collect(),
-        Err(error) => vec![SYS_002.finding(
-            ("state", "absent"),
-            error.to_string(),
-            "mend this and run again".to_owned(),
-        )],
+        Err(error) => {
+            vec![SYS_002.finding(("state", "absent"), error.to_string(), "fix this and run again".to_owned())]
+        }
     }
 }

@@ -43,14 +43,14 @@ pub(crate) fn and_more(path: &str, more: usize, what: &str) -> ParameterError {
     ParameterError { path: path.to_owned(), message: format!("and {more} more {what}{place}") }
 }
 
-/// Returns the first errors, as many as somebody reads; one at the end says how many there are besides.
+/// Returns the first errors, as many as another person reads; one at the end says how many there are besides.
 pub(super) fn readable(mut errors: Vec<ParameterError>) -> Vec<ParameterError> {
     let mut bytes = 0;
     let mut kept = 0;
     for error in errors.iter_mut().take(MOST_ERRORS) {
         error.path = cut_at(&error.path, 2 * MOST_SHOWN);
         error.message = cut_at(&error.message, LONGEST_MESSAGE);
-        // What is escaped takes up to six times its own length.
+        // What is escaped needs as much as six times its own length.
         bytes += serde_json::to_string(error).map_or(0, |text| text.len());
         if bytes > MOST_BYTES && kept > 0 {
             break;

@@ -16,7 +16,7 @@ use crate::httpd::Mpm;
 pub use crate::httpd::core_directives::Settings;
 use crate::report::ParameterError;
 
-/// What shall be. JSON: `"present"`, `"absent"`, `"rolled_back"`.
+/// Desired state. JSON: `"present"`, `"absent"`, `"rolled_back"`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -30,12 +30,12 @@ pub enum State {
     RolledBack,
 }
 
-/// What to do when a mod_php that is not thread-safe stands against a threaded MPM. JSON: `"refuse"`, `"disable"`.
+/// What to do when a mod_php that is not thread-safe prevents a threaded MPM. JSON: `"refuse"`, `"disable"`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ModPhp {
-    /// Fail and say which PHP module stands in the way, and the way out.
+    /// Fail, and name the PHP module in the way and the solution.
     #[default]
     Refuse,
     /// Take it out and hand PHP to the installed php-fpm; refused where no php-fpm is installed.
@@ -162,35 +162,35 @@ pub struct Facts {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// What shall be.
+    /// Desired state.
     #[serde(default)]
     pub state: State,
-    /// With `state: rolled_back`: the transaction before which the host shall be again.
+    /// With `state: rolled_back`: the transaction before which the host is to be again.
     pub transaction: Option<String>,
     /// The MPM that must be the only one loaded. Default: the one enabled now.
     pub mpm: Option<Mpm>,
-    /// The MPM's directives by httpd's name in snake_case. Left out, what stands stays. Given, a directive that is
+    /// The MPM's directives by httpd's name in snake_case. If omitted, it is not managed. Given, a directive that is
     /// left out of it is not written, and httpd's own default counts; one that the MPM does not know is an error.
     pub settings: Option<Settings>,
     /// A load to size for, instead of numbers. Excludes the sizes in `settings`.
     pub capacity: Option<Capacity>,
     /// Memory to count with. Where the need of a worker is neither given nor measured, nothing is refused for
-    /// memory, and the largest need that still fits is told.
+    /// memory, and the result reports the largest need that would fit.
     pub memory: Option<Memory>,
     /// The groups of the features.
     #[serde(skip)]
     #[cfg_attr(feature = "schema", schemars(skip))]
     pub groups: Groups,
-    /// What to do when a thread-unsafe mod_php stands against a threaded MPM.
+    /// How to handle a thread-unsafe mod_php when a threaded MPM is requested.
     #[serde(default)]
     pub mod_php: ModPhp,
     /// Where the MPM's numbers are written.
     #[serde(default)]
     pub placement: Placement,
-    /// Who brings the change into the running server.
+    /// Whether Apache is reloaded or restarted by this task, or by a handler.
     #[serde(default)]
     pub activation: ActivationMode,
-    /// A question asked after activation; a wrong answer undoes the change.
+    /// An HTTP request made after activation; if it fails, the change is rolled back.
     pub health: Option<Health>,
     /// Whether the real `httpd -t` is run on the staged change before anything is touched.
     #[serde(default = "defaults::yes")]
@@ -202,7 +202,7 @@ pub struct Params {
     /// Rules whose findings are kept in the result but do not fail the task.
     #[serde(default)]
     pub waive: Vec<String>,
-    /// Generations of history kept.
+    /// Transactions kept for rollback.
     #[serde(default = "defaults::keep")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1000)))]
     pub keep: u32,
@@ -276,7 +276,7 @@ pub struct InfoParams {
     pub root: String,
     /// Where mod_status answers. Default: found from the configuration.
     pub status_url: Option<String>,
-    /// Whether the real `httpd -t` and the rehearsal are run on the files as they stand. Without it no process is
+    /// Whether the real `httpd -t` and the rehearsal are run on the files as they are. Without it no process is
     /// started.
     #[serde(default)]
     pub config_test: bool,
@@ -286,7 +286,7 @@ pub struct InfoParams {
 /// release adds some.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context {
-    /// Only foretell.
+    /// Only predict.
     pub check_mode: bool,
     /// Return the differences.
     pub diff: bool,

@@ -115,7 +115,7 @@ impl Work<'_> {
     }
 
     /// Takes a module's links out although a2dismod asks before it does so: what it holds essential was proven to be used
-    /// by nothing. What declares to depend on it stands in the way all the same.
+    /// by nothing. What declares to depend on it prevents it all the same.
     pub(super) fn take_link_out(&mut self, name: &str, setting: &str) {
         let farm = self.farm();
         let result = match farm.dependents(&self.draft, name) {
@@ -145,7 +145,7 @@ impl Work<'_> {
     /// Takes the drop-in's link out.
     pub(super) fn unlink_drop_in(&mut self) {
         let options = Options { force: false, purge: true };
-        // A link of somebody else's in the way stays, and is theirs to mend.
+        // A link of another program or person's in the way stays, and is theirs to fix.
         let _ = self.farm().disable(&mut self.draft, Switched::Conf, DROP_IN, options);
     }
 }

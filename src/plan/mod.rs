@@ -1,4 +1,4 @@
-//! The differences between the host and what it shall be: every state ends in one list of [`Change`]s, from which
+//! The differences between the host and its desired state: every state ends in one list of [`Change`]s, from which
 //! `changed`, the diff, the journal and the undo are made.
 
 mod farm;
@@ -52,7 +52,7 @@ pub struct Wish {
     pub file: PathBuf,
 }
 
-/// What is to be done, and what stands in the way.
+/// What is to be done, and what prevents it.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Every path that changes, in path order; this tool's own state included.
@@ -61,7 +61,7 @@ pub struct Plan {
     pub wishes: Vec<Wish>,
     /// The modules switched on or off, each with the parameter that asks for it.
     pub modules: Vec<(&'static Module, bool, String)>,
-    /// What stands in the way, or is worth saying about how things stand on disk.
+    /// What prevents it, or is worth saying about how things stand on disk.
     pub findings: Vec<Finding>,
 }
 
@@ -74,11 +74,11 @@ pub struct Ground<'a> {
     pub site: &'a Site,
     /// httpd's version.
     pub version: Version,
-    /// The configuration as it stands.
+    /// The configuration as it is.
     pub configuration: &'a Configuration,
     /// Where reading it starts.
     pub start: &'a Start,
-    /// The MPM that shall be the only one.
+    /// The MPM that is to be the only one.
     pub mpm: Mpm,
     /// What the features have looked up.
     pub looks: &'a Looks,
@@ -123,7 +123,7 @@ pub fn present(
     work.finish()
 }
 
-/// Plans `state: absent`: all that this tool put in is taken out, and what stood before stands again.
+/// Plans `state: absent`: all that this tool put in is taken out, and what was there before stands again.
 ///
 /// # Errors
 /// Those of reading the host's files, with the path.
@@ -160,7 +160,7 @@ pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
         work.take_blocks_out(feature)?;
     }
     work.drop_empty_drop_in()?;
-    // What was left alone because somebody changed it is theirs from now on.
+    // What was left alone because another person changed it is theirs from now on.
     work.forgets = true;
     work.finish()
 }
@@ -181,7 +181,7 @@ struct Work<'a> {
     draft: Draft<'a>,
     /// Read at its first use: a host where nothing changes needs no memory of what was.
     originals: OnceCell<Originals>,
-    /// Whether nothing shall be remembered any more.
+    /// Whether nothing is to be remembered any more.
     forgets: bool,
     modules: Vec<(&'static Module, bool, String)>,
     wishes: Vec<Wish>,
@@ -206,12 +206,12 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Returns the path of the memory of what stood before.
+    /// Returns the path of the memory of what was there before.
     fn memory(&self) -> PathBuf {
         state_dir::originals(self.ground.site.instance.as_deref())
     }
 
-    /// Returns what stood at each path before this tool's first change.
+    /// Returns what was there at each path before this tool's first change.
     fn originals(&self) -> Result<&Originals, Unreadable> {
         if let Some(known) = self.originals.get() {
             return Ok(known);
@@ -255,7 +255,7 @@ impl<'a> Work<'a> {
                 if own != drop_in {
                     self.take_block_out(&drop_in, mpm::BLOCK)?;
                     self.drop_empty_drop_in()?;
-                    // What stood before stands again before these are written: another MPM's numbers, where the
+                    // What was there before stands again before these are written: another MPM's numbers, where the
                     // MPMs share a file, and lines that made room for what is not asked for any more.
                     let text = self.text(&own)?;
                     if mpm::written_for(&text)
@@ -353,7 +353,7 @@ impl<'a> Work<'a> {
             file: file.clone(),
         }));
         for other in [file_of(ground.site, feature), drop_in.clone()] {
-            // What stood before stands again before the rest is written.
+            // What was there before stands again before the rest is written.
             let moves = other != file && blocks::has(&self.text(&other)?, feature.name);
             if moves || (other == file && feature.lets_go(&self.text(&file)?, &want)) {
                 self.take_block_out(&other, feature.name)?;
@@ -430,7 +430,7 @@ impl<'a> Work<'a> {
         let drop_in = self.ground.site.drop_in();
         match self.node(&drop_in)? {
             Node::File(text) if text.trim_ascii().is_empty() => {}
-            // It came with this tool and has gone; what leads to it may stand in a file that was edited since.
+            // It came with this tool and has gone; what leads to it may be in a file that was edited since.
             Node::Absent => {}
             Node::File(_) | Node::Link(_) => return Ok(()),
         }
@@ -443,7 +443,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Puts back what stood at `path` before this tool's first change, where nobody else changed it since.
+    /// Puts back what was there at `path` before this tool's first change, where nobody else changed it since.
     fn give_back(&mut self, path: &Path) -> Result<(), Unreadable> {
         let Some(original) = self.originals()?.get(path).cloned() else { return Ok(()) };
         let now = self.node(path)?;
@@ -457,7 +457,10 @@ impl<'a> Work<'a> {
         } else if now != original.was && !matches!(now, Node::File(_)) {
             self.findings.push(rules::modules::MOD_008.finding(
                 ("state", "absent"),
-                format!("{} was changed by somebody else since; it is left as it is", path.display()),
+                format!(
+                    "{} was changed by another program or person since; it is left as it is",
+                    path.display()
+                ),
                 "put it back by hand if that is wanted".to_owned(),
             ));
         }
@@ -553,7 +556,7 @@ impl<'a> Work<'a> {
         self.draft.node(path).map_err(|error| unreadable(path, &error))
     }
 
-    /// Makes the list of changes, with the memory of what stood before.
+    /// Makes the list of changes, with the memory of what was there before.
     fn finish(mut self) -> Result<Plan, Unreadable> {
         let changes = |draft: &Draft<'_>| {
             draft.changes().map_err(|error| unreadable(&self.ground.site.config_dir, &error))

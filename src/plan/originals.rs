@@ -1,4 +1,4 @@
-//! What stood at each path before this tool first changed it: the memory that `state: absent` gives back from.
+//! What was there at each path before this tool first changed it: the memory that `state: absent` gives back from.
 //!
 //! Kept in one file a server on the host (an instance has its own), changed by the same transaction that changes the paths, so that undoing the
 //! transaction undoes the memory too. JSON:
@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `was` is `{"text": "..."}`, `{"hex": "..."}` for a file that is not UTF-8, `{"link": "..."}`, or null for nothing;
-//! `ours` is a fingerprint of what this tool last left there, so that somebody else's later change is noticed.
+//! `ours` is a fingerprint of what this tool last left there, so that another program or person's later change is noticed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use crate::tree::{Change, Files, Node};
 /// One path's memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Original {
-    /// What stood there before this tool's first change.
+    /// What was there there before this tool's first change.
     pub was: Node,
     /// The fingerprint of what this tool last left there.
     pub ours: String,
@@ -65,7 +65,7 @@ impl Originals {
             Ok(content) => content,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                return Err("what stood before this tool's first change is for root alone to read; run this as root, a \
+                return Err("what was there before this tool's first change is for root alone to read; run this as root, a \
                             preview too (become: true in a playbook)"
                     .to_owned());
             }
@@ -95,7 +95,7 @@ impl Originals {
         self.paths.iter()
     }
 
-    /// Takes up what a plan is about to change; a path that goes back to what it was is forgotten.
+    /// Records what a plan is about to change; a path that goes back to what it was is forgotten.
     pub fn remember(&mut self, changes: &[Change]) {
         for change in changes {
             let ours = fingerprint(&change.after);

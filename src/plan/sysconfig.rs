@@ -189,7 +189,7 @@ impl Work<'_> {
         Ok(has)
     }
 
-    /// Gives the MPM and the features' words in the variables back as they were in `was`, in a file that somebody else
+    /// Gives the MPM and the features' words in the variables back as they were in `was`, in a file that another program or person
     /// changed since: all other words and lines stay.
     pub(super) fn give_variables_back(&mut self, file: &Path, was: &[u8]) -> Result<(), Unreadable> {
         let mpm = assignment(was, MPM).map(|found| found.value);

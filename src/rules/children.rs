@@ -85,7 +85,7 @@ fn factor_too_large(view: &View<'_>, out: &mut Reporter<'_>) {
     let Some(text) = view.text(FACTOR) else { return };
     if numbers::strtod(text).is_some_and(|value| value.is_nan() || value > LARGE_FACTOR) {
         out.on(view, FACTOR).value(text).effective(view.used(FACTOR)).emit(
-            format!("{FACTOR} {text} is beyond what httpd can count with; a thousand million serves nobody"),
+            format!("{FACTOR} {text} is too large for httpd's arithmetic; with 10^9 no request is served"),
             format!("set {} to a whole number from 1 to 1000; httpd's default is 2", view.name(FACTOR)),
         );
     }
@@ -219,7 +219,7 @@ fn counts_connections(view: &View<'_>, out: &mut Reporter<'_>) {
             format!(
                 "{RECYCLE} {value} counts connections; further requests on a kept connection do not count"
             ),
-            "nothing to do, unless requests were meant",
+            "ignore this unless requests were intended",
         );
     }
 }
@@ -357,10 +357,7 @@ fn max_mem_free_beyond_32_bits(view: &View<'_>, out: &mut Reporter<'_>) {
     let read = numbers::strtol(text, 10);
     if !read.overflow && read.value >= 1 << 22 {
         out.on(view, FREE).value(text).effective(view.used(FREE)).emit(
-            format!(
-                "{FREE} {text} KiB is 4 GiB or more, which httpd keeps in 32 bits: {} KiB count",
-                view.used(FREE)
-            ),
+            format!("{FREE} {text} KiB overflows httpd's 32-bit field: {} KiB is used", view.used(FREE)),
             format!("set {} below 4194304, or 0 for no limit", view.name(FREE)),
         );
     }

@@ -154,10 +154,7 @@ pub(crate) static GRM_006: Rule = Rule {
 
 fn guard_in_wrong_case(view: &View<'_>, out: &mut Reporter<'_>) {
     let message = |note: &Note, at: &str| {
-        format!(
-            "{} at {at} differs from the name that is meant by its case only: the block is skipped",
-            note.text
-        )
+        format!("{} at {at} differs from an existing name by its case only: the block is skipped", note.text)
     };
     noted(view, out, NoteKind::GuardCase, false, message, "write the name in its own case");
 }
@@ -225,7 +222,7 @@ pub(crate) static GRM_010: Rule = Rule {
 fn include_matches_nothing(view: &View<'_>, out: &mut Reporter<'_>) {
     if view.audit {
         let message = |note: &Note, at: &str| format!("{} at {at} matches nothing", note.text);
-        noted(view, out, NoteKind::EmptyInclude, false, message, "nothing to do, if that is meant");
+        noted(view, out, NoteKind::EmptyInclude, false, message, "ignore this if it is intended");
     }
 }
 
@@ -388,7 +385,7 @@ pub(crate) static GRM_016: Rule = Rule {
     id: "GRM-016",
     severity: Severity::Error,
     setting: "configuration",
-    summary: "a line that httpd would refuse (a warning where it stood before and httpd's own test decides)",
+    summary: "a line that httpd would refuse (a warning where it was before and httpd's own test decides)",
     source: "httpd 2.4 server/config.c, ap_build_config",
     check: Check::View(line_refused),
     ..Rule::NEW
@@ -411,7 +408,7 @@ fn line_refused(view: &View<'_>, out: &mut Reporter<'_>) {
         if told || about_mpm || bare {
             continue;
         }
-        // What stood before is for httpd's own test to judge, where that runs.
+        // What was there before is for httpd's own test to judge, where that runs.
         let old =
             view.before.errors.iter().any(|other| other.message == error.message && other.file == error.file)
                 && view.params.config_test
@@ -445,7 +442,7 @@ fn shell_not_followed(view: &View<'_>, out: &mut Reporter<'_>) {
         let cap = if unknown.next().is_some() { Severity::Warning } else { Severity::Info };
         out.about("envvars").at_most(cap).value(&construct.text).emit(
             format!(
-                "`{}` at {}:{} is shell that was not followed: what it sets may differ from what is told here",
+                "`{}` at {}:{} is shell that this tool does not evaluate: values that depend on it may differ",
                 construct.text,
                 construct.file.display(),
                 construct.line

@@ -136,7 +136,7 @@ fn no_effect_in_virtual_host(view: &View<'_>, out: &mut Reporter<'_>) {
         if unset {
             out.about(line.directive).value(text).emit(
                 format!(
-                    "{} {text}{} stands in a virtual host, where it means nothing: the main server's value counts",
+                    "{} {text}{} has no effect in a virtual host: the main server's value is used",
                     line.directive,
                     view.at(Some(line))
                 ),
@@ -184,7 +184,7 @@ fn keep_alive_below_a_second(view: &View<'_>, out: &mut Reporter<'_>) {
     {
         out.on(view, WAIT).value(&text).emit(
             format!("{WAIT} {text} is less than a second: clients are told timeout=0 and may not reuse connections"),
-            format!("set {} to 1 or more, unless that is meant", view.name(WAIT)),
+            format!("set {} to 1 or more, unless that is intended", view.name(WAIT)),
         );
     }
 }
@@ -225,7 +225,7 @@ fn max_requests_unlimited(view: &View<'_>, out: &mut Reporter<'_>) {
     if numbers::atoi(&text).value == 0 && view.remarks(keepalive::GROUP) {
         out.on(view, REQUESTS).value(&text).emit(
             format!("{REQUESTS} {text} sets no limit: a client may keep one connection for ever"),
-            "nothing to do, if that is meant",
+            "ignore this if it is intended",
         );
     }
 }

@@ -248,7 +248,7 @@ pub(crate) static REL_002: Rule = Rule {
     id: "REL-002",
     severity: Severity::Warning,
     setting: "config_test",
-    summary: "a running server takes up files that no test has read; one error ends it",
+    summary: "a running server loads files that no test has read; one error stops it",
     source: "httpd 2.4 server/main.c",
     after_change: true,
     check: Check::View(untested_files_reloaded),
@@ -259,7 +259,7 @@ fn untested_files_reloaded(view: &View<'_>, out: &mut Reporter<'_>) {
     let writes = view.changes.iter().any(|change| change.after != Node::Absent);
     if !view.params.config_test && view.running.is_some() && view.need != Need::None && writes {
         out.about("config_test").value("false").emit(
-            "the running server is told to take up files that nothing has tested; one error in any of them ends it",
+            "Apache would load files that nothing has tested; one error in any of them stops it",
             "leave config_test out",
         );
     }

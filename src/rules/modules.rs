@@ -192,7 +192,7 @@ pub(crate) static MOD_005: Rule = Rule {
     id: "MOD-005",
     severity: Severity::Error,
     setting: "modules",
-    summary: "a real file stands where a link belongs",
+    summary: "a regular file is in the place of a link",
     source: "Debian apache2, a2enmod",
     check: Check::Planned,
     ..Rule::NEW
@@ -222,7 +222,7 @@ pub(crate) static MOD_008: Rule = Rule {
     id: "MOD-008",
     severity: Severity::Warning,
     setting: "state",
-    summary: "a file was changed by somebody else since this tool wrote it; it is left as it is",
+    summary: "a file was changed by another program or person since this tool wrote it; it is left as it is",
     source: "this tool's record of what it replaced",
     check: Check::Planned,
     ..Rule::NEW
@@ -252,7 +252,7 @@ pub(crate) static PKG_001: Rule = Rule {
     id: "PKG-001",
     severity: Severity::Error,
     setting: "a feature's enabled",
-    summary: "a module that shall be switched on and that no file of the host loads",
+    summary: "a module that is to be switched on and that no file of the host loads",
     source: "each family's packages of Apache's modules",
     check: Check::Planned,
     ..Rule::NEW

@@ -90,7 +90,7 @@ pub(crate) static MPM_003: Rule = Rule {
     id: "MPM-003",
     severity: Severity::Error,
     setting: "mpm",
-    summary: "another MPM is running; a reload ends the server (a warning where activation is deferred)",
+    summary: "another MPM is running; a reload stops the server (a warning where activation is deferred)",
     source: "httpd 2.4 server/mpm_common.c, ap_check_mpm; AH00534",
     after_change: true,
     check: Check::View(another_mpm_runs),
@@ -186,7 +186,7 @@ fn mpm_directive_in_section(view: &View<'_>, out: &mut Reporter<'_>) {
     for note in view.notes(NoteKind::WrongContext) {
         out.about(&note.text).code("AH00526").emit(
             format!(
-                "{} at {} stands inside a section, but counts for the whole server: httpd does not start",
+                "{} at {} is inside a section, but counts for the whole server: httpd does not start",
                 note.text,
                 view.noted_at(note)
             ),
@@ -226,7 +226,7 @@ pub(crate) static MPM_007: Rule = Rule {
     id: "MPM-007",
     severity: Severity::Warning,
     setting: "settings",
-    summary: "set twice with different values, under either name; the last line counts without a word",
+    summary: "set twice with different values, under either name; the last line counts silently",
     source: "httpd 2.4 server/config.c, ap_walk_config",
     check: Check::View(set_twice),
     ..Rule::NEW

@@ -1,4 +1,4 @@
-//! Numbers as C reads them: what is cut off, missing or wrapped without a word.
+//! Numbers as C reads them: what is cut off, missing or wrapped silently.
 
 use super::{Check, Reporter, Rule, View};
 use crate::httpd::directives::{Directive, Group, Parser};
@@ -52,7 +52,7 @@ pub(crate) static NUM_001: Rule = Rule {
     id: "NUM-001",
     severity: Severity::Error,
     setting: "numbers",
-    summary: "characters after the digits; httpd ignores them without a word",
+    summary: "characters after the digits; httpd silently ignores them",
     source: "C11 7.22.1.2, atoi; httpd 2.4 server/mpm/*/*.c, set_* functions",
     check: Check::View(text_after_digits),
     ..Rule::NEW
@@ -65,7 +65,7 @@ fn text_after_digits(view: &View<'_>, out: &mut Reporter<'_>) {
             let used = numbers::strtol(number.text, 10).value;
             out.on(view, number.row.name).value(number.text).effective(used).emit(
                 format!(
-                    "{} {}{}: httpd reads {used} and ignores {:?} without a word",
+                    "{} {}{}: httpd reads {used} and silently ignores {:?}",
                     number.row.name,
                     number.text,
                     view.at(number.line),

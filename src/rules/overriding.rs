@@ -1,4 +1,4 @@
-//! Lines elsewhere that win over what is asked.
+//! Directives in other files that override the managed value.
 
 use super::{Check, Reporter, Rule, View};
 use crate::httpd::core_directives;
@@ -33,7 +33,7 @@ fn left_out_but_set_elsewhere(view: &View<'_>, out: &mut Reporter<'_>) {
         if standing != default {
             out.on(view, row.name).value("left out").effective(standing).emit(
                 format!(
-                    "{} is left out, which means {default}, but {} {standing}{} stands and counts",
+                    "{} is not set by this task, so {default} is expected, but {} {standing}{} sets it",
                     row.name,
                     row.name,
                     view.at(Some(line))

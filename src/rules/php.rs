@@ -41,7 +41,7 @@ fn php_not_thread_safe(view: &View<'_>, out: &mut Reporter<'_>) {
             let line = module.loaded_at.map(|(file, line)| (view.after.path(file).display(), line));
             let way = match (view.layout.modules, line) {
                 (ModuleSwitch::LinkFarm, _) => "set mod_php to disable and serve PHP by php-fpm".to_owned(),
-                // There nothing is known of how PHP was set up, and its line is somebody's own.
+                // There nothing is known of how PHP was set up, and its line is not this tool's.
                 (ModuleSwitch::Sysconfig { file }, _) => {
                     format!(
                         "take {} out of APACHE_MODULES and serve PHP by php-fpm",
@@ -133,7 +133,7 @@ fn php_moves_into_apache(view: &View<'_>, out: &mut Reporter<'_>) {
                  Apache's user and without the limits of php-fpm's pools",
                 view.mpm
             ),
-            "stay with a threaded MPM, or waive PHP-004 if PHP shall run in Apache",
+            "stay with a threaded MPM, or waive PHP-004 if PHP is to run in Apache",
         );
     }
 }
@@ -182,7 +182,7 @@ pub(crate) static PHP_003: Rule = Rule {
     severity: Severity::Error,
     mpms: rule::THREADED,
     setting: "mod_php",
-    summary: "mod_php shall go, but no php-fpm is installed; sources would be served as text",
+    summary: "mod_php would be disabled but no php-fpm is installed; PHP sources would be served as text",
     source: "Debian php-fpm, conf-available/php*-fpm.conf",
     supersedes: &[&PHP_001],
     check: Check::Planned,

@@ -37,8 +37,8 @@ pub(crate) static TST_002: Rule = Rule {
     id: "TST-002",
     severity: Severity::Error,
     setting: "config_test",
-    summary: "the configuration is broken as it stands, and the change, if there is one, does not mend it",
-    source: "httpd -t on the files as they stand",
+    summary: "the existing configuration already fails `httpd -t`; this change does not fix it",
+    source: "httpd -t on the files as they are",
     check: Check::Planned,
     ..Rule::NEW
 };
@@ -57,7 +57,7 @@ pub(crate) static TST_004: Rule = Rule {
     id: "TST-004",
     severity: Severity::Error,
     setting: "config_test",
-    summary: "httpd says that it would change a number which no rule foretold",
+    summary: "`httpd -t` reports a correction that no rule predicted",
     source: "httpd -t on the staged files",
     check: Check::Planned,
     ..Rule::NEW
@@ -77,7 +77,7 @@ pub(crate) static TST_006: Rule = Rule {
     id: "TST-006",
     severity: Severity::Error,
     setting: "config_test",
-    summary: "httpd -t passes, and httpd does not start with the files as they stand either",
+    summary: "httpd -t passes, and httpd does not start with the files as they are either",
     source: "the real httpd, started in private namespaces",
     check: Check::Planned,
     ..Rule::NEW
@@ -87,7 +87,7 @@ pub(crate) static TST_007: Rule = Rule {
     id: "TST-007",
     severity: Severity::Error,
     setting: "config_test",
-    summary: "with the planned configuration the server answers 500, as it does not with the files as they stand",
+    summary: "with the planned configuration the server answers 500, as it does not with the files as they are",
     source: "the real httpd, started with the staged files in private namespaces",
     check: Check::Planned,
     ..Rule::NEW
@@ -158,7 +158,7 @@ pub(crate) static ACT_001: Rule = Rule {
     id: "ACT-001",
     severity: Severity::Warning,
     setting: "activation",
-    summary: "the running server has not taken an earlier change up; a reload ends it or keeps old limits",
+    summary: "the running server does not use an earlier change yet; a reload ends it or keeps old limits",
     source: "httpd 2.4 server/mpm_common.c, AH00534; the running parent's maps and start against the history",
     check: Check::Planned,
     ..Rule::NEW
@@ -178,7 +178,7 @@ pub(crate) static ACT_003: Rule = Rule {
     id: "ACT-003",
     severity: Severity::Error,
     setting: "activation",
-    summary: "the change takes a stop and start, and somebody keeps the running server in the foreground: a container, a \
+    summary: "the change takes a stop and start, and another person keeps the running server in the foreground: a container, a \
               supervisor; waived, its activation is deferred",
     source: "the running parent's command line and control group; httpd 2.4 server/mpm_unix.c, -D FOREGROUND",
     check: Check::Planned,
@@ -229,8 +229,8 @@ pub(crate) static VER_001: Rule = Rule {
     id: "VER-001",
     severity: Severity::Error,
     setting: "state",
-    summary: "the host, read again after the change, is not as asked; the change is undone",
-    source: "the files as they stand after the change",
+    summary: "the host, read again after the change, is not in the desired state; the change is undone",
+    source: "the files as they are after the change",
     check: Check::Planned,
     ..Rule::NEW
 };

@@ -207,7 +207,7 @@ fn server_limit_far_above_need(view: &View<'_>, out: &mut Reporter<'_>) {
                  the scoreboard only",
                 sizes.server_limit, sizes.processes, "MaxRequestWorkers", view.mpm
             ),
-            format!("set {} to {}, unless MaxRequestWorkers shall grow by a reload", view.name("ServerLimit"), sizes.processes),
+            format!("set {} to {}, unless MaxRequestWorkers is to grow by a reload", view.name("ServerLimit"), sizes.processes),
         );
     }
 }

@@ -35,7 +35,7 @@ pub(crate) static SS_002: Rule = Rule {
     id: "SS-002",
     severity: Severity::Warning,
     setting: "StartServers",
-    summary: "more than the processes that may run; only those start, without a word",
+    summary: "more than the processes that may run; only those start, with no message",
     source: "httpd 2.4 server/mpm/*/*.c, *_run",
     check: Check::View(start_servers_above_processes),
     ..Rule::NEW
@@ -90,7 +90,7 @@ pub(crate) static SPARE_002: Rule = Rule {
     mpms: rule::THREADED,
     setting: "MaxSpareThreads",
     summary: "below MinSpareThreads + ThreadsPerChild + 1 (before 2.4.23 without the 1); httpd raises it \
-         without a word",
+         silently",
     source: "httpd 2.4 server/mpm/event/event.c, event_run; server/mpm/worker/worker.c, worker_run",
     check: Check::View(max_spare_raised),
     ..Rule::NEW
@@ -101,13 +101,13 @@ pub(crate) static SPARE_003: Rule = Rule {
     severity: Severity::Error,
     mpms: rule::PREFORK,
     setting: "MaxSpareServers",
-    summary: "not above MinSpareServers; httpd raises it to MinSpareServers + 1 without a word",
+    summary: "not above MinSpareServers; httpd raises it to MinSpareServers + 1 silently",
     source: "httpd 2.4 server/mpm/prefork/prefork.c, prefork_run",
     check: Check::View(max_spare_raised),
     ..Rule::NEW
 };
 
-/// The most spare that httpd raises without a word.
+/// The most spare that httpd raises silently.
 fn max_spare_raised(view: &View<'_>, out: &mut Reporter<'_>) {
     let (min, max) = spare(view);
     let sizes = view.normal.sizes;
@@ -129,7 +129,7 @@ fn max_spare_raised(view: &View<'_>, out: &mut Reporter<'_>) {
     let draft = if written.is_none() { draft.at_most(Severity::Warning) } else { draft };
     draft.emit(
         format!(
-            "{max} {asked}{} is less than {least}: httpd raises it to {} without a word",
+            "{max} {asked}{} is less than {least}: httpd raises it to {} silently",
             left_out(view, max),
             sizes.max_spare
         ),

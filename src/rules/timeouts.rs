@@ -214,7 +214,7 @@ pub(crate) static RRT_005: Rule = Rule {
     id: "RRT-005",
     severity: Severity::Error,
     setting: "RequestReadTimeout",
-    summary: "stands without mod_reqtimeout; httpd refuses",
+    summary: "is used but mod_reqtimeout is not loaded; httpd refuses",
     source: "httpd 2.4 server/config.c; AH00526",
     check: Check::View(reqtimeout_not_loaded),
     ..Rule::NEW
@@ -226,7 +226,10 @@ fn reqtimeout_not_loaded(view: &View<'_>, out: &mut Reporter<'_>) {
     }
     for line in view.after.lines.iter().filter(|line| line.directive == READ) {
         out.about(READ).value(line.words.join(" ")).code("AH00526").emit(
-            format!("{READ}{} stands without mod_reqtimeout: httpd does not start", view.at(Some(line))),
+            format!(
+                "{READ}{} is used but mod_reqtimeout is not loaded: httpd does not start",
+                view.at(Some(line))
+            ),
             "load mod_reqtimeout, or put the line inside <IfModule reqtimeout_module>",
         );
     }

@@ -70,8 +70,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Tells whether the task decides a directive's value: one that is left out of a group that is managed stays as it
-    /// stands, the sizes apart.
+    /// Tells whether the task decides a directive's value: one that is left out of a group that is managed is not
+    /// changed, the sizes apart.
     pub(crate) fn decides(&self, row: &Directive) -> bool {
         self.manages(row.group)
             && match row.group {

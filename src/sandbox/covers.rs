@@ -157,7 +157,7 @@ impl Entry {
     }
 }
 
-/// Returns what stands below a directory and is to stay in sight, outer directories first; `None` where too much of it
+/// Returns what is there below a directory and is to stay in sight, outer directories first; `None` where too much of it
 /// could not.
 fn entries(dir: &Path, keep: Keep) -> Option<Vec<Entry>> {
     let mut list = Vec::new();

@@ -56,7 +56,7 @@ struct Order {
 }
 
 impl Httpd {
-    /// Runs the configuration test on the files as they stand.
+    /// Runs the configuration test on the files as they are.
     ///
     /// # Errors
     /// Why it did not run, in words for the result.
@@ -193,7 +193,7 @@ fn become_httpd() -> Result<ExitCode, String> {
         Ok(()) => {
             cover_temporary(&order.makes).map_err(|error| format!("could not cover a directory: {error}"))?;
         }
-        // The files as they stand can be read without a view of one's own.
+        // The files as they are can be read without a view of one's own.
         Err(reason) if order.overlay.is_empty() => {
             let missing = order.makes.iter().find(|made| !made.path.is_dir());
             if let Some(Made { path, .. }) = missing {

@@ -1,7 +1,7 @@
 //! A network of a process's own, in which every address is its own.
 //!
 //! Whatever address httpd is told to listen on can be bound there and asked, and whatever it speaks to, a name server or
-//! a backend, refuses at once: nothing waits for an answer, and nothing reaches anybody.
+//! a backend, refuses at once: nothing waits for an answer, and nothing reaches another host.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -30,7 +30,7 @@ pub(super) fn bring_up() -> io::Result<()> {
     let mut kernel =
         File::from(socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?);
     let mut link = vec![0, 0, 0, 0];
-    // The device, that it shall be up, and that nothing else about it changes.
+    // The device, that it is to be up, and that nothing else about it changes.
     for word in [LOOPBACK, 1, 1] {
         link.extend(word.to_ne_bytes());
     }

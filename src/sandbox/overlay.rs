@@ -57,7 +57,7 @@ impl Overlay {
     /// Lays the planned files over the real ones. Only in mounts of this process's own.
     ///
     /// # Errors
-    /// What could not be mounted, or that somebody else changed the directories meanwhile.
+    /// What could not be mounted, or that another program or person changed the directories meanwhile.
     pub(super) fn lay(&self) -> Result<(), String> {
         // A directory that does not exist yet becomes part of the nearest one that does.
         let mut plans: BTreeMap<&Path, Vec<(PathBuf, &Planned)>> = BTreeMap::new();
@@ -171,7 +171,7 @@ const TMPFS: u64 = 0x0102_1994;
 
 /// Returns the error of a directory that is another one now.
 fn moved() -> io::Error {
-    io::Error::other("somebody else exchanged it meanwhile")
+    io::Error::other("another program or person exchanged it meanwhile")
 }
 
 /// The top directory of a [`Cover`], to create files in.

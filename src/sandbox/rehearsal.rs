@@ -3,7 +3,7 @@
 //!
 //! `httpd -t` ends before `post_config`, the stage in which most things fail. The rehearsal has processes, network,
 //! mounts and shared memory of its own; every file is read-only and every directory in which httpd writes is memory, so
-//! that nothing it does stays or reaches anybody.
+//! that nothing it does stays or reaches another host or process.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -27,7 +27,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a further listener is waited for once one has answered.
 const FURTHER: Duration = Duration::from_secs(2);
 
-/// How long httpd may take to end when it is told to; then its namespace is taken from it.
+/// How long httpd may take to end when it is asked to; then its namespace is taken from it.
 const END: Duration = Duration::from_millis(500);
 
 /// How often is looked whether it serves.

@@ -41,7 +41,7 @@ const NAMES: [&str; 19] = [
 ];
 
 /// Asks a shell what a file of variables of this machine sets on top of an environment. The file is the start script's
-/// own, which root carries out at each start; one that somebody else may write to is left alone.
+/// own, which root carries out at each start; one that another program or person may write to is left alone.
 ///
 /// # Errors
 /// Why nothing was asked, or what went wrong.

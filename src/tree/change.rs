@@ -1,4 +1,4 @@
-//! One path that differs between the host and what it shall be, and what the path is for.
+//! One path that differs between the host and its desired state, and what the path is for.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Tells whether httpd reads what stands there.
+    /// Tells whether httpd reads what is there.
     pub fn is_read_by_httpd(&self) -> bool {
         !matches!(self, Self::Marker | Self::State)
     }
@@ -71,20 +71,20 @@ impl Role {
     }
 }
 
-/// One path that differs between the host and what it shall be.
+/// One path that differs between the host and its desired state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Absolute path on the managed host; its directory is free of links.
     pub path: PathBuf,
-    /// What stands there now.
+    /// What is there now.
     pub before: Node,
-    /// What shall stand there.
+    /// What is to be there.
     pub after: Node,
     /// What it is for.
     pub role: Role,
     /// The features that asked for it, in the order in which they did.
     pub features: Vec<String>,
-    /// Whether what stands or stood there is a file that not everybody may read: its text is not shown. A plan's own
+    /// Whether what is there or stood there is a file that not everybody may read: its text is not shown. A plan's own
     /// look at the path counts beside it.
     pub private: bool,
 }

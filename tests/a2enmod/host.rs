@@ -12,7 +12,7 @@ use apache_tuning::tree::{self, Draft, Files, Node};
 
 use crate::script::Call;
 
-/// Paths relative to the case's directory, and what stands there. `@` at the start of a link is that directory.
+/// Paths relative to the case's directory, and what is there. `@` at the start of a link is that directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Host(pub(crate) BTreeMap<String, Node>);
 
@@ -71,7 +71,7 @@ impl Host {
         Ok(())
     }
 
-    /// Returns what stands below `dir` in a view.
+    /// Returns what is there below `dir` in a view.
     pub(crate) fn read(files: &dyn Files, dir: &Path) -> io::Result<Self> {
         let mut host = Self::default();
         let mut dirs = vec![dir.to_owned()];
@@ -124,7 +124,7 @@ fn word(node: Option<&Node>) -> String {
     }
 }
 
-/// Returns what stands below `dir` in a draft.
+/// Returns what is there below `dir` in a draft.
 pub(crate) fn drafted(draft: &Draft, dir: &Path) -> Host {
     Host::read(draft, dir).unwrap()
 }

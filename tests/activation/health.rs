@@ -56,11 +56,11 @@ fn a_change_that_makes_a_healthy_server_sick_is_undone_within_the_time_given() {
     assert!(result["msg"].as_str().unwrap().contains("status 503 instead of 200"), "{}", result["msg"]);
     assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     assert_eq!(host.running_mpm().unwrap(), "event");
-    // Asked for what the change brings, it is refused as it stands, and taken where that is waived.
-    let mends = json!({"url": "http://localhost/", "status": 503, "timeout": 5});
-    let refused = tune(&host, &json!({"mpm": "worker", "health": mends}));
+    // Asked for what the change brings, it is refused as it is, and taken where that is waived.
+    let fixes = json!({"url": "http://localhost/", "status": 503, "timeout": 5});
+    let refused = tune(&host, &json!({"mpm": "worker", "health": fixes}));
     assert!(finding(&refused, "HLT-002").is_some(), "{refused}");
-    let result = tune(&host, &json!({"mpm": "worker", "health": mends, "waive": ["HLT-002"]}));
+    let result = tune(&host, &json!({"mpm": "worker", "health": fixes, "waive": ["HLT-002"]}));
     assert_eq!(result["activation"]["done"], true, "{}", result["msg"]);
 }
 

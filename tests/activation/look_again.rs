@@ -38,7 +38,7 @@ const MEDDLED: [(&str, &str, &str); 4] = [
 fn is_undone(host: &Host, result: &Value, (what, said): (&str, &str)) {
     let message = result["msg"].as_str().unwrap();
     assert_eq!((&result["failed"], &result["changed"]), (&json!(true), &json!(false)), "{what}: {message}");
-    assert!(message.contains("after the change the host is not as asked"), "{what}: {message}");
+    assert!(message.contains("after the change the host is not in the desired state"), "{what}: {message}");
     assert!(message.contains(said), "{what}: {message}");
     assert!(message.contains("all changes were undone"), "{what}: {message}");
     let told = result["findings"].as_array().unwrap().iter();

@@ -26,7 +26,7 @@ fn tune(host: &Host, parameters: &Value) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
 }
 
-/// Tunes with every rule waived that stands against it, so that the server itself has the word.
+/// Tunes with every rule waived that prevents it, so that the server itself has the word.
 fn tune_past_rules(host: &Host, parameters: &Value) -> Value {
     let mut parameters = parameters.clone();
     loop {

@@ -1,4 +1,4 @@
-//! Changes are made whole or not at all, and what stood there is kept or given back.
+//! Changes are made whole or not at all, and what was there there is kept or given back.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! What is read again after the change and is not what was written: the change is undone, and what somebody else wrote
+//! What is read again after the change and is not what was written: the change is undone, and what another program or person wrote
 //! is kept.
 
 use std::fs;
@@ -9,7 +9,7 @@ use apache_tuning::apply::{self, Cause, HostState, Options};
 
 use super::{options, root, run, swap, tree};
 
-/// Runs the swap; somebody else does `meddle` between it and the look. Returns the message, whether everything stands
+/// Runs the swap; another program or person does `meddle` between it and the look. Returns the message, whether everything stands
 /// as before, and the texts that were kept.
 fn swapped_while(meddle: impl Fn(&Path)) -> (String, bool, Vec<String>) {
     let root = root();
@@ -103,7 +103,7 @@ fn what_the_caller_sees_on_the_host_undoes_the_change() {
     let error = run(root.path(), &swap(), &Options { look: Some(&look), ..options() }).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "after the change the host is not as asked: MaxRequestWorkers 5 at own.conf:7 wins; all changes were undone"
+        "after the change the host is not in the desired state: MaxRequestWorkers 5 at own.conf:7 wins; all changes were undone"
     );
     assert_eq!(tree(root.path()), before);
 }

@@ -10,7 +10,7 @@ use super::{SHORT, edit, options, path, roll_back, root, run, swap};
 
 const HISTORY: &str = "var/lib/apache-tuning/history";
 
-/// What becomes of a record's text.
+/// What happens to a record's text.
 type Harm = fn(&str) -> String;
 
 /// Runs three changes of one file and returns their ids.

@@ -1,4 +1,4 @@
-//! What stands where a host keeps its program is run by root, so it must be root's alone, whole, and ours.
+//! What is there where a host keeps its program is run by root, so it must be root's alone, whole, and ours.
 
 use std::env;
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{RECORDER, Site, good, kept, message, sessions};
 
-/// A program of somebody else, which answers as ours does.
+/// A program of another program or person, which answers as ours does.
 const PLANTED: &str = "#!/bin/sh\necho '{\"changed\": false, \"msg\": \"planted\"}'\n";
 
 const WEB_USER: u32 = 33;

@@ -115,7 +115,7 @@ impl Bed {
         }
         let undone = self.plainly(UNDO, at);
         assert_eq!(undone["changed"], true, "{at}: {}", undone["msg"]);
-        // The directories of the markers stay: somebody else may have put theirs there.
+        // The directories of the markers stay: another program or person may have put theirs there.
         let files = |tree: &[String]| {
             let is_dir = |line: &&String| line.starts_with("var/lib/apache2") && line.ends_with(" folder");
             tree.iter().filter(|line| !is_dir(line)).cloned().collect::<Vec<_>>()

@@ -14,7 +14,7 @@ use crate::tried::{Host, Tried};
 const LINES: &str = "/etc/httpd/conf.modules.d/00-mpm.conf";
 const VARIABLES: &str = "/etc/sysconfig/apache2";
 
-/// One line of the file of the MPMs: a `LoadModule` line as it comes, or what else may stand there.
+/// One line of the file of the MPMs: a `LoadModule` line as it comes, or what else may be there.
 fn line() -> impl Strategy<Value = String> {
     let load =
         ("[ \t]{0,2}", "#{0,2}", "[ \t]{0,2}", "(LoadModule|loadmodule)[ \t]{1,3}", 0..3_usize, 0..4_usize);
@@ -84,7 +84,7 @@ fn tried(host: &Host, path: &str, text: &str, mpm: Mpm) -> Result<String, TestCa
     tried.does_nothing(&numbers);
     let absent = json!({"state": "absent"});
     if before.is_refused(&json!({"keepalive": {}})) {
-        // What stood before does not start.
+        // What was there before does not start.
         prop_assert_eq!(tried.refuses(&absent).0, "MPM-001");
         return Ok(after);
     }

@@ -1,4 +1,4 @@
-//! What becomes of the other MPMs' numbers, over any series of wishes, edits by hand, and a lost memory.
+//! What happens to the other MPMs' numbers, over any series of wishes, edits by hand, and a lost memory.
 
 use apache_tuning::httpd::Mpm;
 use apache_tuning::report::Report;
@@ -14,7 +14,7 @@ use crate::tried::{Host, Tried};
 enum Step {
     /// Numbers are asked for: of the MPM by this index, in the drop-in or not.
     Numbers(usize, bool),
-    /// Somebody adds a line to the file that holds the MPM's numbers.
+    /// Another person adds a line to the file that holds the MPM's numbers.
     Edit,
     /// This tool's memory is lost.
     Forget,
@@ -89,7 +89,7 @@ proptest! {
         if !edited && !lost {
             tried.is_as_at_first();
         }
-        // Where nothing is known of the numbers but what stood there, only the memory has them.
+        // Where nothing is known of the numbers but what was there there, only the memory has them.
         if !lost || host.name != "gentoo" {
             for &mpm in host.mpms {
                 prop_assert_eq!(counted(&tried, mpm), counted(&Tried::new(host), mpm), "{} {}", host.name, mpm);

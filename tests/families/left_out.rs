@@ -1,5 +1,5 @@
 //! What a key that is left out means, on every family and in both places: the sizes of an MPM are one set; any other
-//! key is for itself, stays as it stands, and gives back what stood before once it is taken out of the task again.
+//! key is for itself, is not changed, and restores the earlier value once it is taken out of the task again.
 
 use serde_json::{Value, json};
 

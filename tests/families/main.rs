@@ -1,4 +1,4 @@
-//! Every family of distributions: the same wishes on a tree of each release, and what becomes of its files.
+//! Every family of distributions: the same wishes on a tree of each release, and what happens to its files.
 //!
 //! The trees are written for this project, with the lines that count; where each is known from stands in the file of
 //! its family.
@@ -54,7 +54,7 @@ fn a_file_that_was_edited_since_keeps_the_edit_and_gets_back_what_was_taken_over
             let mut tried = Tried::new(&host);
             tried.does(&host.wishes(mpm));
             // At its head and at its end, in every file of a package that this tool wrote to.
-            // a2enmod's markers are no files that somebody edits.
+            // a2enmod's markers are no files that another person edits.
             let texts = |path: &&str| {
                 !path.starts_with("/var/lib/") && tried.was_a_file(path) && tried.is_a_file(path)
             };

@@ -3,7 +3,7 @@
 //! Known from: the spec files and sources of httpd and php in RHEL 8 and 9 (as `OpenELA` rebuilds them) and in Fedora, which
 //! give the files' names, the order of the MPMs, the default and, from Fedora 44 on, that worker is not built; EPEL's
 //! package of mod_evasive. RHEL 7's files are known from Red Hat's documentation and users' copies only; that Amazon
-//! Linux 2 starts with prefork, and what stands in EPEL's file for RHEL 8 and later, is taken over from its neighbours.
+//! Linux 2 starts with prefork, and what is there in EPEL's file for RHEL 8 and later, is taken over from its neighbours.
 //! The words of the files are this project's own.
 
 use std::fmt::Write as _;
@@ -259,7 +259,7 @@ fn what_cannot_be_switched_is_refused_with_the_place() {
         assert_eq!(found, rule, "{asked}: {message}");
         assert!(message.contains(words), "{asked}: {message}");
     }
-    // Said outright, both broken states are mended.
+    // Said outright, both broken states are fixed.
     for text in [line.to_owned() + &line.replace("event", "prefork"), "#x\n".to_owned()] {
         let mut tried = edited("rocky9", SWITCH, &text);
         assert_eq!(tried.does(&worker).mpm.after, Some(Mpm::Worker), "{text}");

@@ -87,11 +87,11 @@ fn broken(host: &Host) -> Vec<Broken> {
         cases.push(("no program", put(&host.files, real, Node::Absent), asked, found));
     }
     let looping = Node::Link(main.clone());
-    let found = words(main.to_str().unwrap(), "mend this");
+    let found = words(main.to_str().unwrap(), "fix this");
     cases.push(("main file unreadable", put(&host.files, &main, looping), keepalive.clone(), found));
     let drop_in = site.drop_in();
     let dir = host.files.clone().file(drop_in.join("x"), "");
-    let found = words(drop_in.to_str().unwrap(), "mend this");
+    let found = words(drop_in.to_str().unwrap(), "fix this");
     cases.push(("a directory in the way", dir, keepalive.clone(), found));
     let mut told = keepalive.clone();
     told["facts"] = json!({"distribution": "plan9"});

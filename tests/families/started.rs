@@ -11,7 +11,7 @@ fn host(name: &str, files: &[(&str, &str)]) -> Tried {
     let host: Host = crate::hosts().into_iter().find(|host| host.name == name).unwrap();
     let mut tried = Tried::new(&host);
     for (path, text) in files {
-        // What stands in Debian's file stays; the others are whole.
+        // What is there in Debian's file stays; the others are whole.
         let before = if *path == "/etc/apache2/envvars" { tried.text(path) } else { String::new() };
         tried.files = tried.files.file(*path, before + text);
     }

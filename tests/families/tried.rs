@@ -57,7 +57,7 @@ impl Host {
         wishes
     }
 
-    /// Returns what httpd shall read after that.
+    /// Returns what httpd is to read after that.
     pub(crate) fn expected(&self, mpm: Mpm) -> Vec<(&'static str, &'static str)> {
         let mut expected = vec![
             ("ServerLimit", if mpm == Mpm::Prefork { "400" } else { "16" }),

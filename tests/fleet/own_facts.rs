@@ -1,4 +1,4 @@
-//! What is foretold from the facts that `tuning_info` leaves is what a run on the host itself says, before and after.
+//! What is predicted from the facts that `tuning_info` leaves is what a run on the host itself says, before and after.
 
 use std::fs;
 use std::process::Command;
@@ -58,8 +58,8 @@ fn the_fleet_foretells_what_the_host_says_before_and_after() {
         fs::write(dir.path().join("machine.json"), MACHINE).unwrap();
         fs::write(dir.path().join("desired.json"), desired.to_string()).unwrap();
         facts_of(&dir);
-        let foretold = verdict(&dir);
-        assert_eq!(foretold.0, want, "{desired}: {}", foretold.1);
+        let predicted = verdict(&dir);
+        assert_eq!(predicted.0, want, "{desired}: {}", predicted.1);
         let preview = program(&dir, &["preview", "desired.json", "--facts", "machine.json"]);
         let said = match (preview["failed"].as_bool(), preview["changed"].as_bool()) {
             (Some(true), _) => "refused",

@@ -170,7 +170,7 @@ fn a_rollout_begins_with_a_canary_of_each_group_and_goes_over_the_zones_in_turn(
 }
 
 #[test]
-fn samples_prove_a_group_or_show_that_it_was_foretold_otherwise() {
+fn samples_prove_a_group_or_show_that_it_was_predicted_otherwise() {
     let dir = TempDir::new().unwrap();
     zones(&dir);
     let base = ["--facts", "facts.jsonl", "--inventory", "i.json", "--by", "zone"];
@@ -194,7 +194,7 @@ fn samples_prove_a_group_or_show_that_it_was_foretold_otherwise() {
     let ran = fleet(dir.path(), &[&base[..], &["--results", "r.jsonl"]].concat());
     assert!(ran.out.contains("verified on web"), "{}", ran.out);
     assert!(
-        ran.out.contains("foretold otherwise: web") && ran.out.contains("refused PHP-001"),
+        ran.out.contains("predicted differently: web") && ran.out.contains("refused PHP-001"),
         "{}",
         ran.out
     );

@@ -1,4 +1,4 @@
-//! The main job on a real Debian host: one task, foretold, done, and not done twice; judged by Debian's own tools.
+//! The main job on a real Debian host: one task, predicted, done, and not done twice; judged by Debian's own tools.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod running;
@@ -49,12 +49,12 @@ impl<'a> Tool<'a> {
         self.run(&parameters)
     }
 
-    /// Runs a task that must do something: foretold exactly, nothing touched by the foretelling; then done, and
+    /// Runs a task that must do something: predicted exactly, nothing touched by the foretelling; then done, and
     /// nothing at all by a second run.
     #[track_caller]
     fn changes(&self, parameters: &Value) -> Value {
         let before = self.host.listing();
-        let foretold = self.check(parameters);
+        let predicted = self.check(parameters);
         assert_eq!(
             self.host.listing().changes_since(&before),
             Vec::<String>::new(),
@@ -63,9 +63,9 @@ impl<'a> Tool<'a> {
         let done = self.run(parameters);
         assert_eq!(done["changed"], true, "{done}");
         for key in ["changed", "changes", "diff", "findings", "effective", "mpm", "overridden", "capacity"] {
-            assert_eq!(foretold[key], done[key], "{key} was foretold otherwise");
+            assert_eq!(predicted[key], done[key], "{key} was predicted differently");
         }
-        assert_eq!(foretold["activation"]["needed"], done["activation"]["needed"]);
+        assert_eq!(predicted["activation"]["needed"], done["activation"]["needed"]);
         self.unchanged(parameters);
         done
     }
@@ -93,7 +93,7 @@ fn errors(result: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The one MPM that the real httpd loads; its test must pass without a word about changed numbers.
+/// The one MPM that the real httpd loads; its test must pass silently about changed numbers.
 #[track_caller]
 fn loaded_mpm(host: &Host) -> String {
     let test = host.apache_t();

@@ -97,13 +97,13 @@ fn uses(host: &Host, result: &Value) {
 /// Runs a task on a running server: never refused, done at once, and the server uses what it says.
 #[track_caller]
 fn done(tool: &Tool<'_>, parameters: &Value) -> Value {
-    let foretold = tool.check(parameters);
+    let predicted = tool.check(parameters);
     let parent = tool.host.apache_processes().into_iter().min();
     let done = tool.run(parameters);
     assert_eq!(done.get("failed"), None, "{parameters}: {}", done["msg"]);
     let needed = &done["activation"]["needed"];
-    assert_eq!(&foretold["activation"]["needed"], needed, "{parameters}");
-    assert_eq!(foretold["changed"], done["changed"], "{parameters}");
+    assert_eq!(&predicted["activation"]["needed"], needed, "{parameters}");
+    assert_eq!(predicted["changed"], done["changed"], "{parameters}");
     let stays = tool.host.apache_processes().into_iter().min() == parent;
     assert_eq!(stays, needed != "restart", "{parameters}: {}", done["msg"]);
     assert_eq!(done["activation"]["done"], needed != "none", "{parameters}: {}", done["msg"]);

@@ -1,4 +1,4 @@
-//! A server that somebody keeps in the foreground, a container or a supervisor, is reloaded and never stopped.
+//! A server that another person keeps in the foreground, a container or a supervisor, is reloaded and never stopped.
 
 use serde_json::{Value, json};
 use test_hosts::Host;

@@ -29,7 +29,7 @@ fn list(result: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_recovery_is_foretold_then_told_and_counts_as_a_change() {
+fn a_recovery_is_predicted_then_told_and_counts_as_a_change() {
     for (asked, server) in [
         (json!({"keepalive": {"timeout": 3}, "config_test": false}), "reloaded"),
         (json!({"mpm": "worker", "config_test": false}), "started"),
@@ -39,7 +39,7 @@ fn a_recovery_is_foretold_then_told_and_counts_as_a_change() {
             let before = host.listing();
             let mut check = next.clone();
             check["_ansible_check_mode"] = true.into();
-            let foretold = tune(&host, &check);
+            let predicted = tune(&host, &check);
             let info = tune(&host, &json!({"_ansible_module_name": "webfleet.apache.tuning_info"}));
             let touched = host.listing().changes_since(&before);
             let touched: Vec<&String> = touched
@@ -47,23 +47,23 @@ fn a_recovery_is_foretold_then_told_and_counts_as_a_change() {
                 .filter(|line| !line.contains("/root") && !line.contains("/var/log/"))
                 .collect();
             assert!(touched.is_empty(), "{touched:#?}");
-            assert!(told(&foretold) && told(&info), "{foretold}\n{info}");
+            assert!(told(&predicted) && told(&info), "{predicted}\n{info}");
 
             let result = tune(&host, &next);
             assert!(told(&result), "{result}");
-            for result in [&foretold, &result] {
+            for result in [&predicted, &result] {
                 assert_eq!((&result["changed"], &result["failed"]), (&json!(true), &Value::Null), "{result}");
                 let transaction = result["recovered"]["transaction"].as_str().unwrap();
                 assert!(result["msg"].as_str().unwrap().contains(transaction), "{result}");
             }
             assert!(!list(&result).is_empty());
-            assert_eq!(list(&foretold), list(&result));
-            assert_eq!(foretold["recovered"]["server"], server);
+            assert_eq!(list(&predicted), list(&result));
+            assert_eq!(predicted["recovered"]["server"], server);
             assert_eq!(result["recovered"]["server"], server, "{result}");
             for key in ["changes", "effective"] {
-                assert_eq!(foretold[key], result[key], "{next}: {key}");
+                assert_eq!(predicted[key], result[key], "{next}: {key}");
             }
-            assert_eq!(foretold["activation"]["needed"], result["activation"]["needed"], "{next}");
+            assert_eq!(predicted["activation"]["needed"], result["activation"]["needed"], "{next}");
             assert!(host.http("/").is_ok());
 
             let again = tune(&host, &next);

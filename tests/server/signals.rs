@@ -147,7 +147,7 @@ fn a_killed_run_is_undone_and_the_server_started_without_another_run() {
     host.start_apache();
     let before = host.a2query(&["-M"]).ok().to_owned();
     host.write("/root/parameters.json", json!({"mpm": "worker", "config_test": false}).to_string());
-    // The old parent does not hear that it shall end: the run waits for it, and dies waiting.
+    // The old parent does not hear that it is to end: the run waits for it, and dies waiting.
     host.sh("kill -STOP $(pgrep -o -x apache2)").ok();
     let run = Background::start(
         &host,

@@ -33,8 +33,8 @@ fn a_stopped_server_is_not_started_whoever_runs_its_program() {
         let other = Background::start(&host, &format!("{HANGS}{line}"), ready);
         // A file that was left behind names that very process.
         host.sh("mkdir -p /run/apache2; pgrep -o -x apache2 > /run/apache2/apache2.pid").ok();
-        let foretold = tune(&host, &json!({"keepalive": {"timeout": 3}, "_ansible_check_mode": true}));
-        assert_eq!(foretold["activation"]["running"], false, "{line}: {foretold}");
+        let predicted = tune(&host, &json!({"keepalive": {"timeout": 3}, "_ansible_check_mode": true}));
+        assert_eq!(predicted["activation"]["running"], false, "{line}: {predicted}");
         for parameters in [json!({"keepalive": {"timeout": 3}}), json!({"mpm": "worker"})] {
             let result = tune(&host, &parameters);
             assert_eq!(result["changed"], true, "{line}: {}", result["msg"]);

@@ -1,6 +1,6 @@
 //! Random settings, judged by the rules and by the real httpd.
 //!
-//! A set is written to a file. The rules foretell from the text of that file, through the reader, which messages
+//! A set is written to a file. The rules predict from the text of that file, through the reader, which messages
 //! `httpd -t` prints and whether it refuses; then the real one of a test host is asked. For some sets the server is
 //! started and its processes and threads are counted.
 
@@ -76,7 +76,7 @@ fn number(random: &mut Random) -> i64 {
     }
 }
 
-/// A value as somebody might write it: mostly a number, sometimes with more or less than that.
+/// A value as another person might write it: mostly a number, sometimes with more or less than that.
 fn value(random: &mut Random) -> String {
     const TEXTS: [&str; 22] = [
         "",
@@ -105,7 +105,7 @@ fn value(random: &mut Random) -> String {
     if random.one_in(8) { random.of(&TEXTS).to_owned() } else { number(random).to_string() }
 }
 
-/// A duration as somebody might write it.
+/// A duration as another person might write it.
 fn duration(random: &mut Random) -> String {
     const UNITS: [&str; 17] =
         ["", "", "s", "ms", "mi", "min", "h", "sec", "m", "S", "MS", "d", "us", " s", "s5", ".5", "x"];
@@ -227,8 +227,8 @@ fn written(configuration: &Configuration) -> Written {
         .collect()
 }
 
-/// Foretells what `version` of httpd does with a set.
-pub(crate) fn foretold(set: &Set, version: Version) -> Answer {
+/// Predicts what `version` of httpd does with a set.
+pub(crate) fn predicted(set: &Set, version: Version) -> Answer {
     let configuration = read_text(&set.text, version);
     let written = written(&configuration);
     let normal = normalise(set.mpm, version, &written);
@@ -312,15 +312,15 @@ pub(crate) fn judge(host: &Host, version: Version, seed: u64, cases: usize) -> O
         left -= batch;
         let sets: Vec<Set> = (0..batch).map(|index| set(&mut random, index)).collect();
         for (set, (real, printed)) in sets.iter().zip(answered(host, &sets)) {
-            let foretold = foretold(set, version);
+            let predicted = predicted(set, version);
             outcome.refused += usize::from(real.refused);
             for code in &real.codes {
                 *outcome.codes.entry(code.clone()).or_default() += 1;
             }
-            if foretold != real {
+            if predicted != real {
                 let lines: Vec<&str> = set.text.lines().skip(10).collect();
                 outcome.disagreements.push(format!(
-                    "{}: foretold {foretold:?}, httpd {real:?}\n  {}\n  printed: {printed}",
+                    "{}: predicted {predicted:?}, httpd {real:?}\n  {}\n  printed: {printed}",
                     set.mpm,
                     lines.join("\n  ")
                 ));
@@ -395,7 +395,7 @@ fn normal_of(text: &str, mpm: Mpm, version: Version) -> Normal {
     normalise(mpm, version, &written(&read_text(text, version)))
 }
 
-/// Starts every set at once, each on a port of its own, and returns those that do not come to what was foretold.
+/// Starts every set at once, each on a port of its own, and returns those that do not come to what was predicted.
 pub(crate) fn wrongly_started(host: &Host, sets: &[Started]) -> Vec<String> {
     host.sh(&format!("rm -rf {FOLDER} && mkdir -p {FOLDER}")).ok();
     for (index, started) in sets.iter().enumerate() {
@@ -435,7 +435,7 @@ fn miscounted(host: &Host, sets: &[Started]) -> Vec<String> {
         if children != expected {
             let lines: Vec<&str> = started.set.text.lines().skip(10).collect();
             wrong.push(format!(
-                "{}: {} children of {} threads foretold, threads of each child: {children:?}\n  {}",
+                "{}: {} children of {} threads predicted, threads of each child: {children:?}\n  {}",
                 started.set.mpm,
                 started.children,
                 started.threads,

@@ -53,7 +53,7 @@ fn marked(host: &Host, path: &str, flag: IFlags) -> Undo<'static> {
     Box::new(move || drop(marked))
 }
 
-/// Puts what stands at a path aside and lets `make` put something else there.
+/// Puts what is there at a path aside and lets `make` put something else there.
 fn instead<'h>(host: &'h Host, path: &'static str, make: impl FnOnce(&Path)) -> Undo<'h> {
     let (at, aside) = (host.path(path), host.path("/root/aside"));
     let stood = fs::rename(&at, &aside).is_ok();
@@ -193,9 +193,9 @@ fn check_mode_is_refused_by_what_the_real_run_is_refused_by() {
     // Nothing of all that is left: the same wishes are fulfilled now.
     let mut asked = wishes()[0].clone();
     asked["_ansible_check_mode"] = true.into();
-    let foretold = done(&host, &asked);
+    let predicted = done(&host, &asked);
     assert_eq!(
-        foretold["findings"].as_array().unwrap().len(),
+        predicted["findings"].as_array().unwrap().len(),
         done(&host, &wishes()[0])["findings"].as_array().unwrap().len()
     );
     done(&host, &wishes()[2]);
@@ -236,7 +236,7 @@ fn a_preview_by_another_user_works_or_says_what_it_needs() {
     let unmanaged = preview(&swap());
     assert_eq!(unmanaged["changed"], true, "{}", unmanaged["msg"]);
     done(&host, &swap());
-    // What is as asked needs no memory.
+    // What is in the desired state needs no memory.
     let same = preview(&swap());
     assert!(same["changed"] == false && same.get("failed").is_none(), "{}", same["msg"]);
     for wish in wishes() {

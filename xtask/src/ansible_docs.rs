@@ -297,7 +297,7 @@ fn yaml(value: &Value, depth: usize, out: &mut String) {
     }
 }
 
-/// Appends what stands behind a key or a dash, with the end of its line.
+/// Appends what is there behind a key or a dash, with the end of its line.
 fn entry(value: &Value, depth: usize, out: &mut String) {
     match value {
         Value::Object(entries) if entries.is_empty() => out.push_str(" {}\n"),

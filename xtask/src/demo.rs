@@ -58,7 +58,7 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     let touched_again = Listing::of(&host)?.changes_since(&done);
     ensure!(touched_again.is_empty(), "the second run has touched the host: {touched_again:?}");
 
-    ensure!(previewed == 1, "the preview foretold no change");
+    ensure!(previewed == 1, "the preview predicted no change");
     ensure!(changed == 1 && !touched.is_empty(), "the run has changed nothing");
     ensure!(again == 0, "the second run says it has changed the host");
     println!("previewed, changed, unchanged");

@@ -1,4 +1,4 @@
-//! `cargo xtask demo --fleet`: twelve bundled hosts, foretold from their facts alone, proved on samples, rolled out until
+//! `cargo xtask demo --fleet`: twelve bundled hosts, predicted from their facts alone, proved on samples, rolled out until
 //! one fails, and shown as a page before and after. No root, no Apache.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ const FAILS: &str = "web05";
 /// The host of which no facts are collected.
 const SILENT: &str = "web12";
 
-/// What the fleet shall be.
+/// What the fleet is to be.
 fn desired() -> Value {
     json!({
         "apache_tuning_mpm": "event",
@@ -63,22 +63,22 @@ pub(crate) fn run(pictures: Option<&Path>) -> Result<ExitCode> {
         .arg("--list")
         .output()?;
     fs::write(demo.at.join("inventory.json"), &inventory.stdout)?;
-    let foretell = ["--facts", "facts", "--inventory", "inventory.json", "--by", "zone"];
-    demo.fleet(&[&foretell[..], &["--html", "before.html"]].concat(), &mut std::io::stdout())?;
+    let predict = ["--facts", "facts", "--inventory", "inventory.json", "--by", "zone"];
+    demo.fleet(&[&predict[..], &["--html", "before.html"]].concat(), &mut std::io::stdout())?;
 
     heading("3. The proof: check mode on one host of each group");
     let mut sample = Vec::new();
-    demo.fleet(&[&foretell[..], &["--samples", "1"]].concat(), &mut sample)?;
+    demo.fleet(&[&predict[..], &["--samples", "1"]].concat(), &mut sample)?;
     fs::write(demo.at.join("sample.txt"), &sample)?;
     demo.play("preview", &["--limit", "@sample.txt"], Some("checked.jsonl"))?;
-    let proofs = [&foretell[..], &["--results", "checked.jsonl", "--html", "before.html"]].concat();
+    let proofs = [&predict[..], &["--results", "checked.jsonl", "--html", "before.html"]].concat();
     demo.fleet(&proofs, &mut std::io::stdout())?;
     let touched = demo.changes_since(&fresh)?;
     ensure!(touched.is_empty(), "a preview has touched hosts: {touched:?}");
 
     heading("4. The rollout: one host that changes first, then batches over the zones; one host will fail");
     let mut order = Vec::new();
-    demo.fleet(&[&foretell[..], &["--order", "zone,seed=7"]].concat(), &mut order)?;
+    demo.fleet(&[&predict[..], &["--order", "zone,seed=7"]].concat(), &mut order)?;
     fs::write(demo.at.join("order.json"), &order)?;
     let code = demo.play("rollout", &["-e", "@order.json"], Some("rollout.jsonl"))?;
     ensure!(code != 0, "the rollout went on although {FAILS} fails");
@@ -108,7 +108,7 @@ pub(crate) fn run(pictures: Option<&Path>) -> Result<ExitCode> {
         demo.take_pictures(folder)?;
     }
     println!(
-        "\n{HOSTS} hosts foretold without asking one, proved on {} samples; the rollout changed {changed} and stopped at \
+        "\n{HOSTS} hosts predicted without asking one, proved on {} samples; the rollout changed {changed} and stopped at \
          {FAILS}, {} remain; the pages: {} and after.html",
         String::from_utf8_lossy(&sample).lines().count(),
         remaining.lines().count(),

@@ -38,7 +38,7 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
         }
         println!(
             "{:<10} httpd {version}, seed {seed}: {} disagreements in {cases} sets ({} refused, {} different \
-             corrections), {} of {started} servers started otherwise than foretold ({:.0} s)",
+             corrections), {} of {started} servers started otherwise than predicted ({:.0} s)",
             release.suite(),
             outcome.disagreements.len(),
             outcome.refused,

@@ -1,6 +1,6 @@
 //! `cargo xtask fixture`: takes the Debian tree of the demonstration, `tests/fixtures/debian12`, from a built host.
 //!
-//! What stands in it: the configuration and the state folder of Apache as the packages leave them, empty files where
+//! What is there in it: the configuration and the state folder of Apache as the packages leave them, empty files where
 //! programs and modules are, and as much of the package database as says their versions. The files of the PHP
 //! package are not Apache's; they are written here anew, with the lines that count.
 

@@ -20,6 +20,7 @@ mod measure;
 mod programs;
 mod steps;
 mod test;
+mod words;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ const COMMANDS: &[Subcommand] = &[
     Subcommand { name: "fuzz", help: fuzz::HELP, run: fuzz::run },
     Subcommand { name: "fixture", help: fixture::HELP, run: fixture::run },
     Subcommand { name: "differential", help: differential::HELP, run: differential::run },
+    Subcommand { name: "words", help: words::HELP, run: words::run },
     Subcommand { name: "schema", help: "write schema/*.json from the Rust types", run: schema },
     Subcommand {
         name: "docs",

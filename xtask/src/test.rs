@@ -10,8 +10,8 @@ use test_hosts::memory::InMemory;
 use test_hosts::{EXHAUSTIVE_VARIABLE, Flavour, LONG_VARIABLE, Release, ansible, browser, folders, template};
 
 use crate::NOT_STARTED;
-use crate::fuzz;
 use crate::steps::{Times, answers, cargo, run as go};
+use crate::{fuzz, words};
 
 pub(crate) const HELP: &str =
     "install what the tests need, then check and test everything [--long: more cases, a minute of fuzzing]";
@@ -70,6 +70,7 @@ const CHECKS: &[Check] = &[
     Check { name: "format", run: |_| go(cargo().args(["fmt", "--all", "--check"])) },
     Check { name: "lints", run: |_| lints() },
     Check { name: "dependencies", run: |_| dependencies() },
+    Check { name: "words", run: |_| words::check() },
     Check { name: "tests", run: tests },
     Check { name: "examples in the documentation", run: |_| examples() },
 ];

@@ -23,8 +23,8 @@ description:
     The real configuration test runs on the staged change first, in check mode too. A change that does not come up again
     is undone.
   - >-
-    A group that is left out (C(settings), C(keepalive), C(evasive)) is not managed, what stands stays. Given again and
-    again, the same parameters mean the same files, and a second run changes nothing.
+    A group that is left out (C(settings), C(keepalive), C(evasive)) is not managed. The same parameters
+    always give the same files, and a second run changes nothing.
   - >-
     Values are taken as Ansible's own modules take them: C("64") is a whole number, C(yes) is a boolean, null is not
     given. All errors are reported at once, each with the path of its parameter.
@@ -38,7 +38,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Foretells the same changes, findings and activation as the real run and leaves the host alone.
+    details: Reports the changes, findings and activation that a real run would produce, and changes nothing.
   diff_mode:
     support: full
     details: One difference for each file or link that changes, then one of the settings in force.
@@ -59,7 +59,7 @@ seealso:
 options:
   state:
     description:
-      - What shall be.
+      - Desired state.
       - 'C(present): The settings are in force.'
       - 'C(absent): All that this tool put in is taken out and the distribution''s values are given back.'
       - 'C(rolled_back): The newest transaction, or all back to before C(transaction), is undone.'
@@ -71,7 +71,7 @@ options:
       - rolled_back
   transaction:
     description:
-      - 'With C(state: rolled_back): the transaction before which the host shall be again.'
+      - 'With C(state: rolled_back): the transaction before which the host is to be again.'
     type: str
   mpm:
     description:
@@ -87,7 +87,7 @@ options:
   settings:
     description:
       - >-
-        The MPM's directives by httpd's name in snake_case. Left out, what stands stays. Given, a directive
+        The MPM's directives by httpd's name in snake_case. If omitted, it is not managed. Given, a directive
         that is left out of it is not written, and httpd's own default counts; one that the MPM does not know
         is an error.
     type: dict
@@ -151,32 +151,32 @@ options:
       max_connections_per_child:
         description:
           - >-
-            Connections a process serves before it is replaced; 0 is no limit. C(MaxConnectionsPerChild). Left
-            out, it stays as it stands.
+            Connections a process serves before it is replaced; 0 is no limit. C(MaxConnectionsPerChild). If
+            omitted, it is not changed.
         type: int
       thread_stack_size:
         description:
           - >-
-            Bytes of stack a thread gets; 0 is the system's default. C(ThreadStackSize). Left out, it stays as
-            it stands.
+            Bytes of stack a thread gets; 0 is the system's default. C(ThreadStackSize). If omitted, it is not
+            changed.
         type: int
       max_mem_free:
         description:
           - >-
-            KiB that an allocator keeps before giving memory back; 0 is no limit. C(MaxMemFree). Left out, it
-            stays as it stands.
+            KiB that an allocator keeps before giving memory back; 0 is no limit. C(MaxMemFree). If omitted,
+            it is not changed.
         type: int
       listen_backlog:
         description:
           - >-
-            Connections that wait to be accepted, for each listening socket. C(ListenBacklog). Left out, it
-            stays as it stands.
+            Connections that wait to be accepted, for each listening socket. C(ListenBacklog). If omitted, it
+            is not changed.
         type: int
       graceful_shutdown_timeout:
         description:
           - >-
-            Seconds that a graceful stop waits for requests; 0 waits for ever. C(GracefulShutdownTimeout).
-            Left out, it stays as it stands.
+            Seconds that a graceful stop waits for requests; 0 waits for ever. C(GracefulShutdownTimeout). If
+            omitted, it is not changed.
         type: int
   capacity:
     description:
@@ -206,7 +206,7 @@ options:
     description:
       - >-
         Memory to count with. Where the need of a worker is neither given nor measured, nothing is refused for
-        memory, and the largest need that still fits is told.
+        memory, and the result reports the largest need that would fit.
     type: dict
     suboptions:
       per_worker:
@@ -219,120 +219,118 @@ options:
         type: str
   keepalive:
     description:
-      - Persistent connections of the main server. Left out, what stands stays.
+      - Persistent connections of the main server. If omitted, it is not managed.
     type: dict
     suboptions:
       enabled:
         description:
-          - >-
-            Whether a connection may carry more than one request. C(KeepAlive). Left out, it stays as it
-            stands.
+          - Whether a connection may carry more than one request. C(KeepAlive). If omitted, it is not changed.
         type: bool
       timeout:
         description:
           - >-
             How long an idle connection waits for the next request: C(5), C(5s), C(500ms).
-            C(KeepAliveTimeout). Left out, it stays as it stands.
+            C(KeepAliveTimeout). If omitted, it is not changed.
         type: str
       max_requests:
         description:
           - >-
-            Requests a connection may carry; 0 is no limit. C(MaxKeepAliveRequests). Left out, it stays as it
-            stands.
+            Requests a connection may carry; 0 is no limit. C(MaxKeepAliveRequests). If omitted, it is not
+            changed.
         type: int
   evasive:
     description:
-      - mod_evasive, in the dialect of the build found on the host. Left out, what stands stays.
+      - mod_evasive, in the dialect of the build found on the host. If omitted, it is not managed.
     type: dict
     suboptions:
       enabled:
         description:
-          - Whether mod_evasive protects this server. Left out, it stays as it stands.
+          - Whether mod_evasive protects this server. If omitted, it is not changed.
         type: bool
       hash_table_size:
         description:
-          - Size of the hash table. C(DOSHashTableSize). Left out, it stays as it stands.
+          - Size of the hash table. C(DOSHashTableSize). If omitted, it is not changed.
         type: int
       page_count:
         description:
           - >-
-            Requests for one page within C(page_interval) before a client is blocked. C(DOSPageCount). Left
-            out, it stays as it stands.
+            Requests for one page within C(page_interval) before a client is blocked. C(DOSPageCount). If
+            omitted, it is not changed.
         type: int
       site_count:
         description:
           - >-
             Requests for the whole site within C(site_interval) before a client is blocked. C(DOSSiteCount).
-            Left out, it stays as it stands.
+            If omitted, it is not changed.
         type: int
       page_interval:
         description:
           - >-
-            Idle seconds after which the page counter starts again. C(DOSPageInterval). Left out, it stays as
-            it stands.
+            Idle seconds after which the page counter starts again. C(DOSPageInterval). If omitted, it is not
+            changed.
         type: int
       site_interval:
         description:
           - >-
-            Idle seconds after which the site counter starts again. C(DOSSiteInterval). Left out, it stays as
-            it stands.
+            Idle seconds after which the site counter starts again. C(DOSSiteInterval). If omitted, it is not
+            changed.
         type: int
       blocking_period:
         description:
           - >-
-            Seconds for which a client stays blocked; each request starts them again. C(DOSBlockingPeriod).
-            Left out, it stays as it stands.
+            Seconds for which a client stays blocked; each request starts them again. C(DOSBlockingPeriod). If
+            omitted, it is not changed.
         type: int
       http_status:
         description:
           - >-
-            HTTP status of a blocked request, where the build has a directive for it. Left out, it stays as it
-            stands.
+            HTTP status of a blocked request, where the build has a directive for it. If omitted, it is not
+            changed.
         type: int
       email_notify:
         description:
           - >-
-            Address that is mailed when a client is first blocked. C(DOSEmailNotify). Left out, it stays as it
-            stands.
+            Address that is mailed when a client is first blocked. C(DOSEmailNotify). If omitted, it is not
+            changed.
         type: str
       system_command:
         description:
           - >-
             Command run when a client is first blocked, with exactly one C(%s) for its address.
-            C(DOSSystemCommand). Left out, it stays as it stands.
+            C(DOSSystemCommand). If omitted, it is not changed.
         type: str
       log_dir:
         description:
           - >-
-            Directory of the lock files; writable by the web server's user alone. C(DOSLogDir). Left out, it
-            stays as it stands.
+            Directory of the lock files; writable by the web server's user alone. C(DOSLogDir). If omitted, it
+            is not changed.
         type: str
       whitelist:
         description:
-          - Addresses never blocked. C(DOSWhitelist). Left out, it stays as it stands.
+          - Addresses never blocked. C(DOSWhitelist). If omitted, it is not changed.
         type: list
         elements: str
   slow_clients:
     description:
-      - How long a client may take for its request (mod_reqtimeout). Left out, what stands stays.
+      - How long a client may take for its request (mod_reqtimeout). If omitted, it is not managed.
     type: dict
     suboptions:
       enabled:
         description:
           - >-
             Whether slow requests are cut off: C(true) loads mod_reqtimeout, C(false) takes out what this
-            program put in. Left out, it stays as it stands.
+            program put in. If omitted, it is not changed.
         type: bool
       handshake:
         description:
           - >-
-            Seconds for the TLS handshake, 0 for no limit; httpd 2.4.39 and later. Left out, it stays as it
-            stands.
+            Seconds for the TLS handshake, 0 for no limit; httpd 2.4.39 and later. If omitted, it is not
+            changed.
           - From 0 to 2147483647.
         type: int
       header:
         description:
-          - The request line and the header fields. Left out, it stays as it stands.
+          - The request line and the header fields. If omitted, it is not changed.
         type: dict
         suboptions:
           initial:
@@ -352,7 +350,7 @@ options:
             type: int
       body:
         description:
-          - The body. Left out, it stays as it stands.
+          - The body. If omitted, it is not changed.
         type: dict
         suboptions:
           initial:
@@ -373,20 +371,20 @@ options:
       timeout:
         description:
           - >-
-            Seconds that httpd waits for a client that neither sends nor takes anything. C(Timeout). Left out,
-            it stays as it stands.
+            Seconds that httpd waits for a client that neither sends nor takes anything. C(Timeout). If
+            omitted, it is not changed.
           - From 1 to 2147483647.
         type: int
   status:
     description:
-      - The status page of mod_status, on an address of its own if wanted. Left out, what stands stays.
+      - The status page of mod_status, on an address of its own if wanted. If omitted, it is not managed.
     type: dict
     suboptions:
       enabled:
         description:
           - >-
             Whether the page is there: C(true) loads mod_status, C(false) takes out what this program put in.
-            Left out, the module stays as it stands.
+            If omitted, the module is not changed.
         type: bool
       path:
         description:
@@ -405,18 +403,18 @@ options:
         type: str
       extended:
         description:
-          - Whether each request is listed and counted. C(ExtendedStatus). Left out, it stays as it stands.
+          - Whether each request is listed and counted. C(ExtendedStatus). If omitted, it is not changed.
         type: bool
   http2:
     description:
-      - HTTP/2 for clients that take it, before HTTP/1.1. Left out, what stands stays.
+      - HTTP/2 for clients that take it, before HTTP/1.1. If omitted, it is not managed.
     type: dict
     suboptions:
       enabled:
         description:
           - >-
             Whether clients are offered HTTP/2: C(true) loads mod_http2 and writes C(Protocols), C(false)
-            takes out what this program put in. Left out, both stay as they stand.
+            takes out what this program put in. If omitted, both are not changed.
         type: bool
       min_workers:
         description:
@@ -445,14 +443,14 @@ options:
         type: bool
   compression:
     description:
-      - Compression of answers by brotli and gzip. Left out, what stands stays.
+      - Compression of answers by brotli and gzip. If omitted, it is not managed.
     type: dict
     suboptions:
       enabled:
         description:
           - >-
             Whether answers are compressed: C(true) loads the modules that are needed, C(false) takes out what
-            this program put in. Left out, the modules stay as they stand.
+            this program put in. If omitted, the modules are not changed.
         type: bool
       algorithms:
         description:
@@ -466,19 +464,19 @@ options:
         elements: str
       gzip_level:
         description:
-          - '1 to 9. C(DeflateCompressionLevel). Left out, it stays as it stands.'
+          - '1 to 9. C(DeflateCompressionLevel). If omitted, it is not changed.'
           - From 1 to 9.
         type: int
       br_quality:
         description:
           - >-
-            0 to 11; above 6 is not for compression on the fly. C(BrotliCompressionQuality). Left out, it
-            stays as it stands.
+            0 to 11; above 6 is not for compression on the fly. C(BrotliCompressionQuality). If omitted, it is
+            not changed.
           - From 0 to 11.
         type: int
   tls:
     description:
-      - 'What all sites with TLS share: sessions, stapling, the lowest version. Left out, what stands stays.'
+      - 'What all sites with TLS share: sessions, stapling, the lowest version. If omitted, it is not managed.'
     type: dict
     suboptions:
       enabled:
@@ -517,14 +515,16 @@ options:
         type: str
   cache_disk:
     description:
-      - A cache of answers on disk, with cookies left out and access rules kept. Left out, what stands stays.
+      - >-
+        A cache of answers on disk, with cookies left out and access rules kept. If omitted, it is not
+        managed.
     type: dict
     suboptions:
       enabled:
         description:
           - >-
             Whether answers are cached: C(true) loads the modules, C(false) takes out what this program put
-            in. Left out, the modules stay as they stand.
+            in. If omitted, the modules are not changed.
         type: bool
       root:
         description:
@@ -587,7 +587,7 @@ options:
         type: bool
   modules:
     description:
-      - Modules that nothing uses, taken out by name. Left out, what stands stays.
+      - Modules that nothing uses, taken out by name. If omitted, it is not managed.
     type: dict
     suboptions:
       enabled:
@@ -603,8 +603,8 @@ options:
         elements: str
   mod_php:
     description:
-      - What to do when a thread-unsafe mod_php stands against a threaded MPM.
-      - 'C(refuse): Fail and say which PHP module stands in the way, and the way out.'
+      - How to handle a thread-unsafe mod_php when a threaded MPM is requested.
+      - 'C(refuse): Fail, and name the PHP module in the way and the solution.'
       - 'C(disable): Take it out and hand PHP to the installed php-fpm; refused where no php-fpm is installed.'
     type: str
     default: refuse
@@ -623,7 +623,7 @@ options:
       - drop_in
   activation:
     description:
-      - Who brings the change into the running server.
+      - Whether Apache is reloaded or restarted by this task, or by a handler.
       - >-
         C(auto): This task: restart or reload a running server, verify it, undo everything if it does not come
         back.
@@ -635,7 +635,7 @@ options:
       - defer
   health:
     description:
-      - A question asked after activation; a wrong answer undoes the change.
+      - An HTTP request made after activation; if it fails, the change is rolled back.
     type: dict
     suboptions:
       url:
@@ -679,7 +679,7 @@ options:
     elements: str
   keep:
     description:
-      - Generations of history kept.
+      - Transactions kept for rollback.
       - From 1 to 1000.
     type: int
     default: 10
@@ -783,7 +783,7 @@ EXAMPLES = r'''
       page_count: 5
       site_count: 100
 
-- name: The same on a host where mod_php stands in the way, PHP handed to php-fpm
+- name: The same on a host with mod_php: PHP is handed to php-fpm
   webfleet.apache.tuning:
     mpm: event
     mod_php: disable
@@ -940,7 +940,7 @@ findings:
       type: str
     severity:
       description:
-        - How much it weighs.
+        - Error fails the task; warning and info do not.
         - >-
           C(error): httpd would refuse, die, or run with something other than asked. Fails the task unless
           waived.
@@ -1023,8 +1023,8 @@ changes:
     action:
       description:
         - What happens to it.
-        - 'C(create): It was not there.'
-        - 'C(modify): It was there, otherwise.'
+        - 'C(create): Created: it was not there.'
+        - 'C(modify): Modified: its content or metadata changed.'
         - 'C(remove): It will not be there.'
       returned: always
       type: str
@@ -1054,7 +1054,7 @@ effective:
       line: 7
 overridden:
   description:
-    - Lines elsewhere that win over ours.
+    - Directives in other files that override the managed value.
   returned: always
   type: list
   elements: dict
@@ -1138,7 +1138,7 @@ activation:
   contains:
     needed:
       description:
-        - What it takes.
+        - 'The action required: none, reload or restart.'
         - 'C(none): Nothing.'
         - 'C(reload): A graceful reload.'
         - 'C(restart): Stop and start: a reload would ignore part of it, or kill the server.'
@@ -1182,13 +1182,13 @@ reload_required:
   sample: false
 pending_activation:
   description:
-    - An earlier change that the running server has not taken up; null where there is none.
+    - An earlier change that the running server does not use yet; null where there is none.
   returned: always
   type: dict
   contains:
     needed:
       description:
-        - What it takes.
+        - 'The action required: none, reload or restart.'
         - 'C(none): Nothing.'
         - 'C(reload): A graceful reload.'
         - 'C(restart): Stop and start: a reload would ignore part of it, or kill the server.'
@@ -1226,8 +1226,8 @@ recovered:
           What became of the running server. Check mode, which cannot know, says what the interrupted run had
           begun.
         - >-
-          C(untouched): The interrupted run had not told it anything, or somebody keeps it in the foreground
-          and starts it.
+          C(untouched): The interrupted run had not told it anything, or another person keeps it in the
+          foreground and starts it.
         - 'C(reloaded): It was made to read the files that were given back.'
         - >-
           C(started): It was started with the files that were given back, and stopped before that where it

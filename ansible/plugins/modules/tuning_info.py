@@ -113,8 +113,8 @@ options:
   config_test:
     description:
       - >-
-        Whether the real C(httpd -t) and the rehearsal are run on the files as they stand. Without it no
-        process is started.
+        Whether the real C(httpd -t) and the rehearsal are run on the files as they are. Without it no process
+        is started.
     type: bool
     default: false
 '''
@@ -194,7 +194,7 @@ findings:
       type: str
     severity:
       description:
-        - How much it weighs.
+        - Error fails the task; warning and info do not.
         - >-
           C(error): httpd would refuse, die, or run with something other than asked. Fails the task unless
           waived.
@@ -543,14 +543,14 @@ capacity:
 pending_activation:
   description:
     - >-
-      A change on disk that the running server has not taken up, or that ends it at its next reload; null
+      A change on disk that the running server does not use yet, or that ends it at its next reload; null
       where there is none.
   returned: always
   type: dict
   contains:
     needed:
       description:
-        - What it takes.
+        - 'The action required: none, reload or restart.'
         - 'C(none): Nothing.'
         - 'C(reload): A graceful reload.'
         - 'C(restart): Stop and start: a reload would ignore part of it, or kill the server.'
@@ -565,7 +565,7 @@ pending_activation:
   sample: null
 config_test:
   description:
-    - httpd's own test of the files as they stand, and the rehearsal, where C(config_test) asks for them.
+    - httpd's own test of the files as they are, and the rehearsal, where C(config_test) asks for them.
   returned: always
   type: dict
   contains:
@@ -640,7 +640,7 @@ config_test:
       reason: 'config_test is false: no program was started'
 overridden:
   description:
-    - Lines elsewhere that win over ours.
+    - Directives in other files that override the managed value.
   returned: always
   type: list
   elements: dict

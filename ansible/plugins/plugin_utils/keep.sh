@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Keeps a program that lies in a directory of somebody else, then runs it on what stands on descriptor 0: copied to
+# Keeps a program that lies in a directory of another program or person, then runs it on what is there on descriptor 0: copied to
 # where only root can write, checked there, put in place in one step. The three newest stay, so that controllers with
 # different versions of the collection do not send theirs in turns; what a killed run left goes.
 #

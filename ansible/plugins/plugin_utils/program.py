@@ -123,7 +123,7 @@ def _plain(value):
 def answer(stdout):
     """Returns the one JSON object that the program printed.
 
-    Over a terminal other lines may stand around it (a banner, the end of a connection): those before the first
+    Over a terminal other lines may be around it (a banner, the end of a connection): those before the first
     line that opens an object and after the last that closes one do not count. Raises NoAnswer for anything else.
     """
     lines = stdout.splitlines()

@@ -115,7 +115,7 @@ def summary(results, dry_run=True):
 
 
 def judge(before, after):
-    """Returns what becomes of a step after its time of waiting: ``good``, ``bad`` or ``inconclusive``, and why.
+    """Returns what happens to a step after its time of waiting: ``good``, ``bad`` or ``inconclusive``, and why.
 
     ``before`` and ``after`` are results of ``tuning_info``; ``before`` may be empty.
     """

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Runs the kept program on what stands on descriptor 0: only one that root alone can exchange and that is whole, for
-# what stands in that directory is executed by root, and its name is known to everybody. Where it does not come to
+# Runs the kept program on what is there on descriptor 0: only one that root alone can exchange and that is whole, for
+# what is there in that directory is executed by root, and its name is known to everybody. Where it does not come to
 # that, reads descriptor 0 to its end, so that nobody who feeds it meets a closed pipe, and says which machine this is.
 #
 # Arguments: the directory, then for each program there is the words of `uname -sm` and the checksum.

@@ -1,7 +1,7 @@
 # Copyright: webfleet maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The variables of the role and the playbooks: a name that is none of them would be ignored without a word."""
+"""The variables of the role and the playbooks: a name that is none of them would be ignored silently."""
 
 from __future__ import (absolute_import, division, print_function)
 __metaclass__ = type
@@ -21,7 +21,7 @@ ROLE = (
 OTHER = (
     'batch_max', 'batches', 'become', 'canary', 'confirm', 'drain', 'exit_code', 'hosts', 'max_fail_percentage',
     'max_failures', 'order', 'service', 'soak', 'status_url', 'undrain', 'zone', 'zone_max',
-    'answer', 'before', 'family_service', 'foretold', 'pending', 'plan', 'reloaded', 'restarted',
+    'answer', 'before', 'family_service', 'predicted', 'pending', 'plan', 'reloaded', 'restarted',
     'result', 'services', 'soaked', 'turn',
 )
 

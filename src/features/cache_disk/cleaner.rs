@@ -37,7 +37,7 @@ fn packaged(layout: &Layout) -> Option<Packaged> {
     }
 }
 
-/// Tells whether a cleaner is enabled for this directory: the package's unit or daily job, or a unit or job of somebody's
+/// Tells whether a cleaner is enabled for this directory: the package's unit or daily job, or a unit or job of another person's
 /// own that names the directory.
 pub(super) fn cleans(files: &dyn Files, layout: &Layout, root: &Path) -> bool {
     if let Some(packaged) = packaged(layout) {

@@ -51,7 +51,7 @@ pub(super) fn root_missing(view: &View<'_>, out: &mut Reporter<'_>) {
     };
     if let Some(why) = why {
         out.of(view, NAME, "CacheRoot").value(view.standing("CacheRoot").unwrap_or_default()).emit(
-            format!("{why}, so that CacheEnable at {} stores nothing, without a word", view.place(line)),
+            format!("{why}, so that CacheEnable at {} stores nothing, with no message", view.place(line)),
             format!("make a directory of its own: install -d -m 0700 -o {} DIR", view.web_user()),
         );
     }
@@ -109,7 +109,7 @@ pub(crate) static CACHE_002: Rule = Rule {
     id: "CACHE-002",
     severity: Severity::Error,
     setting: "CacheEnable",
-    summary: "the kind of cache is not loaded or not known; nothing is cached, without a word",
+    summary: "the kind of cache is not loaded or not known; nothing is cached, with no message",
     source: "httpd 2.4 modules/cache/cache_util.c, cache_get_providers",
     check: Check::View(no_provider),
     example: "CacheEnable dsk /",
@@ -134,7 +134,7 @@ fn no_provider(view: &View<'_>, out: &mut Reporter<'_>) {
         };
         out.of(view, NAME, "CacheEnable").value(provider).emit(
             format!(
-                "CacheEnable {provider} at {}: {why}; nothing is cached, without a word",
+                "CacheEnable {provider} at {}: {why}; nothing is cached, with no message",
                 view.place(line)
             ),
             hint,
@@ -210,7 +210,7 @@ pub(crate) static CACHE_005: Rule = Rule {
     id: "CACHE-005",
     severity: Severity::Error,
     setting: "CacheEnable",
-    summary: "in a <Location> it does nothing while the quick handler is on, without a word",
+    summary: "in a <Location> it does nothing while the quick handler is on, with no message",
     source: "httpd 2.4 modules/cache/mod_cache.c, cache_quick_handler",
     check: Check::View(in_location),
     ..Rule::NEW

@@ -28,10 +28,10 @@ const SHIPPED: [&str; 2] = ["autoindex", "negotiation"];
 
 /// Modules that something else than a line may use, and what.
 const OPEN: [(&str, &str); 5] = [
-    ("macro", "whether a <Macro> section stands somewhere"),
+    ("macro", "whether a <Macro> section is somewhere"),
     ("status", "whether something outside watches the server by it"),
     ("unique_id", "whether an application reads UNIQUE_ID"),
-    ("version", "whether an <IfVersion> section stands somewhere"),
+    ("version", "whether an <IfVersion> section is somewhere"),
     ("watchdog", "whether a module from elsewhere needs it"),
 ];
 

@@ -550,7 +550,7 @@ impl<'a> Reader<'a> {
             }
             return None;
         }
-        // The tag that closes a true condition is compared as it stands, before variables are replaced.
+        // The tag that closes a true condition is compared as it is, before variables are replaced.
         if self.open.len() > level.base
             && let Some(Open { kind: OpenKind::Condition { name, .. }, .. }) = self.open.last()
             && let [b'<', b'/', inner @ .., b'>'] = text

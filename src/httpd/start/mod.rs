@@ -43,7 +43,7 @@ pub enum Script {
     Image,
 }
 
-/// What the service manager is told about the service.
+/// What the service manager is informed about the service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unit {
     /// The variables that it sets.

@@ -69,7 +69,7 @@ pub(crate) static EV_013: Rule = Rule {
     id: "EV-013",
     severity: Severity::Warning,
     setting: "evasive.log_dir",
-    summary: "left out; lock files stand in /tmp under foretellable names",
+    summary: "left out; lock files are created in /tmp under predictable names",
     source: "mod_evasive, DEFAULT_LOG_DIR",
     check: Check::View(lock_files_in_tmp),
     ..Rule::NEW
@@ -78,7 +78,7 @@ pub(crate) static EV_013: Rule = Rule {
 fn lock_files_in_tmp(view: &View<'_>, out: &mut Reporter<'_>) {
     if active(view).is_some() && text(view, "DOSLogDir").is_none() {
         out.on(view, "DOSLogDir").value("left out").effective("/tmp").emit(
-            "DOSLogDir is left out: the lock files stand in /tmp under names that anybody can foretell",
+            "DOSLogDir is left out: lock files are created in /tmp under predictable names",
             format!("set {} to a directory that only {} may write", view.name("DOSLogDir"), view.layout.user),
         );
     }

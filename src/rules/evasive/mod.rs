@@ -95,7 +95,7 @@ pub(crate) static EV_001: Rule = Rule {
     id: "EV-001",
     severity: Severity::Error,
     setting: "evasive",
-    summary: "settings in a guard that this build does not match; the block is skipped without a word",
+    summary: "settings in a guard that this build does not match; the block is skipped silently",
     source: "httpd 2.4 server/core.c, start_ifmod",
     check: Check::View(evasive_block_never_read),
     ..Rule::NEW
@@ -188,7 +188,7 @@ fn virtual_host_line_counts_everywhere(view: &View<'_>, out: &mut Reporter<'_>) 
     for line in first_in_vhosts(view) {
         out.on(view, line.directive).value(line.words.join(" ")).emit(
             format!(
-                "{}{} stands in a virtual host, but counts for all of them, and the whitelist read before it is lost",
+                "{}{} is in a virtual host, but counts for all of them, and the whitelist read before it is lost",
                 line.directive,
                 view.at(Some(line))
             ),
@@ -247,7 +247,7 @@ pub(crate) static EV_024: Rule = Rule {
     severity: Severity::Error,
     setting: "evasive",
     summary: "a block for 1.10 on a host with 2.x, as after an upgrade to Debian 13; protection is off \
-         without a word",
+         silently",
     source: "mod_evasive 2.4.0 mod_evasive.c; Debian 13 libapache2-mod-evasive",
     check: Check::View(block_of_the_old_build),
     ..Rule::NEW

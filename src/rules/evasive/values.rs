@@ -33,7 +33,7 @@ pub(crate) static EV_006: Rule = Rule {
     id: "EV-006",
     severity: Severity::Error,
     setting: "evasive numbers",
-    summary: "mod_evasive 1.10: below 1 or not a number; the default counts without a word",
+    summary: "mod_evasive 1.10: below 1 or not a number; the default counts silently",
     source: "mod_evasive 1.10.1 mod_evasive20.c, get_*",
     check: Check::View(default_instead_of_number_in_1_10),
     ..Rule::NEW
@@ -187,7 +187,7 @@ pub(crate) static EV_025: Rule = Rule {
 fn status_zero_blocks_nobody(view: &View<'_>, out: &mut Reporter<'_>) {
     if active(view).is_some_and(|build| fork(build) && status(view, build) == Some(0)) {
         out.on(view, "DOSHTTPStatus").value(0).emit(
-            "DOSHTTPStatus 0: every client counts as blocked at its first request, for mail and command, and is served",
+            "DOSHTTPStatus 0: each client's first request sends the mail and runs the command, and no client is blocked",
             format!("set {} to 403, 429 or 503", view.name("DOSHTTPStatus")),
         );
     }

@@ -132,7 +132,7 @@ fn unusable(files: &dyn Files, command: &str) -> Option<String> {
     match files.kind(path) {
         Ok(Kind::Absent) => Some(format!("{program} is not there")),
         Ok(Kind::File) if files.status(path).is_some_and(|status| status.mode & 0o111 == 0) => {
-            Some(format!("{program} may not be run by anybody"))
+            Some(format!("{program} is not executable"))
         }
         _ => None,
     }

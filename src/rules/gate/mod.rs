@@ -1,6 +1,6 @@
 //! What passes `httpd -t` and does not start, or ends a running server at the next reload: `-t` ends before
 //! `post_config` and before the logs are opened. The rehearsal shows it where it can be had; these rules speak where it
-//! cannot, and about a host as it stands.
+//! cannot, and about a host as it is.
 
 mod balancers;
 mod caches;
@@ -80,7 +80,7 @@ impl<'v, 'a> Gate<'v, 'a> {
     }
 }
 
-/// What becomes of a server with a line that the test passes.
+/// What happens to a server with a line that the test passes.
 const DIES: &str = "httpd -t passes, the next start fails and a reload ends the running server";
 
 /// Tells whether a word holds a variable that is not known here.

@@ -73,7 +73,7 @@ struct Maker<'a> {
     port: u16,
 }
 
-/// Directories of included files, by how deep they are and what may stand in them. A file includes only from
+/// Directories of included files, by how deep they are and what may be in them. A file includes only from
 /// directories further down the list, so that there is an end.
 const FOLDERS: &[(&str, Context)] = &[
     ("mods", Context::Main),
@@ -220,7 +220,7 @@ impl Maker<'_> {
         self.tree.files.push((format!("{}/{path}", self.folder), text));
     }
 
-    /// Appends `count` things that may stand in a context.
+    /// Appends `count` things that may be in a context.
     fn block(&mut self, out: &mut Vec<u8>, context: Context, level: usize, count: usize, depth: usize) {
         for _ in 0..count {
             // A plain line where nothing else is said.

@@ -174,7 +174,7 @@ impl Reader<'_> {
                 self.note(kind, place, name);
             }
         }
-        // What stands there is not known, so nothing can be said against it.
+        // What is there is not known, so nothing can be said against it.
         let is_unknown = undefined.iter().any(|name| self.start.unknown.has(&lossy(name)));
         if is_unknown && !matches!(command, Command::Kept(_)) {
             return None;

@@ -76,8 +76,8 @@ impl Reader<'_> {
         match line.scope {
             Scope::Main => {}
             Scope::Vhost(_) if row.in_vhost => {}
-            Scope::Vhost(_) => return Some(format!("{} cannot stand inside <VirtualHost>", line.written)),
-            Scope::Section => return Some(format!("{} cannot stand inside this section", line.written)),
+            Scope::Vhost(_) => return Some(format!("{} cannot be inside <VirtualHost>", line.written)),
+            Scope::Section => return Some(format!("{} cannot be inside this section", line.written)),
         }
         let words = &line.words;
         if words.iter().any(|word| self.config.is_unknown(word)) {

@@ -159,11 +159,11 @@ impl Reader<'_> {
                 });
             }
             Scope::Vhost(_) => {
-                self.refuse_later(place, "<VirtualHost> cannot stand inside another <VirtualHost>");
+                self.refuse_later(place, "<VirtualHost> cannot be inside another <VirtualHost>");
                 self.scope = Scope::Section;
             }
             Scope::Section => {
-                self.refuse_later(place, "<VirtualHost> cannot stand inside another section");
+                self.refuse_later(place, "<VirtualHost> cannot be inside another section");
             }
         }
     }

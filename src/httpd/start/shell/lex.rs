@@ -1,4 +1,4 @@
-//! The words of a start script's files, and what stands between them.
+//! The words of a start script's files, and what is there between them.
 //!
 //! Source: POSIX.1-2017, Shell Command Language, 2.2 (quoting), 2.3 (tokens), 2.6.2 (variables).
 
@@ -157,7 +157,7 @@ impl Parser<'_> {
         if word.parts.is_empty() && !word.quoted { Err(NotUnderstood) } else { Ok(()) }
     }
 
-    /// Reads one word, or what stands in `${...}` up to its `}`; `inside` tells whether that is within quotes.
+    /// Reads one word, or what is there in `${...}` up to its `}`; `inside` tells whether that is within quotes.
     fn word(&mut self, inside: Option<bool>) -> Parsed<Word> {
         let mut word = Word::default();
         let outer_quotes = inside == Some(true);
