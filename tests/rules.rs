@@ -869,8 +869,11 @@ mod nothing_gets_past {
                 prop_assert!(rules::refuses(&findings), "{normal:#?} {findings:#?}");
             }
             for fix in normal.corrections.iter().filter(|fix| values.keys().any(|(name, _)| *name == fix.directive)) {
+                // More spare ones than there are workers: what httpd makes of the number changes nothing.
+                let idle = fix.directive.starts_with("MaxSpare")
+                    && fix.from.parse::<i64>().is_ok_and(|from| from >= normal.sizes.workers);
                 prop_assert!(
-                    findings.iter().any(|finding| finding.severity != Severity::Info
+                    findings.iter().any(|finding| (finding.severity != Severity::Info || idle)
                         && (fix.code.is_none() || finding.httpd.as_deref() == fix.code)),
                     "{fix:?} {findings:#?}"
                 );

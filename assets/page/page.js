@@ -223,7 +223,7 @@
         head.append(make('span', 'verdict', verdicts[g.verdict]));
         const variants = g.variants.length > 1 ? '  ' + g.variants.length + ' variants' : '';
         head.append(make('span', 'tag', '  ' + g.id + variants + (g.verified ? '  verified on ' + one(g.verified) : '')));
-        if (g.otherwise.length) head.append(make('span', 'flag', '  foretold otherwise'));
+        if (g.otherwise.length) head.append(make('span', 'flag', '  predicted differently'));
         button.append(make('span', 'number', count(g.count)), head, make('span', 'message', one(describe(g))));
         button.addEventListener('click', () => choose(state.group === i ? -1 : i));
         const item = make('li');
@@ -250,7 +250,7 @@
       head.append(word, make('span', 'tag', '  ' + g.id + '  ' + hosts(g.count)));
       box.append(head, make('p', '', shown(describe(g))));
       if (g.verified) box.append(make('p', 'hint', 'verified on ' + one(g.verified)));
-      for (const said of g.otherwise.slice(0, 20)) box.append(make('p', 'flag', 'foretold otherwise: ' + one(said)));
+      for (const said of g.otherwise.slice(0, 20)) box.append(make('p', 'flag', 'predicted differently: ' + one(said)));
       for (const v of g.variants) {
         if (v.detail === '') continue;
         box.append(make('h3', '', g.variants.length > 1 ? 'variant ' + v.id + ', ' + hosts(v.count) : 'What changes'));
@@ -366,7 +366,9 @@
       };
       const axis = (label, size) => ({
         label, labelSize: 20, labelGap: 2, size, gap: 4, stroke: ink, font: '12px system-ui', labelFont: '12px system-ui', splits,
-        grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, values: (_, list) => list.map((v) => figure(points.bound, v)),
+        grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 },
+        // A step that a logarithmic axis does not label has no number.
+        values: (_, list) => list.map((v) => (v == null ? '' : figure(points.bound, v))),
       });
       plot = new uPlot({
         mode: 2, width, height: Math.max(150, Math.min(240, Math.round(innerHeight * 0.26))),

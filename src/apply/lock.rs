@@ -113,10 +113,15 @@ fn close_to_others(disk: &Disk) -> std::io::Result<()> {
             close(&dir)?;
         }
     }
-    for file in disk.names(Path::new(STATE_DIR))? {
+    let names = disk.names(Path::new(STATE_DIR))?;
+    // An interrupted run keeps the old memory by a second link, which the recovery takes away: the next run closes it.
+    let interrupted = names.iter().any(|name| state_dir::journal().file_name() == Some(name));
+    for file in names {
         let is_memory = Path::new(&file).extension().is_some_and(|end| end == "json");
-        if is_memory && let Some(file) = disk.private_file(&Path::new(STATE_DIR).join(file), false)? {
-            close(&file)?;
+        match disk.private_file(&Path::new(STATE_DIR).join(file), false) {
+            Ok(Some(file)) if is_memory => close(&file)?,
+            Err(error) if is_memory && !interrupted => return Err(error),
+            _ => {}
         }
     }
     Ok(())

@@ -44,6 +44,8 @@ const EXPRESSIONS: &[(&str, &str, &str)] = &[
     ("xtask/src/fuzz.rs", "home.join", "built by Cargo"),
     ("xtask/src/steps.rs", "program", "the word that the caller gives"),
     ("xtask/src/steps.rs", "std::env::var_os", "the Cargo that runs"),
+    ("tests/start/main.rs", "PROGRAM", "the program itself"),
+    ("tests/watch.rs", "env!", "the program itself"),
 ];
 
 /// A program that is started: the file, and the program as the code has it.

@@ -294,10 +294,9 @@ impl<'a> Reader<'a> {
             return;
         }
         self.carried_out.insert((hash(name), place.file));
-        if !startup::matters(name) || !startup::is_kept(name, rest) {
-            return;
+        if startup::matters(name) && startup::is_kept(name, rest) {
+            self.keep_line(name, rest, place);
         }
-        self.keep_line(name, rest, place);
     }
 
     /// Keeps a line as it is, where those that decide about the start are asked for.
@@ -305,23 +304,18 @@ impl<'a> Reader<'a> {
         if self.dead || self.startup.is_none() {
             return;
         }
-        let line = startup::Line {
-            directive: lossy(name),
-            words: words(rest).iter().map(|word| lossy(word)).collect(),
-            file: place.file,
-            line: place.line,
-            scope: self.scope,
-            server: self.server(),
-            sections: self.sections(),
-        };
-        self.startup.get_or_insert_default().push(line);
+        let Place { file, line } = place;
+        let words = words(rest).iter().map(|word| lossy(word)).collect();
+        let (directive, server, sections) = (lossy(name), self.server(), self.sections());
+        let kept = startup::Line { directive, words, file, line, scope: self.scope, server, sections };
+        self.startup.get_or_insert_default().push(kept);
     }
 
     /// Returns how many includes lead to what is read now.
     fn depth(&self) -> usize {
-        let include =
+        let is_it =
             |task: &&Task<'_>| matches!(task, Task::Pending(Pending { at: Some(_), directories: 0, .. }));
-        self.tasks.iter().filter(include).count()
+        self.tasks.iter().filter(is_it).count()
     }
 
     /// Starts to read the directives of options, which httpd treats as a file.
