@@ -172,7 +172,7 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
     let config_dir = evaluation.host.site.real_config_dir(sight.files);
     let differences = RefCell::default();
     let look_again = || {
-        let found = verify::differences(params, &evaluation);
+        let found = verify::differences(params, &evaluation, shell.said());
         let said = found.iter().map(conclude::sentence).collect();
         *differences.borrow_mut() = found;
         said

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::evaluate::{Evaluation, Host};
 use super::overridden::overridden;
+use super::start::Said;
 use crate::apply::{ApplyError, Cause};
 use crate::facts::disk::Disk;
 use crate::feature::{Looks, Place};
@@ -32,10 +33,14 @@ pub(super) fn findings(error: &ApplyError, mut known: Vec<Finding>) -> Vec<Findi
 
 /// Reads the host anew and returns what is otherwise than asked, with file and line; what is waived was known before.
 /// What a record of the history says about single paths is compared by whoever wrote them.
-pub(super) fn differences(params: &Params, evaluation: &Evaluation) -> Vec<Finding> {
+///
+/// The host is looked at as it was for the plan: variables of its environment, of the running server and of a shell's
+/// answer decide what the configuration means.
+pub(super) fn differences(params: &Params, evaluation: &Evaluation, said: Option<&Said>) -> Vec<Finding> {
     let disk = Disk::new(Path::new(&params.root));
     let files = Snapshot::new(&disk);
-    let host = match Host::look(&files, &params.facts, params.instance.as_deref(), false, None) {
+    let of_machine = params.root == "/";
+    let host = match Host::look(&files, &params.facts, params.instance.as_deref(), of_machine, said) {
         Ok(host) => host,
         Err(stopped) => return stopped.findings,
     };

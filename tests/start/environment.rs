@@ -68,6 +68,15 @@ fn values_come_from_the_environment_of_the_container() {
     knows_the_values(&host, &VALUES, "its own environment");
 }
 
+/// A line behind this program's own that gives the same number by a variable: the look after the change knows it too.
+#[test]
+fn the_look_after_the_change_knows_the_same_variables() {
+    let host = with_variables();
+    host.write("/etc/apache2/conf-enabled/zzz.conf", "KeepAliveTimeout ${SITE_TIMEOUT}\n");
+    let report = tune(&host, &VALUES, &json!({"keepalive": {"timeout": 3}, "activation": "defer"}));
+    assert_eq!((&report["failed"], &report["changed"]), (&Value::Null, &json!(true)), "{}", report["msg"]);
+}
+
 #[test]
 fn values_come_from_the_environment_of_the_running_server() {
     let host = with_variables();
