@@ -296,7 +296,7 @@ pub struct PendingActivation {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RecoveredServer {
-    /// The interrupted run had not told it anything, or another person keeps it in the foreground and starts it.
+    /// The interrupted run had not told it anything, or something else keeps it in the foreground and starts it.
     #[default]
     Untouched,
     /// It was made to read the files that were given back.

@@ -37,7 +37,7 @@ impl Meta {
         }
     }
 
-    /// Tells whether there is another person who may not read the file.
+    /// Tells whether there is a user who may not read the file.
     pub fn is_private(&self) -> bool {
         self.mode & 0o004 == 0
     }

@@ -339,8 +339,8 @@ fn the_running_parent_is_found_by_its_pid_file_or_by_search() {
         ("/usr/sbin/apache2", "812\n"),
         ("/usr/sbin/apache2 (deleted)", "812\n"),
         ("/usr/sbin/apache2", ""),
-        ("/usr/sbin/apache2", "900\n"), // stale: another program or person's by now
-        ("/usr/sbin/apache2", "813\n"), // stale: a child's by now
+        ("/usr/sbin/apache2", "900\n"),     // stale: another process's by now
+        ("/usr/sbin/apache2", "813\n"),     // stale: a child's by now
         ("/usr/sbin/apache2", "4000000\n"), // stale: nobody's
         ("/usr/sbin/apache2", "../812\n"),
     ] {

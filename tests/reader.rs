@@ -199,7 +199,7 @@ fn what_fuzzing_starts_from_is_read_without_harm_whole_or_cut_anywhere() {
     assert!(read > 1000, "{read} inputs");
 }
 
-/// A directive of several lines that is commented out as a whole is no mistake; one that another person believes in is.
+/// A directive of several lines that is commented out as a whole is no mistake; one that may be believed in is.
 #[test]
 fn of_the_lines_that_comments_swallow_only_directives_are_told() {
     for (text, told) in [

@@ -99,7 +99,7 @@ pub struct Pending {
 /// Files keep owner, mode, ACL and attributes; new ones get mode 0644. The transaction is in the history then.
 ///
 /// # Errors
-/// With what is left behind: [`HostState::Untouched`] also where another person changed a file since it was planned.
+/// With what is left behind: [`HostState::Untouched`] also where others changed a file since it was planned.
 pub fn apply(plan: &[Change], options: &Options<'_>, lock: &Lock) -> Result<Applied, ApplyError> {
     let wanted = plan.iter().map(|change| Wanted { change: change.clone(), meta: None }).collect();
     transact(wanted, Vec::new(), options, lock)

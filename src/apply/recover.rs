@@ -85,7 +85,7 @@ pub(super) struct Restored {
     pub(super) left: Vec<PathBuf>,
 }
 
-/// Restores the earlier value a record's changes, from any state in which they were interrupted. The journal stays.
+/// Gives back what was there before a record's changes, from any state in which they were interrupted. The journal stays.
 ///
 /// Nothing is given back over what another program or person has put there since: all such paths are named and nothing is done.
 pub(super) fn restore(disk: &Disk, record: &Record) -> Result<Restored, Cause> {

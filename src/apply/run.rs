@@ -152,7 +152,7 @@ impl Runner<'_> {
         if path.starts_with(self.config_dir) {
             match put(&self.config_dir.join(self.prefix)) {
                 Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
-                // What another person did to that directory meanwhile keeps nothing in the others from coming back.
+                // What others did to that directory meanwhile keeps nothing in the others from coming back.
                 Err(_) if matches!(self.way, Way::Back(_)) => {}
                 done => return done,
             }

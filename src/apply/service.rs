@@ -119,7 +119,7 @@ fn site_of(server: &Server) -> Option<(View, Site)> {
 }
 
 /// Makes sure that the server that ran before an interrupted change runs with the files as they are again. One that
-/// another person keeps in the foreground is neither stopped nor started.
+/// others keep in the foreground is neither stopped nor started.
 ///
 /// # Errors
 /// What it said when it did not come up.
@@ -333,7 +333,7 @@ impl Live<'_> {
     /// Waits a moment.
     ///
     /// # Errors
-    /// That another person ended this run meanwhile; never while its change is taken back.
+    /// That a signal ended this run meanwhile; never while its change is taken back.
     fn pause(&self, moment: Duration) -> Result<(), String> {
         std::thread::sleep(moment);
         match signals::seen() {

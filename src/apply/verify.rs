@@ -34,7 +34,7 @@ pub(super) fn verify(disk: &Disk, record: &Record, options: &Options<'_>) -> Res
 }
 
 /// Says how what is there differs from what was put there, beginning with the line in a file. What is there is not
-/// quoted: it is another program or person's and may be a secret.
+/// quoted: it is not this tool's and may be a secret.
 fn difference(wanted: &Standing, now: &Standing) -> Option<String> {
     if wanted.node == now.node {
         let rights = |standing: &Standing| standing.meta.as_ref().map(|meta| (meta.mode, meta.uid, meta.gid));

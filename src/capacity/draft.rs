@@ -91,7 +91,7 @@ impl<'a> Ask<'a> {
         self.demand.active.unwrap_or(usual).clamp(1, connections)
     }
 
-    /// Returns the burst that is to be carried: in the desired state, else what is counted by default.
+    /// Returns the burst that is to be carried: as requested, else what is counted by default.
     pub(super) fn burst(&self) -> u64 {
         let connections = self.demand.connections;
         let quarter = connections.div_ceil(4);

@@ -22,7 +22,7 @@ pub struct Service<'a> {
     files: &'a dyn Files,
     groups: Groups,
     mountinfo: PathBuf,
-    /// Its content once another person asked: the kernel writes it anew for each reader.
+    /// Its content once it was asked for: the kernel writes it anew for each reader.
     mounts: OnceCell<Option<Arc<[u8]>>>,
     /// The mount of version 2, where it has been found; controllers of version 1 are looked up by name.
     unified: Option<PathBuf>,

@@ -43,7 +43,7 @@ impl Disk {
 
     /// Opens a regular file, and returns the size it says it has.
     fn open(&self, path: &Path) -> io::Result<(OwnedFd, usize)> {
-        // Without O_NONBLOCK, opening a pipe that another person left among the files would wait for ever. The system calls
+        // Without O_NONBLOCK, opening a pipe left among the files would wait for ever. The system calls
         // are made directly: a host with thousands of virtual hosts has as many files, and `std` takes half as many
         // calls again for each.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;

@@ -14,7 +14,7 @@ use crate::params::Php;
 /// The major version of the facts that this program reads; a minor version only adds keys.
 pub const MAJOR: u64 = 1;
 
-/// A whole number as facts have it: `4096`, or `"4096"` where another person set it by hand. What is no such number is kept
+/// A whole number as facts have it: `4096`, or `"4096"` where it was set by hand. What is no such number is kept
 /// as it was written, so that the verdict can name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Amount {
@@ -224,7 +224,7 @@ pub struct ManagedFact {
     pub as_left: bool,
 }
 
-/// A short form beside the whole one: facts that another person writes by hand say `"mpm": "event"` and `"somaxconn": 4096`.
+/// A short form beside the whole one: facts written by hand say `"mpm": "event"` and `"somaxconn": 4096`.
 macro_rules! short_or_whole {
     ($name:ident, $expecting:literal, $($visit:tt)*) => {
         impl<'de> Deserialize<'de> for $name {

@@ -108,7 +108,7 @@ impl Program<'_> {
         self.is(&exe) && self.shares_our_world(pid)
     }
 
-    /// Tells whether a process that runs the program is a server's parent, of another person who may start this server.
+    /// Tells whether a process that runs the program is a server's parent, of a user who may start this server.
     fn is_parent(&self, pid: u32) -> bool {
         !self.is_child(pid) && command_line(self.files, pid).is_of_a_server() && self.is_trusted(pid)
     }

@@ -55,7 +55,7 @@ impl fmt::Display for Damage {
 pub struct Record {
     /// Ansible's facts, `apache_tuning` among them.
     pub facts: Facts,
-    /// Facts that another person states in place of the host's own.
+    /// Facts that are stated in place of the host's own.
     pub stated: Overrides,
 }
 

@@ -87,7 +87,7 @@ pub(super) fn pending(host: &Host, root: &Path) -> Option<PendingActivation> {
 const KNOWN_SCOREBOARD: Version = Version::v24(36);
 
 /// Tells by the size of its scoreboard that a server was started with another `ServerLimit` or `ThreadLimit` than is
-/// configured now: another person edited them since, and no reload brings them in.
+/// configured now: they were edited since, and no reload brings them in.
 fn other_limits(host: &Host) -> Option<String> {
     let known = host.version.as_ref().is_some_and(|version| version.value >= KNOWN_SCOREBOARD);
     let mpm = host.mpm().filter(|_| known && !host.shared.is_empty())?;

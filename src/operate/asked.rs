@@ -1,8 +1,8 @@
 //! What was asked is compared with what would be: with the configuration as httpd would read it after the change, before
 //! anything is touched.
 //!
-//! A value counts only where httpd reads this program's own line: the same number in a file of another program or person's is a
-//! coincidence that their next edit ends.
+//! A value counts only where httpd reads this program's own line: the same number in a file that is not this
+//! tool's is a coincidence that the next edit ends.
 
 use std::path::{Path, PathBuf};
 

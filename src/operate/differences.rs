@@ -55,7 +55,7 @@ pub(super) fn all(
     list
 }
 
-/// Tells whether another person may not read the file that a change is about, for its own mode or that of a directory above.
+/// Tells whether not everybody may read the file that a change is about, for its own mode or that of a directory above.
 /// A file that is new has what the task says and nobody's secrets.
 fn is_private(files: &dyn Files, change: &Change) -> bool {
     let lacks = |path: &Path, right: u32| files.status(path).is_some_and(|status| status.mode & right == 0);

@@ -1,4 +1,4 @@
-//! An undo is judged like any other change: what it gives back must lead somewhere, and leave another person to run PHP.
+//! An undo is judged like any other change: what it gives back must lead somewhere, and leave something to run PHP.
 
 use std::collections::BTreeMap;
 use std::path::Path;

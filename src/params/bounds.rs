@@ -43,7 +43,7 @@ pub(crate) fn and_more(path: &str, more: usize, what: &str) -> ParameterError {
     ParameterError { path: path.to_owned(), message: format!("and {more} more {what}{place}") }
 }
 
-/// Returns the first errors, as many as another person reads; one at the end says how many there are besides.
+/// Returns the first errors, as many as a person reads; one at the end says how many there are besides.
 pub(super) fn readable(mut errors: Vec<ParameterError>) -> Vec<ParameterError> {
     let mut bytes = 0;
     let mut kept = 0;

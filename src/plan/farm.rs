@@ -145,7 +145,7 @@ impl Work<'_> {
     /// Takes the drop-in's link out.
     pub(super) fn unlink_drop_in(&mut self) {
         let options = Options { force: false, purge: true };
-        // A link of another program or person's in the way stays, and is theirs to fix.
+        // A link in the way that is not this tool's stays, and is its owner's to fix.
         let _ = self.farm().disable(&mut self.draft, Switched::Conf, DROP_IN, options);
     }
 }

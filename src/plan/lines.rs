@@ -244,7 +244,7 @@ impl Work<'_> {
     }
 
     /// Gives back which MPM, and which of the features' modules, `file` loaded before this tool came, where its other
-    /// lines are another program or person's now.
+    /// lines are no longer this tool's.
     pub(super) fn give_modules_back(&mut self, file: &Path, was: &[u8]) -> Result<(), Unreadable> {
         let modules = self.ground.features.iter().flat_map(|feature| feature.modules);
         self.edit(file, |text| {

@@ -160,7 +160,7 @@ pub fn absent(ground: &Ground<'_>) -> Result<Plan, Unreadable> {
         work.take_blocks_out(feature)?;
     }
     work.drop_empty_drop_in()?;
-    // What was left alone because another person changed it is theirs from now on.
+    // What was left alone because others changed it is theirs from now on.
     work.forgets = true;
     work.finish()
 }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `was` is `{"text": "..."}`, `{"hex": "..."}` for a file that is not UTF-8, `{"link": "..."}`, or null for nothing;
-//! `ours` is a fingerprint of what this tool last left there, so that another program or person's later change is noticed.
+//! `ours` is a fingerprint of what this tool last left there, so that a later change by others is noticed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

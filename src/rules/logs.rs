@@ -82,7 +82,7 @@ pub(crate) static LOG_002: Rule = Rule {
     id: "LOG-002",
     severity: Severity::Error,
     setting: "CustomLog, ErrorLog",
-    summary: "another program or person than root may put a link where httpd opens a log as root",
+    summary: "a user other than root may put a link where httpd opens a log as root",
     source: "httpd 2.4 docs, misc/security_tips",
     check: Check::View(open_to_others),
     ..Rule::NEW

@@ -178,7 +178,7 @@ pub(crate) static ACT_003: Rule = Rule {
     id: "ACT-003",
     severity: Severity::Error,
     setting: "activation",
-    summary: "the change takes a stop and start, and another person keeps the running server in the foreground: a container, a \
+    summary: "the change takes a stop and start, and something else keeps the running server in the foreground: a container, a \
               supervisor; waived, its activation is deferred",
     source: "the running parent's command line and control group; httpd 2.4 server/mpm_unix.c, -D FOREGROUND",
     check: Check::Planned,

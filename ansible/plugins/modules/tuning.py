@@ -1226,7 +1226,7 @@ recovered:
           What became of the running server. Check mode, which cannot know, says what the interrupted run had
           begun.
         - >-
-          C(untouched): The interrupted run had not told it anything, or another person keeps it in the
+          C(untouched): The interrupted run had not told it anything, or something else keeps it in the
           foreground and starts it.
         - 'C(reloaded): It was made to read the files that were given back.'
         - >-
