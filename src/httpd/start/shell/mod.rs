@@ -94,6 +94,7 @@ pub fn read(
         files,
         values: given.map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
         exported: environment.keys().cloned().collect(),
+        perhaps_exported: BTreeSet::new(),
         functions: BTreeMap::new(),
         read: Read::default(),
         maybe: 0,
@@ -156,6 +157,8 @@ struct Shell<'a> {
     /// Values by name; `None` is one that is not known.
     values: BTreeMap<String, Option<String>>,
     exported: BTreeSet<String>,
+    /// Names of which it is not known whether they are exported.
+    perhaps_exported: BTreeSet<String>,
     functions: BTreeMap<String, Rc<List>>,
     read: Read,
     /// How many conditions around the current command are not known.
@@ -169,11 +172,13 @@ struct Shell<'a> {
 
 impl Shell<'_> {
     fn finish(self) -> Read {
-        let Self { values, exported, mut read, .. } = self;
+        let Self { values, exported, perhaps_exported, mut read, .. } = self;
         for (name, value) in values {
             match value {
                 Some(value) => {
-                    if exported.contains(&name) {
+                    if perhaps_exported.contains(&name) {
+                        read.unknown.names.insert(name.clone());
+                    } else if exported.contains(&name) {
                         read.environment.insert(name.clone(), value.clone());
                     }
                     read.values.insert(name, value);
@@ -386,7 +391,17 @@ impl Shell<'_> {
         let value = if self.maybe > 0 && self.values.get(name) != Some(&value) { None } else { value };
         self.values.insert(name.to_owned(), value);
         if self.exports_all {
+            self.set_exported(name);
+        }
+    }
+
+    /// Exports a variable; in doubt it may have stayed the shell's own.
+    fn set_exported(&mut self, name: &str) {
+        if self.maybe == 0 {
+            self.perhaps_exported.remove(name);
             self.exported.insert(name.to_owned());
+        } else if !self.exported.contains(name) {
+            self.perhaps_exported.insert(name.to_owned());
         }
     }
 
@@ -430,9 +445,13 @@ impl Shell<'_> {
                 for name in names.map(str::to_owned).collect::<Vec<_>>() {
                     if self.maybe > 0 {
                         self.assign(&name, None);
+                        if self.exported.contains(&name) {
+                            self.perhaps_exported.insert(name);
+                        }
                     } else {
                         self.values.remove(&name);
                         self.exported.remove(&name);
+                        self.perhaps_exported.remove(&name);
                     }
                 }
                 next(Status::Zero)
@@ -440,6 +459,10 @@ impl Shell<'_> {
             "set" => {
                 for word in rest.iter().filter_map(Word::plain) {
                     match word {
+                        "-a" | "+a" if self.maybe > 0 => {
+                            self.report(line);
+                            self.read.unknown.every = true;
+                        }
                         "-a" => self.exports_all = true,
                         "+a" => self.exports_all = false,
                         _ => {}
@@ -519,7 +542,7 @@ impl Shell<'_> {
                 let name = name.to_owned();
                 self.declare(std::slice::from_ref(word), line);
                 if exports {
-                    self.exported.insert(name);
+                    self.set_exported(&name);
                 }
                 continue;
             }
@@ -527,7 +550,7 @@ impl Shell<'_> {
                 Some("-x") if !exports => return self.export(true, words, line),
                 Some(name) if is_name(name) => {
                     if exports {
-                        self.exported.insert(name.to_owned());
+                        self.set_exported(name);
                     }
                 }
                 Some(option) if option.starts_with('-') && option != "-n" => {}
