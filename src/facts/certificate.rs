@@ -2,12 +2,11 @@
 //!
 //! Source: RFC 5280 (the fields), RFC 7468 (the text), X.690 (DER). What is not understood says nothing.
 
-/// The tags of DER that are met on the way.
-const INTEGER: u8 = 0x02;
-const OCTETS: u8 = 0x04;
+use super::der::{Der, INTEGER, OCTETS, SEQUENCE, decode};
+
+/// The tags that certificates alone have.
 const UTC_TIME: u8 = 0x17;
 const LONG_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 
@@ -33,60 +32,56 @@ pub fn read(pem: &[u8]) -> Option<Certificate> {
     of_der(&decode(body)?)
 }
 
-fn of_der(der: &[u8]) -> Option<Certificate> {
-    let (certificate, _) = take(der, SEQUENCE)?;
-    let (mut rest, _) = take(certificate, SEQUENCE)?;
-    if let Some((_, after)) = take(rest, VERSION) {
-        rest = after;
-    }
-    let (_, rest) = take(rest, INTEGER)?;
+/// The fields of a certificate that are looked into.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    /// From when to when it holds.
+    validity: Der<'a>,
+    /// The algorithm of its public key, and the key.
+    pub key: Der<'a>,
+    /// What follows: identifiers that nobody uses, and the extensions.
+    rest: Der<'a>,
+}
+
+/// Takes a certificate apart.
+pub fn fields(der: &[u8]) -> Option<Fields<'_>> {
+    let mut fields = Der::of(der).inside(SEQUENCE)?.inside(SEQUENCE)?;
+    fields.pass(VERSION);
+    fields.take(INTEGER)?;
     // The algorithm of the signature and the issuer.
-    let (_, rest) = take(rest, SEQUENCE)?;
-    let (_, rest) = take(rest, SEQUENCE)?;
-    let (validity, rest) = take(rest, SEQUENCE)?;
-    let (_, _, end) = any(validity)?;
-    let (tag, end, _) = any(end)?;
+    fields.take(SEQUENCE)?;
+    fields.take(SEQUENCE)?;
+    let validity = fields.inside(SEQUENCE)?;
+    // The subject.
+    fields.take(SEQUENCE)?;
+    let key = fields.inside(SEQUENCE)?;
+    Some(Fields { validity, key, rest: fields })
+}
+
+fn of_der(der: &[u8]) -> Option<Certificate> {
+    let Fields { mut validity, mut rest, .. } = fields(der)?;
+    validity.value()?;
+    let (tag, end) = validity.value()?;
     let not_after = seconds(tag, end)?;
-    // The subject and its key.
-    let (_, rest) = take(rest, SEQUENCE)?;
-    let (_, mut rest) = take(rest, SEQUENCE)?;
     let mut has_responder = false;
-    while let Some((tag, content, after)) = any(rest) {
-        if tag == EXTENSIONS {
-            let (mut list, _) = take(content, SEQUENCE)?;
-            while let Some((extension, after)) = take(list, SEQUENCE) {
-                if let Some(value) = extension.strip_prefix(&AUTHORITY_INFO) {
-                    // Whether it is critical may be before it.
-                    let value = take(value, OCTETS).or_else(|| take(any(value)?.2, OCTETS))?.0;
-                    has_responder = value.windows(OCSP.len()).any(|window| window == OCSP);
-                }
-                list = after;
+    while let Some((tag, content)) = rest.value() {
+        if tag != EXTENSIONS {
+            continue;
+        }
+        let mut list = Der::of(content).inside(SEQUENCE)?;
+        while let Some(extension) = list.take(SEQUENCE) {
+            if let Some(value) = extension.strip_prefix(&AUTHORITY_INFO) {
+                let mut values = Der::of(value);
+                let content = match values.value()? {
+                    (OCTETS, content) => content,
+                    // Whether it is critical.
+                    _ => values.take(OCTETS)?,
+                };
+                has_responder = content.windows(OCSP.len()).any(|window| window == OCSP);
             }
         }
-        rest = after;
     }
     Some(Certificate { not_after, has_responder })
-}
-
-/// Takes one value off: its tag, its content, and what follows.
-fn any(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81..=0x84 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (bytes.iter().fold(0, |sum, byte| (sum << 8) | usize::from(*byte)), rest)
-        }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
-}
-
-/// Takes a value of this tag off.
-fn take(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    any(der).filter(|(found, _, _)| *found == tag).map(|(_, content, rest)| (content, rest))
 }
 
 /// Reads a time such as `260131235959Z`, in seconds since the epoch.
@@ -113,29 +108,6 @@ fn seconds(tag: u8, text: &[u8]) -> Option<u64> {
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day;
     let days = days.checked_sub(719_469)?;
     Some(days * 86_400 + number(4)? * 3600 + number(6)? * 60 + number(8)?)
-}
-
-/// Decodes base64, white space left out.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut held) = (0_u32, 0);
-    for letter in text.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=') {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from((bits >> held) & 0xff).ok()?);
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

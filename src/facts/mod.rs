@@ -4,6 +4,7 @@ pub mod access;
 mod ahead;
 pub mod certificate;
 pub mod cgroup;
+pub mod der;
 pub mod disk;
 pub mod gather;
 pub mod health;

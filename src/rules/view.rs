@@ -197,8 +197,7 @@ impl<'a> View<'a> {
     /// Returns the lines of a directive that says what is served, in reading order; none where nothing of the kind is
     /// asked.
     pub(crate) fn served(&self, directive: &'static str) -> impl Iterator<Item = &'a startup::Line> {
-        let lines = self.context.startup.map_or(&[][..], |startup| &startup.lines);
-        lines.iter().filter(move |line| line.is(directive))
+        self.context.startup.into_iter().flat_map(move |startup| startup.of(directive))
     }
 
     /// Returns the host's files where they are those of a disk: what is not there is not there on the host either.
@@ -209,7 +208,7 @@ impl<'a> View<'a> {
 
     /// Writes where a line that says what is served stands: `/etc/apache2/sites-enabled/a.conf:3`.
     pub(crate) fn place(&self, line: &startup::Line) -> String {
-        format!("{}:{}", self.after.path(line.file).display(), line.line)
+        self.context.startup.map_or_else(String::new, |startup| startup.place(line))
     }
 
     /// Returns the user that serves requests.

@@ -2,6 +2,9 @@
 //!
 //! Source: RFC 7468 (PEM), RFC 5280 (certificates), RFC 8017 and RFC 5915 (keys of RSA and of elliptic curves), RFC 5958.
 
+use crate::facts::certificate;
+use crate::facts::der::{BITS, Der, INTEGER, OBJECT, OCTETS, SEQUENCE, decode};
+
 /// The public half of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Public {
@@ -36,9 +39,9 @@ impl Pem {
             rest = after;
             pem.blocks += 1;
             let encrypted = body.contains("ENCRYPTED") || label.starts_with("ENCRYPTED");
-            let der = decode(body);
+            let der = decode(body).unwrap_or_default();
             if label.ends_with("CERTIFICATE") && pem.certificate.is_none() {
-                pem.certificate = Some(certificate(&der).unwrap_or(Public::Other));
+                pem.certificate = Some(public(&der).unwrap_or(Public::Other));
             } else if label.ends_with("PRIVATE KEY") && !pem.has_key {
                 pem.has_key = true;
                 let known = if encrypted { None } else { private_key(label, &der) };
@@ -54,90 +57,20 @@ impl Pem {
     }
 }
 
-/// Decodes base64; what is no digit of it is skipped, as line ends are.
-fn decode(text: &str) -> Vec<u8> {
-    let digit = |byte: u8| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    };
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut held, mut bits) = (0_u32, 0);
-    for value in text.bytes().filter_map(digit) {
-        held = (held << 6) | u32::from(value);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.extend(u8::try_from((held >> bits) & 0xff));
-        }
-    }
-    bytes
-}
-
-const INTEGER: u8 = 0x02;
-const BITS: u8 = 0x03;
-const OCTETS: u8 = 0x04;
-const OBJECT: u8 = 0x06;
-const SEQUENCE: u8 = 0x30;
-/// An optional field: `[0]`, `[1]`.
-const FIRST: u8 = 0xa0;
+/// An optional field of a key: `[1]`.
 const SECOND: u8 = 0xa1;
-
-/// The rest of a value of DER.
-#[derive(Clone, Copy)]
-struct Der<'a>(&'a [u8]);
-
-impl<'a> Der<'a> {
-    /// Takes the next value, whatever it is.
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&[tag, first], mut rest) = self.0.split_first_chunk()?;
-        let mut length = usize::from(first);
-        if first >= 0x80 {
-            let (bytes, after) = rest.split_at_checked(usize::from(first & 0x7f).min(8))?;
-            length = bytes
-                .iter()
-                .try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add((*byte).into()))?;
-            rest = after;
-        }
-        let (value, after) = rest.split_at_checked(length)?;
-        self.0 = after;
-        Some((tag, value))
-    }
-
-    /// Takes the next value, which must be of this kind.
-    fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(found, _)| *found == tag).map(|(_, value)| value)
-    }
-
-    fn inside(&mut self, tag: u8) -> Option<Self> {
-        self.take(tag).map(Self)
-    }
-}
 
 /// `1.2.840.113549.1.1.1` and `1.2.840.10045.2.1`.
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
 const CURVE: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
 
 /// Returns the key in a certificate.
-fn certificate(der: &[u8]) -> Option<Public> {
-    let mut signed = Der(der).inside(SEQUENCE)?.inside(SEQUENCE)?;
-    let mut rest = signed;
-    if rest.next()?.0 == FIRST {
-        signed = rest;
-    }
-    signed.take(INTEGER)?;
-    // The algorithm of the signature, who signed, from when to when, and for whom.
-    for _ in 0..4 {
-        signed.take(SEQUENCE)?;
-    }
-    let mut key = signed.inside(SEQUENCE)?;
+fn public(der: &[u8]) -> Option<Public> {
+    let mut key = certificate::fields(der)?.key;
     let algorithm = key.inside(SEQUENCE)?.take(OBJECT)?;
     let (_, bits) = key.take(BITS)?.split_first()?;
     match algorithm {
-        RSA => Some(Public::Rsa(modulus(Der(bits).inside(SEQUENCE)?)?)),
+        RSA => Some(Public::Rsa(modulus(Der::of(bits).inside(SEQUENCE)?)?)),
         CURVE => Some(point(bits)),
         _ => Some(Public::Other),
     }
@@ -154,14 +87,14 @@ fn point(bits: &[u8]) -> Public {
 }
 
 fn private_key(label: &str, der: &[u8]) -> Option<Public> {
-    let mut key = Der(der).inside(SEQUENCE)?;
+    let mut key = Der::of(der).inside(SEQUENCE)?;
     match label {
         "RSA PRIVATE KEY" => rsa(key),
         "EC PRIVATE KEY" => curve(key),
         "PRIVATE KEY" => {
             key.take(INTEGER)?;
             let algorithm = key.inside(SEQUENCE)?.take(OBJECT)?;
-            let inner = Der(key.take(OCTETS)?).inside(SEQUENCE);
+            let inner = Der::of(key.take(OCTETS)?).inside(SEQUENCE);
             match algorithm {
                 RSA => rsa(inner?),
                 CURVE => curve(inner?),
@@ -180,9 +113,9 @@ fn rsa(mut key: Der<'_>) -> Option<Public> {
 fn curve(mut key: Der<'_>) -> Option<Public> {
     key.take(INTEGER)?;
     key.take(OCTETS)?;
-    while let Some((tag, value)) = key.next() {
+    while let Some((tag, value)) = key.value() {
         if tag == SECOND {
-            let (_, bits) = Der(value).take(BITS)?.split_first()?;
+            let (_, bits) = Der::of(value).take(BITS)?.split_first()?;
             return Some(point(bits));
         }
     }
