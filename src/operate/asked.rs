@@ -4,14 +4,18 @@
 //! A value counts only where httpd reads this program's own line: the same number in a file that is not this
 //! tool's is a coincidence that the next edit ends.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::feature::Module;
 use crate::httpd::Mpm;
 use crate::httpd::directives::Parser;
 use crate::httpd::effective::{self, Value};
 use crate::httpd::numbers::{self, Unit};
-use crate::httpd::read::{self, Configuration, Line, Scope};
+use crate::httpd::read::{self, Configuration, FileId, Line, Scope};
 use crate::plan::Wish;
 use crate::registry::TABLE;
 use crate::report::Finding;
@@ -36,10 +40,11 @@ impl Asked {
         let mut found = Vec::new();
         self.compare_mpm(is, &mut found);
         self.compare_modules(is, &mut found);
+        let lines = Lines::of(files, is, &self.wishes);
         for wish in &self.wishes {
             // Where the module of a directive is not loaded, that is what is said, and its lines are none.
             if values.iter().any(|value| value.directive == wish.directive) {
-                found.extend(unread(files, is, wish));
+                found.extend(lines.unread(wish));
             }
         }
         found
@@ -102,41 +107,104 @@ fn loaded_at(is: &Configuration, module: &read::Module) -> String {
     format!("at {}:{line}{by}", is.path(file).display())
 }
 
-/// Returns what keeps httpd from reading a wish where it is written; nothing where it reads it.
-fn unread(files: &dyn Files, is: &Configuration, wish: &Wish) -> Option<Finding> {
-    let real = |path: &Path| resolve(files, path).unwrap_or_else(|_| path.to_owned());
-    let own = real(&wish.file);
-    let counts = |line: &&Line| {
-        line.directive == wish.directive
-            && (line.scope == Scope::Main || effective::counts_everywhere(is, line))
-            && (line.words.join(" ") == wish.value
-                || line.words.iter().any(|word| same(wish.directive, word, &wish.value)))
-    };
-    if is.lines.iter().filter(counts).any(|line| real(is.path(line.file)) == own) {
-        return None;
+/// The lines that count for the whole server, by what one may ask for: a list has as many wishes as lines.
+struct Lines<'a> {
+    files: &'a dyn Files,
+    is: &'a Configuration,
+    /// Where the files of these lines really lie.
+    real: FxHashMap<FileId, PathBuf>,
+    /// The lines of the directives that are asked for.
+    by_directive: FxHashMap<&'static str, Vec<&'a Line>>,
+    /// The values of these lines, each word and all together, as they are written.
+    written: FxHashSet<(&'static str, FileId, Cow<'a, str>)>,
+    /// Where each file that is written to really lies.
+    own: FxHashMap<&'a Path, PathBuf>,
+    /// Where httpd reads these, if it does: looked for once it is asked.
+    opened: RefCell<FxHashMap<&'a Path, Option<&'a Path>>>,
+}
+
+/// Returns where a path really leads.
+fn real(files: &dyn Files, path: &Path) -> PathBuf {
+    resolve(files, path).unwrap_or_else(|_| path.to_owned())
+}
+
+impl<'a> Lines<'a> {
+    fn of(files: &'a dyn Files, is: &'a Configuration, wishes: &'a [Wish]) -> Self {
+        let mut all = Self {
+            files,
+            is,
+            real: FxHashMap::default(),
+            by_directive: FxHashMap::default(),
+            written: FxHashSet::default(),
+            own: FxHashMap::default(),
+            opened: RefCell::default(),
+        };
+        for wish in wishes {
+            all.own.entry(wish.file.as_path()).or_insert_with_key(|file| real(files, file));
+            all.by_directive.entry(wish.directive).or_default();
+        }
+        let counts = |line: &&Line| line.scope == Scope::Main || effective::counts_everywhere(is, line);
+        for line in is.lines.iter().filter(counts) {
+            let Some(of_directive) = all.by_directive.get_mut(line.directive) else { continue };
+            of_directive.push(line);
+            all.real.entry(line.file).or_insert_with_key(|file| real(files, is.path(*file)));
+            let written = |text: Cow<'a, str>| (line.directive, line.file, text);
+            all.written.extend(line.words.iter().map(|word| written(word.as_str().into())));
+            if line.words.len() != 1 {
+                all.written.insert(written(line.words.join(" ").into()));
+            }
+        }
+        all
     }
-    let opened: Vec<&PathBuf> =
-        is.files.iter().map(|file| &file.path).filter(|path| real(path) == own).collect();
-    let main = is.files.first().map_or_else(String::new, |file| file.path.display().to_string());
-    let (message, hint) = match opened.first() {
-        None => (
-            format!(
-                "{} is written to {}, which httpd does not read: no Include of {main} leads to it",
-                wish.directive,
-                wish.file.display()
+
+    /// Tells whether httpd reads a wish where it is written.
+    fn reads(&self, wish: &Wish) -> bool {
+        let own = self.own.get(wish.file.as_path());
+        let is_own = |file: &FileId| self.real.get(file) == own;
+        let is_written =
+            |file: &FileId| self.written.contains(&(wish.directive, *file, wish.value.as_str().into()));
+        self.real.keys().any(|file| is_own(file) && is_written(file))
+            || self.by_directive.get(wish.directive).into_iter().flatten().any(|line| {
+                is_own(&line.file) && line.words.iter().any(|word| same(wish.directive, word, &wish.value))
+            })
+    }
+
+    /// Returns the path by which httpd reads the file that a wish is written to.
+    fn opened(&self, wish: &'a Wish) -> Option<&'a Path> {
+        *self.opened.borrow_mut().entry(wish.file.as_path()).or_insert_with_key(|file| {
+            let own = self.own.get(*file)?;
+            let found = self.is.files.iter().find(|read| real(self.files, &read.path) == *own)?;
+            Some(found.path.as_path())
+        })
+    }
+
+    /// Returns what keeps httpd from reading a wish where it is written; nothing where it reads it.
+    fn unread(&self, wish: &'a Wish) -> Option<Finding> {
+        if self.reads(wish) {
+            return None;
+        }
+        let is = self.is;
+        let main = is.files.first().map_or_else(String::new, |file| file.path.display().to_string());
+        let (message, hint) = match self.opened(wish) {
+            None => (
+                format!(
+                    "{} is written to {}, which httpd does not read: no Include of {main} leads to it",
+                    wish.directive,
+                    wish.file.display()
+                ),
+                format!("write `IncludeOptional {}/*.conf` into {main}", read_from(&wish.file).display()),
             ),
-            format!("write `IncludeOptional {}/*.conf` into {main}", read_from(&wish.file).display()),
-        ),
-        Some(path) => (
-            format!(
-                "{} is written to {}, where httpd skips it: the section around it is false there",
-                wish.directive,
-                path.display()
+            Some(path) => (
+                format!(
+                    "{} is written to {}, where httpd skips it: the section around it is false there",
+                    wish.directive,
+                    path.display()
+                ),
+                "load the module that the section asks for before that file is read".to_owned(),
             ),
-            "load the module that the section asks for before that file is read".to_owned(),
-        ),
-    };
-    Some(OVR_001.finding((&wish.parameter, &wish.value), message, hint))
+        };
+        Some(OVR_001.finding((&wish.parameter, &wish.value), message, hint))
+    }
 }
 
 /// Returns the directory that httpd reads a file from: Debian's files are read through links.

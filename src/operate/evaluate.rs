@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use rustc_hash::FxHashSet;
+
 use super::asked::Asked;
 use super::overridden::overridden;
 use super::start::{self, Said};
@@ -258,7 +260,8 @@ pub(super) fn evaluate_told(
     };
     let otherwise = asked.compare(&draft, after, &values);
     // What httpd does not read at all is not overridden: nobody need take the other line out.
-    let is_read = |wish: &&Wish| !otherwise.iter().any(|one| one.setting.as_ref() == Some(&wish.parameter));
+    let unread: FxHashSet<&str> = otherwise.iter().filter_map(|one| one.setting.as_deref()).collect();
+    let is_read = |wish: &&Wish| !unread.contains(wish.parameter.as_str());
     let read: Vec<Wish> = asked.wishes.iter().filter(is_read).cloned().collect();
     let (overridden, overrides) = overridden(&draft, after, &read, &values);
     told.extend(otherwise);
