@@ -315,6 +315,12 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
         .collect();
     errors.extend(crate::rules::unknown_waived(&waived));
     absolute_root(value, errors);
+    // What is said of the host instead of its own files is as plain as those are.
+    for (key, fact) in value.get("facts").and_then(Value::as_object).into_iter().flatten() {
+        let path = join("facts", key);
+        let message = fact.as_str().and_then(|text| control(&path, text, "write it without"));
+        errors.extend(message.map(|message| ParameterError { path, message }));
+    }
 }
 
 /// Texts of the features' groups become arguments of directives, each of which is one line.
@@ -356,16 +362,8 @@ fn each_text(path: &str, object: &Value, fields: &[Field], each: &mut dyn FnMut(
 
 /// Text becomes one argument of one directive: what httpd would read as more than that cannot be written at all.
 fn one_line(path: &str, text: &str, refuse: &mut impl FnMut(&str, String)) {
-    if let Some(control) = text.chars().find(|c| c.is_control()) {
-        refuse(
-            path,
-            format!(
-                "value of {path} holds the control character U+{:04X}, got: {:?}; httpd reads one line, \
-                 write it without",
-                u32::from(control),
-                cut(text)
-            ),
-        );
+    if let Some(message) = control(path, text, "httpd reads one line, write it without") {
+        refuse(path, message);
     }
     if text.contains("${") {
         refuse(
@@ -383,6 +381,13 @@ fn one_line(path: &str, text: &str, refuse: &mut impl FnMut(&str, String)) {
     if text.is_empty() {
         refuse(path, format!("value of {path} is empty; leave the parameter out instead"));
     }
+}
+
+/// Returns what is said against the first control character of a text.
+fn control(path: &str, text: &str, way_out: &str) -> Option<String> {
+    let control = u32::from(text.chars().find(|c| c.is_control())?);
+    let text = cut(text);
+    Some(format!("value of {path} holds the control character U+{control:04X}, got: {text:?}; {way_out}"))
 }
 
 /// The other root must be an absolute path.
