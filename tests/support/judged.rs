@@ -31,6 +31,9 @@ use apache_tuning::units::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// The main file.
+const MAIN: &str = "/etc/apache2/apache2.conf";
+
 /// A build of mod_evasive: symbol, generation, directive for the status.
 pub(crate) type BuildOf = (&'static str, Generation, Option<&'static str>);
 
@@ -272,28 +275,32 @@ impl Host {
         self
     }
 
-    /// Lets the reader make the configuration of a file's text, with these modules beside the MPM.
-    pub(crate) fn conf(mut self, modules: &[&str], text: &str) -> Self {
-        let file = PathBuf::from("/etc/apache2/apache2.conf");
-        let all = ["core_module", "so_module", "log_config_module", self.mpm.module()];
-        let built_in = all
-            .iter()
-            .chain(modules)
-            .map(|id| ((*id).to_owned(), format!("mod_{}.c", id.trim_end_matches("_module"))));
-        let start = Start {
-            file: file.clone(),
-            server_root: PathBuf::from("/etc/apache2"),
-            binary: PathBuf::from("/usr/sbin/apache2"),
+    /// Returns where a stock Debian starts reading, with modules by identifier and source file.
+    fn start(&self, built_in: Vec<(String, String)>) -> Start {
+        Start {
+            file: MAIN.into(),
+            server_root: "/etc/apache2".into(),
+            binary: "/usr/sbin/apache2".into(),
             version: self.version,
-            built_in: built_in.collect(),
+            built_in,
             defines: Vec::new(),
             first: Vec::new(),
             then: Vec::new(),
             environment: BTreeMap::new(),
             unknown: Unknown::default(),
             table: &TABLE,
-        };
-        let startup = startup::read(&Memory::new().file(&file, text), &start);
+        }
+    }
+
+    /// Lets the reader make the configuration of a file's text, with these modules beside the MPM.
+    pub(crate) fn conf(mut self, modules: &[&str], text: &str) -> Self {
+        let all = ["core_module", "so_module", "log_config_module", self.mpm.module()];
+        let built_in = all
+            .iter()
+            .chain(modules)
+            .map(|id| ((*id).to_owned(), format!("mod_{}.c", id.trim_end_matches("_module"))));
+        let start = self.start(built_in.collect());
+        let startup = startup::read(&Memory::new().file(MAIN, text), &start);
         self.after = startup.configuration.clone();
         self.before = self.after.clone();
         self.startup = Some(startup);
@@ -331,7 +338,7 @@ impl Host {
     /// Makes the start known: the lines of the main file, read as a real host's are, with modules that are loaded and
     /// other files that are there. Directories end with a slash.
     pub(crate) fn starts(mut self, modules: &[&str], lines: &str, there: &[(&str, &str)]) -> Self {
-        let mut files = Memory::new().file("/etc/apache2/apache2.conf", lines);
+        let mut files = Memory::new().file(MAIN, lines);
         for (path, content) in there {
             let directory = path.strip_suffix('/');
             files = match directory {
@@ -340,22 +347,7 @@ impl Host {
             };
         }
         let built_in = modules.iter().map(|module| ((*module).to_owned(), format!("{module}.c"))).collect();
-        let startup = startup::read(
-            &files,
-            &Start {
-                file: "/etc/apache2/apache2.conf".into(),
-                server_root: "/etc/apache2".into(),
-                binary: "/usr/sbin/apache2".into(),
-                version: self.version,
-                built_in,
-                defines: Vec::new(),
-                first: Vec::new(),
-                then: Vec::new(),
-                environment: BTreeMap::new(),
-                unknown: Unknown::default(),
-                table: &TABLE,
-            },
-        );
+        let startup = startup::read(&files, &self.start(built_in));
         for module in modules {
             self = self.module(module, "m.so");
         }
