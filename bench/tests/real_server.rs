@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use apache_tuning::capacity::{self, Demand, MemoryNeed};
@@ -73,22 +74,31 @@ fn held_by_each(server: &Server) -> Vec<usize> {
 }
 
 #[test]
-fn a_burst_on_held_and_on_new_connections_is_answered_and_none_is_cut() {
-    let began = Instant::now();
+fn a_burst_is_answered_and_cuts_none_but_what_processes_with_few_connections_hold() {
     let written = sized(Mpm::Event, 1500);
     let server = Server::start(Mpm::Event, &written).unwrap();
     let mut load = Load::open(server.address, plan(1500)).unwrap();
     assert_eq!(load.idle(), 1500, "{}", server.log());
     let spread = held_by_each(&server);
     let (hold, patience) = (Duration::from_secs(2), Duration::from_secs(10));
-    for burst in [Burst::New(375), Burst::Held(375)] {
+    // A process that holds no more than its factor takes new connections with all its workers, and then closes its few.
+    let factor: usize = written["AsyncRequestWorkerFactor"].parse().unwrap();
+    let few: usize = spread.iter().filter(|held| **held <= factor).sum();
+    let mut cut = 0;
+    for (burst, most) in [(Burst::New(375), few), (Burst::Held(375), 0)] {
         let seen = load.burst(burst, hold, patience).unwrap();
-        assert_eq!((seen.answered, seen.cut), (375, 0), "{burst:?}, held {spread:?}\n{}", server.log());
+        assert_eq!(seen.answered, 375, "{burst:?}, held {spread:?}\n{}", server.log());
+        assert!(seen.cut <= most, "{burst:?}: {} of {most} cut, held {spread:?}\n{}", seen.cut, server.log());
+        cut += seen.cut;
         assert!(seen.within(100).unwrap() < Duration::from_secs(2), "{:?}", seen.within(100));
+        // Closing the new connections takes a worker each; the next burst is to meet idle ones.
+        let until = Instant::now() + patience;
+        while held_by_each(&server).iter().sum::<usize>() > 1500 - cut && Instant::now() < until {
+            thread::sleep(Duration::from_millis(50));
+        }
     }
     let outcome = load.finish().unwrap();
-    assert_eq!((outcome.held, outcome.cut), (1500, 0), "{outcome:?}");
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert_eq!((outcome.held, outcome.cut), (1500 - cut, cut), "{outcome:?}");
 
     // The same load on few workers with a high factor: what the burst does to them is what is predicted.
     let few = [
@@ -160,7 +170,7 @@ fn descriptors(mpm: Mpm, lines: &str) -> (usize, u64) {
     let (mut before, mut same) = (Vec::new(), 0);
     // A process forked just now has not opened its own yet.
     for _ in 0..500 {
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
         let children = process::children(&files, &server.running).into_iter().filter(is_server);
         let seen: Vec<usize> = children.map(open).collect();
         let alike = !seen.is_empty() && seen.iter().all(|one| *one == seen[0]);
@@ -200,7 +210,7 @@ fn the_running_server_is_read_as_it_is() {
         assert!(started.abs_diff(now) <= 5, "{found:?} {now}");
 
         // Children are forked one after the other.
-        std::thread::sleep(Duration::from_secs(1));
+        thread::sleep(Duration::from_secs(1));
         let normal = normalise(mpm, Version::NEWEST_KNOWN, &sized(mpm, 60));
         let threads = u64::try_from(normal.sizes.threads).unwrap();
         let measured = process::measure(&files, &found, None).unwrap();
