@@ -169,6 +169,21 @@ pub enum Need {
     Restart,
 }
 
+/// Why a host is not in the desired state. JSON: `"first"`, `"desired"`, `"drift"`, `"upgrade"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// This tool has never changed the host.
+    First,
+    /// What this tool left is still there: the parameters changed.
+    Desired,
+    /// What this tool left was edited or removed by others.
+    Drift,
+    /// A file that this tool has lines in was replaced as a whole, as the update of a package does.
+    Upgrade,
+}
+
 /// Bringing the change into a running server. JSON: `{"needed": "restart", "done": false, "running": true,
 /// "reasons": ["..."]}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -368,6 +383,8 @@ pub struct Report {
     pub sizes: Vec<Choice>,
     /// The real configuration test.
     pub config_test: ConfigTest,
+    /// Why something differs; null where nothing does.
+    pub cause: Option<Cause>,
     /// The id in the history; null where nothing was changed.
     pub transaction: Option<String>,
     /// The parameters, where Ansible asks for them.

@@ -66,6 +66,7 @@ fn refuse(report: &mut Report) {
     report.effective = BTreeMap::new();
     report.capacity = CapacityReport::default();
     report.sizes = Vec::new();
+    report.cause = None;
     report.mpm.after = report.mpm.before;
     let running = report.activation.running;
     report.activation = Activation { running, ..Activation::default() };

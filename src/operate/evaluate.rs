@@ -330,6 +330,7 @@ pub(super) fn evaluate_told(
         changes: plan::entries(&changes),
         effective: entries(&values),
         overridden,
+        cause: super::cause::cause(files, &host.site, params, &changes),
         activation: Activation { needed: need, done: false, running: host.running.is_some(), reasons },
         capacity: capacity::assess(
             &Server::of(after_mpm, version, after),

@@ -6,6 +6,7 @@
 
 mod activation;
 mod asked;
+mod cause;
 mod conclude;
 mod differences;
 mod evaluate;

@@ -125,12 +125,15 @@ fn rollout(more: &Value) -> Value {
 fn a_preview_sums_up_all_hosts_also_those_without_an_answer_and_fires_no_handler() {
     let mut due = changes();
     due["restart_required"] = json!(true);
+    let mut drifted = due.clone();
+    drifted["cause"] = json!("drift");
     let hosts = [
         ("web1", due.clone()),
         ("web2", refuses()),
         ("gone", Value::Null),
         ("web3", due),
         ("web4", unchanged()),
+        ("web5", drifted),
     ];
     let fleet = Fleet::new(&hosts);
     let (code, shown) = fleet.run("preview", &json!({}));
@@ -139,8 +142,9 @@ fn a_preview_sums_up_all_hosts_also_those_without_an_answer_and_fires_no_handler
         "   1 unreachable ",
         "   1 refused     PHP-001: mod_php is loaded; install php-fpm  web2",
         "   2 change      restart; changed 2 paths  web1 web3",
+        "   1 change      edited since the last run; restart; changed 2 paths  web5",
         "   1 unchanged",
-        "5 hosts: 1 unreachable, 1 refused, 2 change, 1 unchanged; DRY RUN: nothing was changed",
+        "6 hosts: 1 unreachable, 1 refused, 3 change, 1 unchanged; DRY RUN: nothing was changed",
     ] {
         assert!(shown.contains(line), "{line}: {shown}");
     }

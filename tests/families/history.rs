@@ -1,7 +1,7 @@
 //! What happens to the other MPMs' numbers, over any series of wishes, edits by hand, and a lost memory.
 
 use apache_tuning::httpd::Mpm;
-use apache_tuning::report::Report;
+use apache_tuning::report::{Cause, Report};
 use apache_tuning::state_dir;
 use apache_tuning::tree::{Change, Node};
 use proptest::prelude::*;
@@ -131,5 +131,43 @@ fn a_number_that_somebody_set_since_is_not_overruled_by_what_stood_before() {
         let found =
             counted.iter().find(|(name, _)| name == "MaxConnectionsPerChild").map(|(_, value)| &**value);
         assert_eq!(found, Some("77"), "{}", host.name);
+    }
+}
+
+#[test]
+fn a_difference_is_told_with_its_cause() {
+    for host in crate::hosts() {
+        let mut tried = Tried::new(&host);
+        let mpm = host.mpms[0];
+        let cause = |tried: &Tried, of: &Value| tried.asks(of).report.cause;
+        let asked = host.wishes(mpm);
+        assert_eq!(cause(&tried, &asked), Some(Cause::First), "{}", host.name);
+        let stock = tried.read(&file(&tried, mpm)).ok();
+        tried.does(&asked);
+        assert_eq!(cause(&tried, &asked), None, "{}", host.name);
+        let mut other = asked.clone();
+        other["keepalive"] = json!({"timeout": "9s"});
+        assert_eq!(cause(&tried, &other), Some(Cause::Desired), "{}", host.name);
+        assert_eq!(cause(&tried, &json!({"state": "absent"})), Some(Cause::Desired), "{}", host.name);
+
+        let path = file(&tried, mpm);
+        let ours = tried.read(&path).unwrap();
+        let with = |text: String| {
+            let mut changed = tried.clone();
+            changed.files = changed.files.clone().file(&path, text);
+            cause(&changed, &asked)
+        };
+        // Somebody takes a line of ours out, or puts the file back that was there before.
+        let (kept, block) = ours.split_once("# BEGIN apache-tuning mpm").unwrap();
+        let (number, _) = block.split_once("MaxRequestWorkers").unwrap();
+        let edited = format!("{kept}# BEGIN apache-tuning mpm{number}MaxRequestWorkers 1\n{}", {
+            let (_, rest) = block.split_once("MaxRequestWorkers").unwrap();
+            rest.split_once('\n').unwrap().1
+        });
+        assert_eq!(with(edited), Some(Cause::Drift), "{}", host.name);
+        let Some(stock) = stock else { continue };
+        assert_eq!(with(stock.clone()), Some(Cause::Drift), "{}", host.name);
+        // A package's new release replaces it.
+        assert_eq!(with(stock + "# of the new release\n"), Some(Cause::Upgrade), "{}", host.name);
     }
 }

@@ -1418,6 +1418,16 @@ config_test:
     ok: true
     output: Syntax OK
     reason: null
+cause:
+  description:
+    - Why something differs; null where nothing does.
+    - 'C(first): This tool has never changed the host.'
+    - 'C(desired): What this tool left is still there: the parameters changed.'
+    - 'C(drift): What this tool left was edited or removed by others.'
+    - 'C(upgrade): A file that this tool has lines in was replaced as a whole, as the update of a package does.'
+  returned: always
+  type: str
+  sample: first
 transaction:
   description:
     - The id in the history; null where nothing was changed.

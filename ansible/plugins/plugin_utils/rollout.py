@@ -17,6 +17,10 @@ DEFAULT = (1, '5%', '25%')
 VERDICTS = ('failed', 'unreachable', 'refused', 'not run', 'change', 'unchanged')
 
 
+# What the summary says beside a change that no task asked for, by the result's `cause`.
+CAUSES = {'drift': 'edited since the last run', 'upgrade': 'a package replaced a file'}
+
+
 def steps(given):
     """Returns the sizes of batches as texts, from a list or from text such as ``1,5%,25%``.
 
@@ -82,7 +86,8 @@ def verdict(result):
         return ('refused' if rules else 'failed'), first
     if result.get('changed'):
         needed = (result.get('activation') or {}).get('needed') or 'none'
-        return 'change', first if needed in ('none', '') or needed in first else '%s; %s' % (needed, first)
+        parts = [CAUSES.get(result.get('cause')), None if needed in first else needed, first]
+        return 'change', '; '.join(part for part in parts if part and part != 'none')
     return 'unchanged', ''
 
 
