@@ -2,6 +2,7 @@
 //! are stands in [`crate::registry`].
 
 use std::any::Any;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -205,6 +206,15 @@ impl Item {
     }
 }
 
+/// Lines of a feature in a file that is none of httpd's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// One of [`Site::elsewhere`].
+    pub file: PathBuf,
+    /// The lines, in the language of that file.
+    pub lines: String,
+}
+
 /// What a feature wants of a host.
 #[derive(Debug, Default)]
 pub struct Want {
@@ -212,6 +222,8 @@ pub struct Want {
     pub settings: Vec<Setting>,
     /// Further lines and sections, behind those.
     pub items: Vec<Item>,
+    /// Lines in other files; a file that is not named here loses those that it has.
+    pub elsewhere: Vec<Elsewhere>,
     /// Writes all of it to the drop-in, whatever the feature usually does.
     pub in_drop_in: bool,
     /// Whether the first module is loaded; `None` leaves it as it is.

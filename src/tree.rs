@@ -400,7 +400,10 @@ impl Files for Draft<'_> {
     }
 
     fn status(&self, path: &Path) -> Option<Status> {
-        self.base.status(path)
+        let status = self.base.status(path)?;
+        let changes = !self.nodes.is_empty() && self.nodes.contains_key(&self.key(path));
+        // What is about to be written is newer than all that is there.
+        Some(if changes { Status { modified: i64::MAX, ..status } } else { status })
     }
 
     fn space(&self, path: &Path) -> Option<Space> {

@@ -62,12 +62,12 @@ enum Kind {
 impl Kind {
     fn of(change: &Change) -> Self {
         match &change.role {
-            Role::File => Self::File,
+            Role::File | Role::Variables => Self::File,
             Role::ChooseMpm => Self::ChooseMpm,
             Role::Load { .. } => Self::Load,
             Role::ModuleConf { .. } => Self::ModuleConf,
             Role::Conf => Self::Conf,
-            Role::Marker | Role::State => Self::Unread,
+            Role::Marker | Role::State | Role::Beside => Self::Unread,
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod compression;
 pub mod evasive;
 pub mod http2;
 pub mod keepalive;
+pub mod logs;
 pub mod modules;
 pub mod mpm;
 pub mod slow_clients;

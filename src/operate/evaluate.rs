@@ -33,7 +33,7 @@ use crate::plan::{self, Ground, Plan, Unreadable, Wish};
 use crate::registry::{FEATURES, TABLE};
 use crate::report::{Activation, EffectiveEntry, Finding, Need, Report, Severity, crowds};
 use crate::rules;
-use crate::tree::{Change, Draft, Files, Kind, Snapshot};
+use crate::tree::{Change, Draft, Files, Kind, Role, Snapshot};
 
 /// What is read of a host, whatever is asked of it.
 #[derive(Debug)]
@@ -477,6 +477,10 @@ fn need(
         let why = if ends { "a reload can end the server" } else { "a reload keeps the old one" };
         format!("{directive} changes from {} to {}: {why}", or_unset(before), or_unset(after))
     }));
+    if changes.iter().any(|change| change.role == Role::Variables) {
+        reasons
+            .push("the variables that httpd is started with change: a reload keeps the old ones".to_owned());
+    }
     if !reasons.is_empty() {
         return (Need::Restart, reasons);
     }

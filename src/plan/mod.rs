@@ -1,6 +1,8 @@
 //! The differences between the host and its desired state: every state ends in one list of [`Change`]s, from which
 //! `changed`, the diff, the journal and the undo are made.
 
+mod drop_in;
+mod elsewhere;
 mod farm;
 pub mod lines;
 pub mod originals;
@@ -18,7 +20,7 @@ pub use switch::mpm_program;
 use words::body;
 pub use words::{entries, kind, shown};
 
-use crate::distro::{DropIn, ModuleSwitch, Site};
+use crate::distro::{ModuleSwitch, Site};
 use crate::feature::{Feature, Host, Looks, Module, Place, Want, Writes};
 use crate::features::{blocks, mpm};
 use crate::httpd::core_directives;
@@ -193,6 +195,9 @@ impl<'a> Work<'a> {
         let mut draft = Draft::new(ground.files);
         if let Some(file) = ground.site.switch_file() {
             draft.set_role(&file, Role::ChooseMpm);
+        }
+        for (file, role) in ground.site.elsewhere() {
+            draft.set_role(&file, role);
         }
         draft.set_role(&state_dir::originals(ground.site.instance.as_deref()), Role::State);
         Self {
@@ -375,6 +380,7 @@ impl<'a> Work<'a> {
                 blocks::put(&rest, feature.name, Some(&body))
             })?;
         }
+        self.put_elsewhere(feature, &want.elsewhere)?;
         let setting = format!("{}.enabled", feature.name);
         if let Some(module) = feature.modules.first() {
             self.switch_module(module, want.module, want.idle, &setting)?;
@@ -409,38 +415,8 @@ impl<'a> Work<'a> {
     fn take_blocks_out(&mut self, feature: &Feature) -> Result<(), Unreadable> {
         let (file, drop_in) = (file_of(self.ground.site, feature), self.ground.site.drop_in());
         self.take_block_out(&file, feature.name)?;
+        self.put_elsewhere(feature, &[])?;
         if file == drop_in { Ok(()) } else { self.take_block_out(&drop_in, feature.name) }
-    }
-
-    /// Sees that httpd reads the drop-in.
-    fn enable_drop_in(&mut self) -> Result<(), Unreadable> {
-        match self.ground.site.layout.drop_in_by {
-            DropIn::Linked => self.link_drop_in(),
-            DropIn::Included => {}
-            DropIn::Line(line) => {
-                let main = self.ground.site.main_file();
-                self.edit(&main, |text| blocks::put(text, INCLUDE, Some(line)))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the drop-in and its link once nothing is left in it.
-    fn drop_empty_drop_in(&mut self) -> Result<(), Unreadable> {
-        let drop_in = self.ground.site.drop_in();
-        match self.node(&drop_in)? {
-            Node::File(text) if text.trim_ascii().is_empty() => {}
-            // It came with this tool and has gone; what leads to it may be in a file that was edited since.
-            Node::Absent => {}
-            Node::File(_) | Node::Link(_) => return Ok(()),
-        }
-        match self.ground.site.layout.drop_in_by {
-            DropIn::Linked => self.unlink_drop_in(),
-            DropIn::Included => {}
-            DropIn::Line(_) => self.take_block_out(&self.ground.site.main_file(), INCLUDE)?,
-        }
-        self.draft.put(&drop_in, Node::Absent);
-        Ok(())
     }
 
     /// Puts back what was there at `path` before this tool's first change, where nobody else changed it since.

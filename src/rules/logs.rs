@@ -21,12 +21,12 @@ const NAME: &str = "logs";
 const LOGS: [&str; 4] = ["ErrorLog", "CustomLog", "TransferLog", "GlobalLog"];
 
 /// Returns every line that names a log.
-fn logs<'v, 'a>(view: &'v View<'a>) -> impl Iterator<Item = &'a Line> + 'v {
+pub(crate) fn logs<'v, 'a>(view: &'v View<'a>) -> impl Iterator<Item = &'a Line> + 'v {
     LOGS.into_iter().flat_map(|directive| view.served(directive))
 }
 
 /// Returns the file that a line names; `None` for a program, for syslog, for a device, and for what is not known.
-fn file(view: &View<'_>, line: &Line) -> Option<PathBuf> {
+pub(crate) fn file(view: &View<'_>, line: &Line) -> Option<PathBuf> {
     let text = line.first();
     let elsewhere = text.is_empty()
         || text.starts_with('|')
@@ -46,7 +46,7 @@ fn log_files<'a>(view: &View<'a>) -> Vec<(&'a Line, PathBuf)> {
 }
 
 /// Returns the directories of the log files with the line that names each first.
-fn log_dirs<'a>(view: &View<'a>) -> Vec<(&'a Line, PathBuf)> {
+pub(crate) fn log_dirs<'a>(view: &View<'a>) -> Vec<(&'a Line, PathBuf)> {
     let mut seen = BTreeSet::new();
     let all = log_files(view).into_iter().filter_map(|(line, path)| Some((line, path.parent()?.to_owned())));
     all.filter(|(_, dir)| seen.insert(dir.clone())).collect()

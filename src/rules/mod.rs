@@ -11,7 +11,7 @@ mod grammar;
 pub(crate) mod host;
 mod keepalive;
 mod listen;
-mod logs;
+pub(crate) mod logs;
 pub(crate) mod modules;
 pub(crate) mod mpm;
 mod numbers;

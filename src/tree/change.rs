@@ -31,6 +31,10 @@ pub enum Role {
     },
     /// The link to a snippet of configuration.
     Conf,
+    /// The file of variables of the start script: a running server keeps those that it was started with.
+    Variables,
+    /// A file that another program reads and httpd never does.
+    Beside,
     /// A record of who switched what, which httpd never reads.
     Marker,
     /// This tool's own memory, which httpd never reads and the result does not list.
@@ -40,7 +44,7 @@ pub enum Role {
 impl Role {
     /// Tells whether httpd reads what is there.
     pub fn is_read_by_httpd(&self) -> bool {
-        !matches!(self, Self::Marker | Self::State)
+        !matches!(self, Self::Marker | Self::State | Self::Beside)
     }
 
     /// Returns the module that a link is about.

@@ -114,3 +114,44 @@ fn features_act_on_real_hosts_and_go_again() {
         assert!(changed.is_empty(), "{changed:#?}");
     }
 }
+
+#[test]
+fn logs_go_to_a_disk_of_their_own_while_the_server_runs_and_come_back() {
+    for host in [Host::debian12_event(), Host::debian13_event()] {
+        let host = with_program(host);
+        let before = host.listing();
+        let asked = json!({"logs": {"directory": "/srv/log/apache2", "require_mount": true}});
+        host.start_apache();
+        let first = asks(&host, 80, &["GET /before HTTP/1.1", "Host: x", CLOSE]);
+        assert!(status_line(&first).contains("404"), "{first}");
+        let refusal = |result: &Value| result["msg"].as_str().unwrap_or_default()[..7].to_owned();
+        assert_eq!(refusal(&tune(&host, &asked)), "LOG-001");
+        host.run(&["install", "-d", "-m", "0750", "/srv/log/apache2"]).ok();
+        assert_eq!(refusal(&tune(&host, &asked)), "LOG-011");
+        host.run(&["mount", "-t", "tmpfs", "-o", "mode=0755", "none", "/srv/log"]).ok();
+        host.run(&["install", "-d", "-m", "0750", "-o", "www-data", "/srv/log/apache2"]).ok();
+        assert_eq!(refusal(&tune(&host, &asked)), "LOG-002");
+        host.run(&["chown", "root:root", "/srv/log/apache2"]).ok();
+
+        let result = tune(&host, &asked);
+        done(&result);
+        // The start script hands the variable over: a reload would go on with the old one.
+        assert_eq!(result["activation"]["needed"], "restart", "{result:#}");
+        assert_eq!(result["activation"]["done"], true, "{result:#}");
+        assert_eq!(tune(&host, &asked)["changed"], false);
+        asks(&host, 80, &["GET /moved HTTP/1.1", "Host: x", CLOSE]);
+        let log = |path: &str| host.run(&["cat", path]).ok().to_owned();
+        assert!(log("/srv/log/apache2/access.log").contains("GET /moved"));
+        assert!(!log("/var/log/apache2/access.log").contains("GET /moved"));
+        assert!(log("/etc/logrotate.d/apache-tuning").contains("\n/srv/log/apache2/*.log {\n"));
+
+        done(&tune(&host, &json!({"state": "rolled_back"})));
+        done(&tune(&host, &asked));
+        done(&tune(&host, &json!({"logs": {"enabled": false}})));
+        asks(&host, 80, &["GET /back HTTP/1.1", "Host: x", CLOSE]);
+        assert!(log("/var/log/apache2/access.log").contains("GET /back"));
+        let etc = std::path::Path::new("etc");
+        let changed = host.listing().below(etc).content().changes_since(&before.below(etc).content());
+        assert!(changed.is_empty(), "{changed:#?}");
+    }
+}

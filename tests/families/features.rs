@@ -119,6 +119,7 @@ fn sample(feature: &str) -> (Value, &'static [&'static str]) {
         ),
         // Whatever is loaded and used there; that it is used is another test's.
         "modules" => (json!({"remove": ["data", "dumpio", "userdir"]}), &[]),
+        "logs" => (json!({"directory": "/srv/log", "access": "CLF", "buffered": true}), &[]),
         "tls" => (json!({"session_cache": "2M", "tickets": false, "protocols": "1.2"}), &[]),
         other => panic!("no sample for {other}"),
     }
@@ -128,7 +129,7 @@ fn sample(feature: &str) -> (Value, &'static [&'static str]) {
 fn hosts_with(modules: &[&str]) -> impl Iterator<Item = (Host, Value)> {
     hosts().into_iter().filter_map(move |host| {
         let mut host = modules.iter().fold(host, |host, name| with_module(host, name, ""));
-        host.files = host.files.file("/srv/cache/.keep", "");
+        host.files = host.files.file("/srv/cache/.keep", "").file("/srv/log/.keep", "");
         let tried = Tried::new(&host);
         let built_in = matches!(tried.asks(&json!({})).host.site.layout.modules, ModuleSwitch::BuiltIn);
         let mpm = host.mpms.iter().copied().find(|mpm| mpm.threaded())?;

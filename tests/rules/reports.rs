@@ -7,6 +7,7 @@ use std::path::Path;
 use apache_tuning::facts::Known;
 use apache_tuning::tree::Space;
 use apache_tuning::units::Bytes;
+use serde_json::{Value, json};
 
 use super::judged::{Host, event};
 use super::{Case, case};
@@ -63,6 +64,19 @@ fn logging(line: &str, fill: impl FnOnce(&Path)) -> Host {
     })
 }
 
+/// Returns a host whose task wants the logs in `/var/log/apache2`, on a disk that is that of `/`, with a file of jails.
+fn moved(logs: &Value, lines: &str, jails: Option<&str>) -> Host {
+    let mut asked = json!({"directory": "/var/log/apache2"});
+    asked.as_object_mut().unwrap().extend(logs.as_object().unwrap().clone());
+    let fill = |root: &Path| {
+        if let Some(jails) = jails {
+            fs::create_dir_all(root.join("etc/fail2ban/jail.d")).unwrap();
+            fs::write(root.join("etc/fail2ban/jail.d/web.local"), jails).unwrap();
+        }
+    };
+    logging(lines, fill).params(json!({"logs": asked}))
+}
+
 fn room(free: u64) -> Space {
     Space { device: 1, free: Bytes(free << 20), total: Bytes(1000 << 20), free_files: None }
 }
@@ -107,6 +121,25 @@ fn logs() -> Vec<Case> {
             logging(LINE, rotates("/var/log/apache2/*_log")),
         ),
         case("LOG-010", many(256), many(257)),
+        case("LOG-003", moved(&json!({"require_mount": false}), LINE, None), moved(&json!({}), LINE, None)),
+        case(
+            "LOG-009",
+            moved(
+                &json!({}),
+                LINE,
+                Some(
+                    "[sshd]\nenabled = true\n[apache-auth]\nenabled = true\nlogpath = /var/log/apache2/*.log\n",
+                ),
+            ),
+            moved(&json!({}), LINE, Some("[apache-auth]\nenabled = true\n")),
+        ),
+        case("LOG-011", moved(&json!({}), LINE, None), moved(&json!({"require_mount": true}), LINE, None)),
+        case(
+            "LOG-012",
+            moved(&json!({}), LINE, None),
+            moved(&json!({}), &format!("{LINE}\nCustomLog /srv/access.log combined"), None),
+        ),
+        case("LOG-013", moved(&json!({}), LINE, None), moved(&json!({}), "ErrorLog /srv/error.log", None)),
     ]
 }
 

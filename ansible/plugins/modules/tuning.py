@@ -585,6 +585,46 @@ options:
         description:
           - 'Whether answers say in C(X-Cache) where they come from. C(CacheHeader). Default: no.'
         type: bool
+  logs:
+    description:
+      - The directory of the logs, on a disk of its own if wanted. If omitted, it is not managed.
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - C(false) takes out what this program put in; the logs written so far stay where they are.
+        type: bool
+      directory:
+        description:
+          - >-
+            The directory: absolute, there, and written by root alone. On Debian and Ubuntu C(APACHE_LOG_DIR),
+            by which every log of their own files moves; elsewhere the main server's error log and access log.
+            If omitted, no log is moved.
+        type: str
+      access:
+        description:
+          - >-
+            The nickname of the C(LogFormat) of the main server's access log in that directory, or C(off) for
+            none. Default: C(combined); on Debian and Ubuntu, whose sites name their own, none.
+        type: str
+      buffered:
+        description:
+          - >-
+            Whether lines are kept in memory until there are some thousand bytes. C(BufferedLogs). Programs
+            that follow the log see them late. If omitted, it is not changed.
+        type: bool
+      require_mount:
+        description:
+          - >-
+            C(true) refuses a directory on the file system of C(/), where a disk that is not mounted would
+            leave the logs; C(false) accepts it. If omitted, it is accepted with a warning.
+        type: bool
+      rotate:
+        description:
+          - >-
+            Whether logrotate gets a file for the directory, with what the distribution's own says. Default:
+            C(true); an instance has none.
+        type: bool
   modules:
     description:
       - Modules that nothing uses, taken out by name. If omitted, it is not managed.
@@ -824,6 +864,12 @@ EXAMPLES = r'''
     compression:
       enabled: true
       algorithms: [br, gzip]
+
+- name: Write the logs to a disk of their own
+  webfleet.apache.tuning:
+    logs:
+      directory: /srv/log/apache2
+      require_mount: true
 
 - name: Let sessions be resumed from a cache of 4 MiB, from TLS 1.2 on
   webfleet.apache.tuning:
