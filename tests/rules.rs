@@ -466,8 +466,10 @@ fn evasives() -> Vec<Case> {
         ),
         case(
             "EV-018",
-            evasive(FORK, json!({})).module("remoteip_module", "r.so"),
             evasive(ONE, json!({})).module("remoteip_module", "r.so"),
+            evasive(ONE, json!({}))
+                .module("remoteip_module", "r.so")
+                .main(&["RemoteIPHeader X-Forwarded-For"]),
         ),
         case("EV-019", evasive(ONE, json!({"page_interval": 1})), evasive(ONE, json!({"page_interval": 2}))),
         case("EV-020", evasive(ONE, json!({"enabled": false})), evasive(ONE, json!({}))),

@@ -77,12 +77,18 @@ const fn watched(name: &'static str) -> Directive {
     Directive::new(name, Group::WATCHED, Parser::Atoi)
 }
 
+fn is_remoteip(identifier: &str) -> bool {
+    identifier == "remoteip_module"
+}
+
 /// The directives that rules need and no parameter sets.
 pub const WATCHED: &[Directive] = &[
     watched("ListenCoresBucketsRatio").since(17).takes(Takes::Restart),
     watched("ListenTCPDeferAccept").since(66),
     watched("SendBufferSize").takes(Takes::Socket),
     watched("ReceiveBufferSize").takes(Takes::Socket),
+    Directive::new("RemoteIPHeader", Group::WATCHED, Parser::Text).in_vhosts().module(is_remoteip),
+    Directive::new("RemoteIPProxyProtocol", Group::WATCHED, Parser::Flag).in_vhosts().module(is_remoteip),
     Directive::new("ScoreBoardFile", Group::WATCHED, Parser::Text).takes(Takes::Restart),
 ];
 

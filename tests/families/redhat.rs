@@ -55,6 +55,7 @@ pub(crate) fn tree(os_release: &str, mpms: &[Mpm], active: Mpm) -> Memory {
             "/etc/httpd/conf.modules.d/00-base.conf",
             "LoadModule authz_core_module modules/mod_authz_core.so\n\
              LoadModule log_config_module modules/mod_log_config.so\n\
+             LoadModule remoteip_module modules/mod_remoteip.so\n\
              LoadModule unixd_module modules/mod_unixd.so\n",
         )
         .file(
@@ -366,4 +367,23 @@ fn a_block_above_the_line_that_loads_its_module_moves_below_it() {
     tried.files = tried.files.file(SWITCH, format!("{block}{before}"));
     assert_eq!(tried.does(&asked).effective["ServerLimit"].file.as_deref(), Some(SWITCH));
     assert_eq!(tried.text(SWITCH), format!("{before}{block}"));
+}
+
+#[test]
+fn mod_evasive_counts_clients_where_mod_remoteip_is_loaded_and_told_nothing() {
+    let asked = json!({"evasive": {"enabled": true, "page_count": 9}});
+    for (name, evasive) in [("centos7", true), ("rhel8", true), ("fedora43", false)] {
+        let mut plain = Tried::new(&host(name));
+        plain.does(&asked);
+        for (line, refused) in [
+            ("RemoteIPHeader X-Forwarded-For\n", true),
+            ("<VirtualHost *:80>\nRemoteIPHeader X-Client-IP\n</VirtualHost>\n", true),
+            ("RemoteIPProxyProtocol On\n", true),
+            ("RemoteIPProxyProtocol Off\n", false),
+            ("<IfModule none_module>\nRemoteIPHeader X\n</IfModule>\n", false),
+        ] {
+            let tried = edited(name, "/etc/httpd/conf.d/proxy.conf", line);
+            assert_eq!(tried.is_refused(&asked), refused && evasive, "{name} {line}");
+        }
+    }
 }

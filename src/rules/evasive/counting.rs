@@ -3,6 +3,7 @@
 use super::super::rule;
 use super::{Check, Reporter, Rule, View, active, evasive, fork, number, used};
 use crate::httpd::numbers;
+use crate::httpd::read::Line;
 use crate::report::Severity;
 
 /// The rules of this file, in the order of the result.
@@ -12,17 +13,30 @@ pub(crate) static EV_018: Rule = Rule {
     id: "EV-018",
     severity: Severity::Error,
     setting: "evasive",
-    summary: "mod_evasive 1.10 with mod_remoteip; all clients behind the proxy share one counter",
+    summary: "mod_evasive 1.10 where mod_remoteip takes the client from a proxy; all clients behind it share one counter",
     source: "mod_evasive 1.10.1 mod_evasive20.c, access_checker",
     check: Check::View(proxy_shares_one_counter),
     ..Rule::NEW
 };
 
 fn proxy_shares_one_counter(view: &View<'_>, out: &mut Reporter<'_>) {
-    if active(view).is_some_and(|build| !fork(build)) && view.has("remoteip_module") {
+    if active(view).is_none_or(fork) || !view.has("remoteip_module") {
+        return;
+    }
+    // Loaded alone, as some distributions do, it changes no address.
+    let works = |line: &&Line| match line.directive {
+        "RemoteIPHeader" => true,
+        "RemoteIPProxyProtocol" => line.words.first().is_some_and(|word| word.eq_ignore_ascii_case("on")),
+        _ => false,
+    };
+    if let Some(line) = view.after.lines.iter().find(works) {
         out.on(view, "DOSPageCount").emit(
-            "mod_remoteip is loaded, but mod_evasive 1.10 counts by the address of the proxy: all clients behind it \
-             share one counter",
+            format!(
+                "{}{} takes the client's address from a proxy, but mod_evasive 1.10 counts by the address of the \
+                 proxy: all clients behind it share one counter",
+                line.written,
+                view.at(Some(line))
+            ),
             "leave mod_evasive off behind a proxy, or waive this where clients also come directly",
         );
     }
