@@ -446,6 +446,11 @@ fn evasives() -> Vec<Case> {
         ),
         case("EV-011", evasive(ONE, json!({"http_status": 400})), evasive(ONE, json!({"http_status": 200}))),
         case("EV-025", evasive(FORK, json!({"http_status": 503})), evasive(FORK, json!({"http_status": 0}))),
+        case(
+            "EV-028",
+            evasive(FORK, json!({})).listens("80").main(&["DOSWhitelist 192.0.2.1 ::ffff:192.0.2.1"]),
+            evasive(FORK, json!({})).listens("80").main(&["DOSWhitelist 192.0.2.1"]),
+        ),
         case("EV-012", facts(true, true, false), facts(true, true, true)),
         case("EV-013", evasive(ONE, json!({ "log_dir": dir })), evasive(ONE, json!({}))),
         case("EV-014", evasive(ONE, json!({})), evasive(ONE, json!({"email_notify": "root@example.org"}))),

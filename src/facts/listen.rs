@@ -33,6 +33,15 @@ fn place(value: &str) -> Option<Place> {
     }
 }
 
+/// Tells whether one of these values of `Listen` makes a socket that takes IPv4 as well as IPv6 clients: without an address
+/// httpd listens so.
+pub fn is_dual(values: &[String]) -> bool {
+    values.iter().filter_map(|value| value.split_whitespace().next()).any(|text| {
+        let host = text.rsplit_once(':').map_or("*", |(host, _)| host);
+        host == "*" || host == "[::]"
+    })
+}
+
 /// Returns where a server with these values of `Listen` is reached on its host, in their order. Names are looked up,
 /// all of them together for two seconds at most; one that is not found by then is left out.
 pub fn reached_at(values: &[String]) -> Vec<SocketAddr> {

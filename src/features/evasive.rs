@@ -1,10 +1,12 @@
 //! mod_evasive: three programs with one name. The `LoadModule` line found on the host and the program it loads
 //! decide symbol, guard and dialect.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use crate::distro::Layout;
-use crate::feature::{self, Feature, Host, Module, Place, Want, Writes};
+use crate::facts::listen;
+use crate::feature::{self, Feature, Host, Module, Place, Setting, Want, Writes};
 use crate::httpd::Mpm;
 use crate::httpd::directives::{Directive, Group, Loaded, Parser, is_evasive};
 use crate::plan::switch;
@@ -94,7 +96,9 @@ crate::parameters! {
         log_dir: String => [
             directive("DOSLogDir", Parser::Text).default(|_, _| "/tmp")
         ];
-        /// Addresses never blocked. `DOSWhitelist`. If omitted, it is not changed.
+        /// Addresses never blocked. `DOSWhitelist`. For `mod_evasive` 2.x and a `Listen` without an address, IPv4 entries
+        /// are written in their IPv6 form too (`::ffff:192.0.2.1`), which such a socket has of these clients. If omitted,
+        /// it is not changed.
         whitelist: Vec<String> => [
             directive("DOSWhitelist", Parser::Iterate)
         ];
@@ -263,6 +267,9 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
         _ => true,
     };
     want.given_in(&EVASIVE, group, spoken);
+    if build.generation == Generation::Two && listen::is_dual(&host.place.configuration.listen) {
+        add_mapped(want);
+    }
     want.guard(&EVASIVE, &build.symbol);
     want.module = evasive.enabled;
     want.idle = Some(rules::evasive::EV_027.finding(
@@ -270,6 +277,41 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
         "mod_evasive is not enabled, so these values protect nothing yet".to_owned(),
         "set evasive.enabled: true".to_owned(),
     ));
+}
+
+/// Adds to each IPv4 entry of the whitelist the form in which a socket of both families has its address: 2.x compares the
+/// client's own address with the entries, and there it is an IPv6 one.
+fn add_mapped(want: &mut Want) {
+    let settings = std::mem::take(&mut want.settings);
+    for setting in settings {
+        let mapped = setting
+            .words
+            .first()
+            .filter(|_| setting.directive == "DOSWhitelist")
+            .and_then(|word| mapped(word));
+        let twin = mapped.map(|word| Setting { words: vec![word], ..setting.clone() });
+        want.settings.push(setting);
+        if let Some(twin) = twin.filter(|twin| !want.settings.contains(twin)) {
+            want.settings.push(twin);
+        }
+    }
+}
+
+/// Returns the IPv6 form of an IPv4 address, of a network, or of an address that ends in stars; `None` for anything else.
+pub(crate) fn mapped(entry: &str) -> Option<String> {
+    let (address, length) = if let Some((address, length)) = entry.split_once('/') {
+        (address.to_owned(), length.parse::<u8>().ok().filter(|bits| *bits <= 32)?)
+    } else {
+        let parts: Vec<&str> = entry.split('.').collect();
+        let known = parts.iter().take_while(|part| **part != "*").count();
+        if parts.len() != 4 || parts[known..].iter().any(|part| *part != "*") {
+            return None;
+        }
+        let whole: Vec<&str> = parts.iter().map(|part| if *part == "*" { "0" } else { *part }).collect();
+        (whole.join("."), u8::try_from(known).ok()? * 8)
+    };
+    let address: Ipv4Addr = address.parse().ok()?;
+    Some(if length == 32 { format!("::ffff:{address}") } else { format!("::ffff:{address}/{}", 96 + length) })
 }
 
 /// Tells whether lines inside this section are, or with another build were, mod_evasive's settings: a guard that
@@ -290,6 +332,25 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::tree::Memory;
+
+    #[test]
+    fn an_entry_of_ipv4_has_a_form_for_sockets_of_both_families() {
+        for (entry, want) in [
+            ("127.0.0.1", Some("::ffff:127.0.0.1")),
+            ("10.0.0.0/8", Some("::ffff:10.0.0.0/104")),
+            ("192.0.2.7/32", Some("::ffff:192.0.2.7")),
+            ("0.0.0.0/0", Some("::ffff:0.0.0.0/96")),
+            ("127.0.0.*", Some("::ffff:127.0.0.0/120")),
+            ("127.*.*.*", Some("::ffff:127.0.0.0/104")),
+            ("127.*.0.1", None),
+            ("::1", None),
+            ("::ffff:127.0.0.1", None),
+            ("10.0.0.0/40", None),
+            ("web", None),
+        ] {
+            assert_eq!(mapped(entry).as_deref(), want, "{entry}");
+        }
+    }
 
     #[test]
     fn the_program_decides_the_dialect_and_the_symbol_where_it_cannot_be_read() {

@@ -155,3 +155,27 @@ fn logs_go_to_a_disk_of_their_own_while_the_server_runs_and_come_back() {
         assert!(changed.is_empty(), "{changed:#?}");
     }
 }
+
+#[test]
+fn a_client_of_the_whitelist_is_never_blocked_on_a_socket_of_both_families() {
+    let host = with_program(Host::debian13_event());
+    host.start_apache();
+    // One request after the other, each on a connection of its own: page_count 2 is soon passed in each process.
+    let script = "import socket\n\
+                  for _ in range(40):\n\
+                  \x20   s = socket.create_connection(('127.0.0.1', 80), 20)\n\
+                  \x20   s.sendall(b'GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n')\n\
+                  \x20   print(s.recv(65536).split()[1].decode()); s.close()\n";
+    for (entry, exempt) in
+        [("127.0.0.1", true), ("127.0.0.0/8", true), ("127.0.*.*", true), ("10.0.0.0/8", false)]
+    {
+        let asked = json!({
+            "evasive": {"enabled": true, "page_count": 2, "site_count": 5000, "blocking_period": 1, "whitelist": [entry]},
+        });
+        done(&tune(&host, &asked));
+        assert_eq!(tune(&host, &asked)["changed"], false, "{entry}");
+        let said = host.run(&["python3", "-c", script]).ok().to_owned();
+        assert_eq!(!said.contains("403"), exempt, "{entry}: {}", said.replace('\n', " "));
+        assert!(said.contains("200"), "{entry}: {said}");
+    }
+}

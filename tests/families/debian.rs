@@ -178,3 +178,26 @@ fn an_instance_has_a_directory_of_its_own() {
     assert_eq!(host.site.unit(), "apache2@blue");
     assert_eq!(host.configuration.listen, ["8080"]);
 }
+
+#[test]
+fn a_whitelist_names_ipv4_clients_as_a_socket_of_both_families_has_them() {
+    for (listen, both) in [
+        ("Listen 80\n", true),
+        ("Listen [::]:80\n", true),
+        ("Listen 127.0.0.1:80\nListen 0.0.0.0:81\n", false),
+    ] {
+        let host = hosts().into_iter().find(|host| host.name == "debian13").unwrap();
+        let mut tried = Tried::new(&host);
+        tried.files = tried.files.file("/etc/apache2/ports.conf", listen);
+        let asked =
+            json!({"evasive": {"enabled": true, "whitelist": ["127.0.0.1", "10.0.0.0/8", "2001:db8::1"]}});
+        tried.does(&asked);
+        let text = tried.text(EVASIVE);
+        for word in ["127.0.0.1", "10.0.0.0/8", "2001:db8::1"] {
+            assert!(text.contains(word), "{listen}: {text}");
+        }
+        assert_eq!(text.matches("::ffff:").count(), if both { 2 } else { 0 }, "{listen}: {text}");
+        assert!(!both || text.contains("::ffff:10.0.0.0/104"), "{text}");
+        tried.does_nothing(&asked);
+    }
+}

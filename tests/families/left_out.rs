@@ -149,7 +149,9 @@ fn keys_of_evasive_are_each_for_themselves() {
         let report = tried.does(&task(json!({"site_count": 222, "whitelist": ["198.51.100.7"]})));
         assert_eq!(value(&report, "DOSPageCount"), "11", "{}", host.name);
         assert_eq!(value(&report, "DOSSiteCount"), "222", "{}", host.name);
-        assert_eq!(value(&report, "DOSWhitelist"), "198.51.100.7", "{}", host.name);
+        // Where IPv4 clients come through a socket of both families, its other form is there too.
+        let list = value(&report, "DOSWhitelist");
+        assert!(list.split(' ').all(|entry| entry.trim_start_matches("::ffff:") == "198.51.100.7"), "{list}");
         let report = tried.does(&task(json!({})));
         assert_eq!(value(&report, "DOSSiteCount"), "111", "{}", host.name);
         assert_eq!(value(&report, "DOSWhitelist"), "192.0.2.1", "{}", host.name);

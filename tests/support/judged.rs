@@ -265,6 +265,11 @@ impl Host {
         self
     }
 
+    pub(crate) fn listens(mut self, at: &str) -> Self {
+        self.after.listen.push(at.to_owned());
+        self
+    }
+
     pub(crate) fn version(mut self, version: Version) -> Self {
         self.version = version;
         self

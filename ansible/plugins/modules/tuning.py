@@ -307,7 +307,10 @@ options:
         type: str
       whitelist:
         description:
-          - Addresses never blocked. C(DOSWhitelist). If omitted, it is not changed.
+          - >-
+            Addresses never blocked. C(DOSWhitelist). For C(mod_evasive) 2.x and a C(Listen) without an
+            address, IPv4 entries are written in their IPv6 form too (C(::ffff:192.0.2.1)), which such a
+            socket has of these clients. If omitted, it is not changed.
         type: list
         elements: str
   slow_clients:

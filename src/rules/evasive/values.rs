@@ -1,12 +1,14 @@
 //! The values of mod_evasive in the dialect of the build: numbers, addresses, the status.
 
 use super::{Check, Reporter, Rule, View, active, fork, number, numbers_of, status, whitelist};
+use crate::facts::listen;
+use crate::features::evasive;
 use crate::httpd::numbers;
 use crate::report::Severity;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The rules of this file, in the order of the result.
-pub(crate) static RULES: &[&Rule] = &[&EV_006, &EV_007, &EV_008, &EV_009, &EV_010, &EV_011, &EV_025];
+pub(crate) static RULES: &[&Rule] = &[&EV_006, &EV_007, &EV_008, &EV_009, &EV_010, &EV_011, &EV_025, &EV_028];
 
 /// A number that the build replaces by its default: silently, or with a warning in the fork.
 fn replaced(view: &View<'_>, out: &mut Reporter<'_>, two: bool) {
@@ -190,6 +192,35 @@ fn status_zero_blocks_nobody(view: &View<'_>, out: &mut Reporter<'_>) {
             "DOSHTTPStatus 0: each client's first request sends the mail and runs the command, and no client is blocked",
             format!("set {} to 403, 429 or 503", view.name("DOSHTTPStatus")),
         );
+    }
+}
+
+pub(crate) static EV_028: Rule = Rule {
+    id: "EV-028",
+    severity: Severity::Warning,
+    setting: "evasive.whitelist",
+    summary: "mod_evasive 2: an IPv4 entry where httpd listens for both families; it never matches",
+    source: "mod_evasive 2.4.0 mod_evasive.c, is_whitelisted; a socket of both families has IPv4 clients as ::ffff:a.b.c.d",
+    check: Check::View(entry_of_the_other_family),
+    ..Rule::NEW
+};
+
+fn entry_of_the_other_family(view: &View<'_>, out: &mut Reporter<'_>) {
+    if !active(view).is_some_and(fork) || !listen::is_dual(&view.after.listen) {
+        return;
+    }
+    let lines = view.main.get("DOSWhitelist").map_or(&[][..], Vec::as_slice);
+    let entries: Vec<&String> = lines.iter().flat_map(|line| &line.words).collect();
+    for (entry, mapped) in entries.iter().filter_map(|entry| Some((entry, evasive::mapped(entry)?))) {
+        if !entries.contains(&&mapped) {
+            out.on(view, "DOSWhitelist").value(entry).effective("never matches").emit(
+                format!(
+                    "DOSWhitelist {entry} exempts nobody: httpd listens for both families on one socket, where IPv4 \
+                     clients have addresses such as ::ffff:192.0.2.1"
+                ),
+                format!("add {mapped}, or set evasive.whitelist, which writes both"),
+            );
+        }
     }
 }
 
