@@ -270,3 +270,28 @@ fn a_load_is_answered_with_each_number_and_its_reason() {
     }
     assert!(text.contains("at most ") && text.contains("* open_files"), "{text}");
 }
+
+#[test]
+fn a_directory_in_which_mod_evasive_can_note_nothing_is_told_wherever_it_was_set() {
+    let host = Host::debian12_event();
+    host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+    host.run(&["a2enmod", "evasive"]).ok();
+    host.sh("mkdir -p /var/log/own /var/log/open; chown www-data /var/log/own; chmod 0750 /var/log/own; chmod 0777 /var/log/open")
+        .ok();
+    for (dir, words) in [
+        ("/var/log/apache2", "cannot be written"),
+        ("/var/log/nowhere", "does not exist"),
+        ("/var/log/open", "writable by everybody"),
+        ("/var/log/own", ""),
+    ] {
+        host.write(
+            "/etc/apache2/mods-available/evasive.conf",
+            format!("<IfModule mod_evasive20.c>\nDOSPageCount 9\nDOSLogDir \"{dir}\"\n</IfModule>\n"),
+        );
+        let told = look(&host);
+        let findings = told["findings"].as_array().unwrap();
+        let found: Vec<&Value> = findings.iter().filter(|one| one["rule"] == "EV-012").collect();
+        assert_eq!(found.len(), usize::from(!words.is_empty()), "{dir}: {findings:#?}");
+        assert!(found.iter().all(|one| one["message"].as_str().unwrap().contains(words)), "{dir}: {found:?}");
+    }
+}

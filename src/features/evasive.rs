@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use crate::distro::Layout;
+use crate::distro::{Layout, ModuleSwitch};
 use crate::facts::listen;
 use crate::feature::{self, Feature, Host, Module, Place, Setting, Want, Writes};
 use crate::httpd::Mpm;
@@ -271,12 +271,40 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
         add_mapped(want);
     }
     want.guard(&EVASIVE, &build.symbol);
+    want.in_drop_in = is_loaded_later(&host.place);
     want.module = evasive.enabled;
     want.idle = Some(rules::evasive::EV_027.finding(
         ("evasive", "values"),
         "mod_evasive is not enabled, so these values protect nothing yet".to_owned(),
         "set evasive.enabled: true".to_owned(),
     ));
+}
+
+/// Tells whether the line that loads the module, as its administrator wrote it, is read after the usual file of its
+/// settings, whose guard would be false there.
+fn is_loaded_later(place: &Place<'_>) -> bool {
+    if !matches!(place.site.layout.modules, ModuleSwitch::Lines { .. }) {
+        return false;
+    }
+    let usual = place.site.module_conf(MODULE.name);
+    let Some(loads) = switch::loadable(place, &MODULE).map(|found| found.file) else { return false };
+    let read = &place.configuration.files;
+    let at = |path: &Path| read.iter().position(|file| file.path == path);
+    let Some(mut at_load) = at(&loads).filter(|_| loads != usual) else { return false };
+    if let Some(at_usual) = at(&usual) {
+        return at_usual < at_load;
+    }
+    // A pattern reads a directory in the order of names: where the usual file would be, if it were there.
+    loop {
+        let file = &read[at_load];
+        if file.path.parent() == usual.parent() {
+            return usual < file.path;
+        }
+        match file.included_at {
+            Some((by, _)) if (by as usize) < at_load => at_load = by as usize,
+            _ => return false,
+        }
+    }
 }
 
 /// Adds to each IPv4 entry of the whitelist the form in which a socket of both families has its address: 2.x compares the

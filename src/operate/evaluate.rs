@@ -360,6 +360,11 @@ pub(super) fn evaluate_told(
 /// Looks at the directory that `DOSLogDir` will name.
 fn log_dir(files: &dyn Files, params: &Params, site: &Site) -> Option<rules::LogDir> {
     let wanted = params.groups.get::<Evasive>()?.log_dir.as_deref()?;
+    log_dir_at(files, wanted, site)
+}
+
+/// Looks at a directory of mod_evasive's lock files.
+pub(super) fn log_dir_at(files: &dyn Files, wanted: &str, site: &Site) -> Option<rules::LogDir> {
     let path = site.server_root.join(wanted);
     if matches!(files.kind(&path), Ok(Kind::Absent)) {
         return Some(rules::LogDir { exists: false, web_user_writes: false, world_writes: false });

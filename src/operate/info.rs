@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::activation::{not_taken_up, pending};
-use super::evaluate::{Host, entries, in_force};
+use super::evaluate::{Host, entries, in_force, log_dir_at};
 use super::host_facts::host_facts;
 use super::{conclude, httpd, overridden, recovery, said};
 use crate::capacity::{self, Demand, MemoryNeed, Server};
@@ -136,6 +136,11 @@ fn judge(
         machine: &host.machine,
         host: rules::Host {
             distribution: Some((&host.site.distribution, &host.site.distribution_version)),
+            log_dir: host
+                .values()
+                .iter()
+                .find(|value| value.directive == "DOSLogDir" && value.set_at.is_some())
+                .and_then(|value| log_dir_at(files, &value.value, &host.site)),
             start_script_files: gather::start_script_files(files, &host.site),
             shell: &host.launch.constructs,
             ..rules::Host::default()

@@ -12,6 +12,9 @@ use crate::report::Finding;
 use crate::rules;
 use crate::tree::{Files, Node, bytes};
 
+/// How many files are searched for a line that loads a module and is commented out.
+const MOST_FILES: usize = 60;
+
 /// How a module is loaded here, or would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loadable {
@@ -44,7 +47,11 @@ pub fn loadable(place: &Place<'_>, module: &Module) -> Option<Loadable> {
         .find(|loaded| (module.is)(&loaded.identifier))
         .and_then(|loaded| loaded.loaded_at)
         .map(|(file, _)| configuration.path(file).to_owned());
-    known.chain(loaded).find_map(|file| {
+    // What this tool has turned off in a file of somebody's own is found where it stands. The modules come first.
+    let by_lines = matches!(site.layout.modules, ModuleSwitch::Lines { .. });
+    let read =
+        configuration.files.iter().take(if by_lines { MOST_FILES } else { 0 }).map(|file| file.path.clone());
+    known.chain(loaded).chain(read).find_map(|file| {
         let text = place.files.read(&file).ok()?;
         let found = lines::load_lines(&text);
         let fit = || found.iter().filter(|line| (module.is)(&line.symbol));

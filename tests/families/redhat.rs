@@ -387,3 +387,24 @@ fn mod_evasive_counts_clients_where_mod_remoteip_is_loaded_and_told_nothing() {
         }
     }
 }
+
+#[test]
+fn mod_evasive_of_somebodys_own_file_goes_off_and_comes_back() {
+    for path in [
+        "/etc/httpd/conf.modules.d/99-evasive.conf",
+        "/etc/httpd/conf.d/security.conf",
+        "/etc/httpd/conf.d/own/e.conf",
+    ] {
+        let mut tried = edited("rocky9", path, "LoadModule evasive20_module modules/mod_evasive20.so\n");
+        tried.files = tried
+            .files
+            .clone()
+            .file("/usr/lib64/httpd/modules/mod_evasive20.so", "DOSPageCount")
+            .file("/etc/httpd/conf.d/a.conf", "IncludeOptional conf.d/own/*.conf\n");
+        assert!(tried.has_evasive(), "{path}");
+        tried.does(&json!({"evasive": {"enabled": false}}));
+        assert!(!tried.has_evasive(), "{path}");
+        tried.does(&json!({"evasive": {"enabled": true, "page_count": 5}}));
+        assert!(tried.has_evasive(), "{path}");
+    }
+}
