@@ -43,6 +43,27 @@ pub enum NotFound {
         /// The package.
         package: &'static str,
     },
+    /// There is an Apache, and this tool does not know its layout.
+    #[error(
+        "the Apache here is that of {whose} (its main file is {}), not the distribution's, and is not managed; \
+         write its values into its own files", .main.display()
+    )]
+    Elsewhere {
+        /// Whose it is.
+        whose: &'static str,
+        /// Its main file.
+        main: PathBuf,
+    },
+    /// The release has an httpd before 2.4.
+    #[error(
+        "{found} has httpd 2.2, which is not managed; move to a release of the family {family} with httpd 2.4"
+    )]
+    TooOld {
+        /// The release.
+        found: String,
+        /// Its family.
+        family: &'static str,
+    },
     /// os-release says one family, the disk another.
     #[error(
         "{found} is of the family {family}, but the configuration on disk is laid out as on {on_disk} \
@@ -74,8 +95,8 @@ pub enum NotFound {
     },
     /// The family has no instances.
     #[error(
-        "the family {family} starts one Apache alone and has no instances; leave out instance to manage that one, and \
-         write a further server's numbers into its own configuration by hand"
+        "further servers of the family {family} are not managed here (instance); leave out instance to manage the first one, \
+         and write a further server's numbers into its own configuration by hand"
     )]
     NoInstances {
         /// The family.
@@ -123,6 +144,17 @@ const PANELS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Other homes of an Apache: whose it is, and its main file.
+const HOMES: &[(&str, &str)] = &[
+    ("the software collection httpd24", "/opt/rh/httpd24/root/etc/httpd/conf/httpd.conf"),
+    ("XAMPP", "/opt/lampp/etc/httpd.conf"),
+    ("aaPanel", "/www/server/apache/conf/httpd.conf"),
+    ("a build of its own", "/usr/local/httpd/conf/httpd.conf"),
+    ("a build of its own", "/usr/local/apache/conf/httpd.conf"),
+    ("a build of its own", "/opt/apache/conf/httpd.conf"),
+    ("a build of its own", "/opt/apache2/conf/httpd.conf"),
+];
+
 /// ID, ID_LIKE and VERSION_ID of an os-release file.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct OsRelease {
@@ -161,6 +193,9 @@ pub fn detect(
     if let Some(version) = version {
         version.clone_into(&mut os.version);
     }
+    if let Some(layout) = os.family().filter(|layout| has_httpd_22(layout, &os)) {
+        return Err(NotFound::TooOld { found: format!("{} {}", os.id, os.version), family: layout.name });
+    }
     let layout = family(files, &os, told)?;
     let mut site = Site {
         layout,
@@ -188,7 +223,8 @@ fn family(files: &dyn Files, os: &OsRelease, told: bool) -> Result<&'static Layo
         if let Some(there) = on_disk.filter(|_| !told) {
             return Ok(there);
         }
-        let known: Vec<&str> = LAYOUTS.iter().map(|layout| layout.name).collect();
+        let told_by_id = LAYOUTS.iter().filter(|layout| !layout.os_ids.is_empty());
+        let known: Vec<&str> = told_by_id.map(|layout| layout.name).collect();
         if told {
             let on_disk = on_disk.map(|layout| layout.name);
             return Err(NotFound::NoSuchDistribution {
@@ -204,6 +240,10 @@ fn family(files: &dyn Files, os: &OsRelease, told: bool) -> Result<&'static Layo
     if has_main && (told || marked(named) || on_disk.is_none()) {
         return Ok(named);
     }
+    // An image has httpd elsewhere than its distribution would.
+    if let Some(there) = on_disk.filter(|there| there.os_ids.is_empty() && !has_main) {
+        return Ok(there);
+    }
     if let Some(there) = on_disk.filter(|_| !told) {
         // Two families may share the main file; then the mark tells them apart.
         let (there_path, missing) =
@@ -218,8 +258,26 @@ fn family(files: &dyn Files, os: &OsRelease, told: bool) -> Result<&'static Layo
     }
     match files.kind(&main(named)) {
         Err(error) => Err(NotFound::Unreadable { path: main(named), error: error.to_string() }),
-        Ok(_) => Err(NotFound::NotInstalled { file: main(named), package: named.package }),
+        Ok(_) => Err(elsewhere(files)
+            .unwrap_or_else(|| NotFound::NotInstalled { file: main(named), package: named.package })),
     }
+}
+
+/// Finds a server that is neither the distribution's nor of a layout known here.
+fn elsewhere(files: &dyn Files) -> Option<NotFound> {
+    let there = |(_, main): &&(&str, &str)| files.is_file(Path::new(main));
+    HOMES.iter().find(there).map(|&(whose, main)| NotFound::Elsewhere { whose, main: main.into() })
+}
+
+/// Tells whether a release has httpd 2.2: Amazon Linux 1, whose versions are years, and Enterprise Linux before 7.
+fn has_httpd_22(layout: &Layout, os: &OsRelease) -> bool {
+    let major = os.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    layout.name == "redhat"
+        && match os.id.as_str() {
+            "amzn" => major.is_some_and(|major| (2010..2023).contains(&major)),
+            "fedora" | "openEuler" | "azurelinux" | "mariner" => false,
+            _ => major.is_some_and(|major| (3..7).contains(&major)),
+        }
 }
 
 /// Turns a site into that of an instance.

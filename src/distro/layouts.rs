@@ -233,4 +233,55 @@ pub const LAYOUTS: &[Layout] = &[
         built_in: CORE,
         stock: none,
     },
+    Layout {
+        name: "upstream",
+        // The official image is made of Debian's or Alpine's.
+        os_ids: &[],
+        config_dir: "/usr/local/apache2",
+        server_root: "/usr/local/apache2",
+        binary: "/usr/local/apache2/bin/httpd",
+        control: &["/usr/local/apache2/bin/apachectl"],
+        user: "daemon",
+        variables: "bin/envvars",
+        ..UPSTREAM
+    },
+    Layout {
+        name: "bitnami",
+        config_dir: "/opt/bitnami/apache",
+        server_root: "/opt/bitnami/apache",
+        binary: "/opt/bitnami/apache/bin/httpd",
+        control: &["/opt/bitnami/apache/bin/apachectl"],
+        user: "daemon",
+        variables: "bin/envvars",
+        ..UPSTREAM
+    },
 ];
+
+/// httpd as its own sources install it, which is how images have it.
+const UPSTREAM: Layout = Layout {
+    name: "",
+    os_ids: &[],
+    config_dir: "",
+    main_file: "conf/httpd.conf",
+    mark: "",
+    server_root: "",
+    binary: "",
+    control: &[],
+    unit: "httpd",
+    user: "daemon",
+    modules: ModuleSwitch::Lines { file: "conf/httpd.conf" },
+    mpm_program: "modules/mod_mpm_{mpm}.so",
+    mpm_package: "httpd",
+    // The files under extra/ are not read unless the administrator includes them.
+    mpm_file: "conf/extra/zz-apache-tuning.conf",
+    drop_in: "conf/extra/zz-apache-tuning.conf",
+    drop_in_by: DropIn::Line("Include conf/extra/zz-apache-tuning.conf\n"),
+    module_conf: "conf/extra/zz-apache-tuning.conf",
+    module_load: &["conf/httpd.conf"],
+    package: "httpd",
+    variables: "",
+    script: Script::Image,
+    instances: Instances::None,
+    built_in: CORE,
+    stock: none,
+};

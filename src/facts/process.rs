@@ -15,12 +15,14 @@ use crate::tree::{Files, bytes, resolve};
 use crate::units::Bytes;
 
 /// Where the families' servers write the parent's process id.
-const PID_FILES: [&str; 5] = [
+const PID_FILES: [&str; 7] = [
     "/run/apache2/apache2.pid",
     "/run/httpd/httpd.pid",
     "/run/httpd.pid",
     "/run/apache2/httpd.pid",
     "/run/apache2.pid",
+    "/usr/local/apache2/logs/httpd.pid",
+    "/opt/bitnami/apache/var/run/httpd.pid",
 ];
 
 /// Where their instances' parents write it, `{name}` standing for the instance's name.

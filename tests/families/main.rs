@@ -9,6 +9,7 @@ mod debian;
 mod features;
 mod hints;
 mod history;
+mod images;
 mod left_out;
 mod lines;
 mod otherwise;

@@ -408,3 +408,19 @@ fn mod_evasive_of_somebodys_own_file_goes_off_and_comes_back() {
         assert!(tried.has_evasive(), "{path}");
     }
 }
+
+#[test]
+fn releases_with_httpd_2_2_say_so() {
+    for (id, version) in
+        [("amzn", "2018.03"), ("amzn", "2017.09"), ("rhel", "6.10"), ("centos", "6"), ("ol", "5.11")]
+    {
+        let files = Memory::new().file("/etc/os-release", format!("ID={id}\nVERSION_ID={version}\n")).file(
+            "/etc/httpd/conf/httpd.conf",
+            "Listen 80\nLoadModule authz_host_module modules/mod_authz_host.so\n",
+        );
+        let mut tried = Tried::new(&host("rocky9"));
+        tried.files = files;
+        let (rule, message) = tried.refuses(&json!({"mpm": "event"}));
+        assert!(rule == "SYS-001" && message.contains("has httpd 2.2"), "{id} {version}: {message}");
+    }
+}
