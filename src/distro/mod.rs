@@ -149,7 +149,7 @@ impl Site {
     /// Tells whether a path is one that this instance shares with no other server.
     pub fn is_own(&self, files: &dyn Files, path: &Path) -> bool {
         match self.layout.instances {
-            Instances::File(_) => path == self.main_file(),
+            Instances::File(_) => path == self.main_file() || path == self.drop_in(),
             _ => {
                 path.starts_with(self.real_config_dir(files))
                     || self.switch_file().is_some_and(|file| path == file)
@@ -247,19 +247,52 @@ impl Site {
         }
     }
 
+    /// Tells whether it is an instance with nothing of its own but a main file.
+    fn has_a_file_alone(&self) -> bool {
+        self.instance.is_some() && matches!(self.layout.instances, Instances::File(_))
+    }
+
     /// Returns the file that holds the numbers of an MPM.
     pub fn mpm_file(&self, mpm: Mpm) -> PathBuf {
+        if self.has_a_file_alone() {
+            return self.drop_in();
+        }
         self.path(&self.layout.mpm_file.replace("{mpm}", mpm.name()))
+    }
+
+    /// Returns the distribution's file with the numbers of an MPM, where this is an instance that has another one.
+    pub fn shared_mpm_file(&self, mpm: Mpm) -> Option<PathBuf> {
+        self.has_a_file_alone().then(|| self.path(&self.layout.mpm_file.replace("{mpm}", mpm.name())))
     }
 
     /// Returns the file that holds the settings of a module that is packaged by itself.
     pub fn module_conf(&self, module: &str) -> PathBuf {
+        if self.has_a_file_alone() {
+            return self.drop_in();
+        }
         self.path(&self.layout.module_conf.replace("{module}", module))
     }
 
-    /// Returns the own drop-in.
+    /// Returns the own drop-in. That of an instance which shares all other files with the first server stands beside its
+    /// main file, under a name that is no instance's.
     pub fn drop_in(&self) -> PathBuf {
-        self.path(self.layout.drop_in)
+        match &self.instance {
+            Some(name) if self.has_a_file_alone() => {
+                self.main_file().with_file_name(format!("zz-apache-tuning.{name}"))
+            }
+            _ => self.path(self.layout.drop_in),
+        }
+    }
+
+    /// Returns the line of the main file that includes the drop-in; `None` where it is read without one.
+    pub fn drop_in_line(&self) -> Option<String> {
+        if self.has_a_file_alone() {
+            return Some(format!("Include {}\n", self.drop_in().display()));
+        }
+        match self.layout.drop_in_by {
+            DropIn::Line(line) => Some(line.to_owned()),
+            DropIn::Linked | DropIn::Included => None,
+        }
     }
 
     /// Returns the service unit's name: `apache2`, `apache2@NAME`.

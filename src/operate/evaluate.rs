@@ -28,7 +28,7 @@ use crate::httpd::read::startup::{self, Startup};
 use crate::httpd::read::{self, Configuration, Start};
 use crate::httpd::start::Launch;
 use crate::httpd::{Mpm, Version};
-use crate::params::{Facts, ModPhp, Params, State};
+use crate::params::{Facts, ModPhp, Params, Placement, State};
 use crate::plan::{self, Ground, Plan, Unreadable, Wish};
 use crate::registry::{FEATURES, TABLE};
 use crate::report::{Activation, EffectiveEntry, Finding, Need, Report, Severity, crowds};
@@ -268,7 +268,9 @@ pub(super) fn evaluate_told(
     told.extend(overrides);
 
     if !changes.is_empty() {
-        told.extend(super::shared::judge(files, &draft, &host.site, version, &changes));
+        let movable = params.placement == Placement::Distribution && host.mpm() == Some(after_mpm);
+        let numbers = movable.then(|| host.site.mpm_file(after_mpm));
+        told.extend(super::shared::judge(files, &draft, &host.site, version, &changes, numbers.as_deref()));
     }
     if params.state != State::Present {
         let configurations = (&host.configuration, after);

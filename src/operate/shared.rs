@@ -15,13 +15,15 @@ use crate::tree::{Change, Draft, Files, resolve};
 /// The most paths that are named for one server.
 const NAMED: usize = 3;
 
-/// Refuses changes of files that another server of the host reads, before the change or after it.
+/// Refuses changes of files that another server of the host reads, before the change or after it. `numbers` is the file
+/// that only the MPM's numbers are written to, where they could go to the drop-in as well.
 pub(super) fn judge(
     files: &dyn Files,
     draft: &Draft<'_>,
     site: &Site,
     version: Version,
     changes: &[Change],
+    numbers: Option<&Path>,
 ) -> Vec<Finding> {
     let mut told = Vec::new();
     for other in distro::others(files, site) {
@@ -52,8 +54,12 @@ pub(super) fn judge(
                 paths.join(", ")
             ),
             format!(
-                "give each server files of its own; or waive SYS-007 where {name} is to have the change too, and restart \
-                 {} yourself",
+                "{}; or waive SYS-007 where {name} is to have the change too, and restart {} yourself",
+                if numbers.is_some_and(|file| shared == [file]) && !read.contains(&site.drop_in()) {
+                    format!("set placement to drop_in: {} is for this server alone", site.drop_in().display())
+                } else {
+                    "give each server files of its own".to_owned()
+                },
                 other.unit()
             ),
         ));

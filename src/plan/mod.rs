@@ -24,7 +24,6 @@ use crate::distro::{ModuleSwitch, Site};
 use crate::feature::{Feature, Host, Looks, Module, Place, Want, Writes};
 use crate::features::{blocks, mpm};
 use crate::httpd::core_directives;
-use crate::httpd::normalise::{Written, normalise};
 use crate::httpd::read::{Configuration, Start};
 use crate::httpd::{Mpm, Version};
 use crate::modules::Farm;
@@ -37,9 +36,6 @@ use crate::tree::{Change, Draft, Files, Node, Role};
 
 /// The name under which the drop-in is enabled.
 const DROP_IN: &str = "zz-apache-tuning";
-
-/// The name of the block by which a main file includes the drop-in.
-const INCLUDE: &str = "include";
 
 /// One directive that the plan makes true.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,6 +251,15 @@ impl<'a> Work<'a> {
                 file: target.clone(),
             });
         }
+        // Of an instance that shares the distribution's file, the drop-in holds the numbers in either case.
+        let all;
+        let settings = match self.ground.site.shared_mpm_file(mpm) {
+            Some(shared) => {
+                all = self.with_defaults(&shared, settings)?;
+                &all[..]
+            }
+            None => settings,
+        };
         match placement {
             Placement::Distribution => {
                 if own != drop_in {
@@ -297,45 +302,6 @@ impl<'a> Work<'a> {
                 self.enable_drop_in()
             }
         }
-    }
-
-    /// Adds httpd's default for each size that is left out and that the distribution's own file sets: a drop-in
-    /// comes after that file, so only a line of its own makes the default count.
-    fn with_defaults(
-        &self,
-        own: &Path,
-        settings: &[(&'static str, i64)],
-    ) -> Result<Vec<(&'static str, i64)>, Unreadable> {
-        let mpm = self.ground.mpm;
-        let text = self.text(own)?;
-        let defaults = normalise(mpm, self.ground.version, &Written::new()).used;
-        let mut all = Vec::new();
-        for row in core_directives::mpm_rows().filter(|row| row.mpms.contains(&mpm)) {
-            if let Some((name, value)) = settings.iter().find(|(name, _)| *name == row.name) {
-                all.push((*name, *value));
-                continue;
-            }
-            if !row.one_set {
-                continue;
-            }
-            let is_row =
-                |word: &[u8]| core_directives::find(word).is_some_and(|found| found.name == row.name);
-            let without = blocks::take_over(&text, mpm::BLOCK, is_row, |section| mpm::inside(mpm, section));
-            if without != *text
-                && let Some(default) = defaults.get(row.name).and_then(|value| value.parse().ok())
-            {
-                all.push((row.name, default));
-            }
-        }
-        // What no row of this MPM knows is kept, so that a rule can name it.
-        all.extend(
-            settings
-                .iter()
-                .filter(|(name, _)| !all.iter().any(|(known, _)| known == name))
-                .copied()
-                .collect::<Vec<_>>(),
-        );
-        Ok(all)
     }
 
     /// Writes what a feature wants, and switches its modules.

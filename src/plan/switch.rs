@@ -89,9 +89,12 @@ impl Work<'_> {
             self.modules.push((module, on, setting.to_owned()));
         }
         let switch = self.ground.site.layout.modules;
+        let configuration = self.ground.configuration;
+        let loads = || configuration.modules.iter().any(|loaded| (module.is)(&loaded.identifier));
+        let reads = |file: &Path| configuration.files.iter().any(|read| read.path == file);
         if enabled == Some(true)
             && matches!(switch, ModuleSwitch::Lines { .. } | ModuleSwitch::Sysconfig { .. })
-            && self.ground.configuration.modules.iter().any(|loaded| (module.is)(&loaded.identifier))
+            && loads()
         {
             // Loaded, wherever that is said; built in, perhaps.
             return Ok(());
@@ -101,6 +104,8 @@ impl Work<'_> {
             ModuleSwitch::BuiltIn => self.refuse_option(module, enabled, setting),
             ModuleSwitch::Lines { .. } | ModuleSwitch::Sysconfig { .. } => {
                 match loadable(&self.ground.place(), module) {
+                    // Of an instance: the line is another server's, and this one does without the module already.
+                    Some(found) if enabled == Some(false) && !loads() && !reads(&found.file) => false,
                     Some(found) if matches!(switch, ModuleSwitch::Lines { .. }) => {
                         self.switch_line(module, &found, enabled)?
                     }

@@ -328,19 +328,12 @@ fn an_instance_reads_its_own_main_file() {
     assert_eq!(site.unit(), "httpd@blue");
     let mut read = tried.clone();
     read.files = read.files.file("/etc/httpd/conf/blue.d/x.conf", "KeepAliveTimeout 11\n");
-    let mut asked = json!({"instance": "blue", "settings": {"max_request_workers": 400}});
-    // The numbers stand in a file that the main server reads too, as it is shipped.
-    let (rule, message) = read.refuses(&asked);
-    assert!(
-        rule == "SYS-007" && message.contains("the main server reads") && message.contains(SWITCH),
-        "{message}"
-    );
+    let asked = json!({"instance": "blue", "settings": {"max_request_workers": 400}});
     let (rule, message) = read.refuses(&json!({"settings": {"max_request_workers": 400}}));
     assert!(rule == "SYS-007" && message.contains("the instance blue reads"), "{message}");
     // A copy of the main file, which nobody starts, is no server.
     let copy = edited("rocky9", "/etc/httpd/conf/old.conf", MAIN);
     assert!(!copy.asks(&json!({"settings": {"max_request_workers": 400}})).refused());
-    asked["waive"] = json!(["SYS-007"]);
     let report = read.does(&asked);
     assert_eq!(report.effective["KeepAliveTimeout"].value, "11");
     let (rule, message) = tried.refuses(&json!({"instance": "green"}));
@@ -385,6 +378,74 @@ fn mod_evasive_counts_clients_where_mod_remoteip_is_loaded_and_told_nothing() {
             let tried = edited(name, "/etc/httpd/conf.d/proxy.conf", line);
             assert_eq!(tried.is_refused(&asked), refused && evasive, "{name} {line}");
         }
+    }
+}
+
+/// A main file of an instance as the distribution's template has it: modules are shared, `conf.d` is not read.
+fn instance(port: u16) -> String {
+    MAIN.replace("Listen 80", &format!("PidFile /run/httpd/instance-${{HTTPD_INSTANCE}}.pid\nListen {port}"))
+        .replace("IncludeOptional conf.d/*.conf\n", "")
+}
+
+#[test]
+fn what_other_servers_read_too_is_not_changed_for_an_instance() {
+    for name in ["rocky9", "fedora43", "rhel8", "amzn2023"] {
+        let mut tried = edited(name, "/etc/httpd/conf/blue.conf", &instance(8081));
+        tried.files = tried.files.clone().file("/etc/httpd/conf/green.conf", instance(8082));
+        for asked in [
+            json!({"instance": "blue", "mpm": "prefork", "waive": ["PHP-004", "PHP-005"]}),
+            json!({"instance": "blue", "mpm": "prefork", "settings": {"server_limit": 300, "max_request_workers": 300}, "waive": ["PHP-004", "PHP-005"]}),
+        ] {
+            let (_, message) = tried.refuses(&asked);
+            assert!(message.starts_with("SYS-007"), "{name}: {message}");
+            for words in ["the main server reads", "the instance green reads", SWITCH] {
+                assert!(message.contains(words), "{name} {words}: {message}");
+            }
+        }
+        if host(name).evasive.is_some() {
+            // Its configuration does not read the file of conf.d that loads the module.
+            tried.clone().does(&json!({"instance": "blue", "evasive": {"enabled": false}}));
+            assert!(tried.is_refused(&json!({"instance": "blue", "evasive": {"enabled": true}})), "{name}");
+        }
+        // What only the instance reads is written: its numbers and keep-alive, below its own main file.
+        let before = tried.clone();
+        let asked = json!({
+            "instance": "blue", "settings": {"server_limit": 8, "threads_per_child": 25, "max_request_workers": 200},
+            "keepalive": {"enabled": true, "timeout": 7}
+        });
+        let report = tried.does(&asked);
+        assert_eq!(
+            report.effective["MaxRequestWorkers"].file.as_deref(),
+            Some("/etc/httpd/conf/zz-apache-tuning.blue")
+        );
+        assert_eq!(report.effective["KeepAliveTimeout"].value, "7", "{name}");
+        tried.does_nothing(&asked);
+        let (main, green) = (tried.asks(&json!({})), tried.asks(&json!({"instance": "green"})));
+        for other in [main, green] {
+            let values = other.host.values();
+            let timeout = values.iter().find(|value| value.directive == "KeepAliveTimeout").unwrap();
+            assert_eq!(timeout.value, "5", "{name}");
+        }
+        tried.does(&json!({"instance": "blue", "state": "absent"}));
+        assert_eq!(
+            tried.text("/etc/httpd/conf/blue.conf"),
+            before.text("/etc/httpd/conf/blue.conf"),
+            "{name}"
+        );
+        assert!(!tried.is_a_file("/etc/httpd/conf/zz-apache-tuning.blue"), "{name}");
+        // The main server's numbers have a file that it alone reads; its MPM has none.
+        let numbers =
+            json!({"settings": {"server_limit": 9, "threads_per_child": 25, "max_request_workers": 225}});
+        let (rule, message) = tried.refuses(&numbers);
+        assert!(rule == "SYS-007" && message.contains("set placement to drop_in"), "{name}: {message}");
+        let mut elsewhere = numbers.clone();
+        elsewhere["placement"] = "drop_in".into();
+        let report = tried.does(&elsewhere);
+        assert_eq!(report.effective["MaxRequestWorkers"].value, "225", "{name}");
+        tried.does(&json!({"keepalive": {"enabled": true, "timeout": 9}}));
+        let swap = json!({"mpm": "prefork", "placement": "drop_in", "waive": ["PHP-004", "PHP-005"]});
+        let (_, message) = tried.refuses(&swap);
+        assert!(message.starts_with("SYS-007") && !message.contains("set placement"), "{name}: {message}");
     }
 }
 
