@@ -302,3 +302,98 @@ fn mod_evasive_of_debian_13_answers_403_after_the_change_and_not_before() {
     tune(&host, &json!({"state": "absent"}));
     assert_eq!(statuses(), [200; 12]);
 }
+
+/// What SUSE's script does: it writes the modules of its variables into a file, whatever it is called for, and starts the
+/// httpd of the MPM, which here is built with none.
+const START_APACHE2: &str = r#"#!/bin/sh
+name=${START_APACHE_INSTANCE:+@$START_APACHE_INSTANCE}
+. "/etc/sysconfig/apache2$name"
+dir=/etc/apache2$name/sysconfig.d
+mkdir -p "$dir"
+for word in $APACHE_MODULES; do
+    echo "LoadModule ${word}_module /usr/lib64/apache2/mod_$word.so"
+done > "$dir/loadmodule.conf"
+exec "/usr/sbin/httpd-$APACHE_MPM" -DSYSCONFIG -f "/etc/apache2$name/httpd.conf" -C "PidFile /run/httpd$name.pid" \
+    -C "LoadModule mpm_${APACHE_MPM}_module /usr/lib/apache2/modules/mod_mpm_$APACHE_MPM.so" \
+    -C "Include $dir/loadmodule.conf" "$@"
+"#;
+
+/// Returns a SUSE host that no service manager starts, with mod_evasive and a second server, `blue`, on port 8081.
+fn suse() -> Host {
+    let layout = layouts().into_iter().find(|layout| layout.name == "suse").unwrap();
+    let host = host(&layout);
+    for mpm in ["event", "worker", "prefork"] {
+        let path = host.path(format!("/usr/sbin/httpd-{mpm}"));
+        fs::remove_file(&path).unwrap();
+        fs::hard_link(host.path("/usr/sbin/apache2"), &path).unwrap();
+    }
+    symlink("httpd-event", host.path("/usr/sbin/httpd")).unwrap();
+    let program = "mod_evasive20.so";
+    fs::hard_link(
+        host.path("/usr/lib/apache2/modules").join(program),
+        host.path("/usr/lib64/apache2").join(program),
+    )
+    .unwrap();
+    fs::write(host.path("/usr/sbin/start_apache2"), START_APACHE2).unwrap();
+    host.sh("chmod 0755 /usr/sbin/start_apache2; mkdir '/etc/apache2@blue'").ok();
+    host.sh("sed 's/Listen 80/Listen 8081/; /PidFile/d; s,/etc/apache2/,/etc/apache2@blue/,' /etc/apache2/httpd.conf \
+             > '/etc/apache2@blue/httpd.conf'; sed -i /PidFile/d /etc/apache2/httpd.conf")
+        .ok();
+    host.sh("cp /etc/apache2/server-tuning.conf '/etc/apache2@blue/'; cp /etc/sysconfig/apache2 /etc/sysconfig/apache2@blue").ok();
+    host.sh("start_apache2 -k start && START_APACHE_INSTANCE=blue start_apache2 -k start").ok();
+    let until = Instant::now() + Duration::from_secs(20);
+    while host.sh("test -s /run/httpd.pid -a -s /run/httpd@blue.pid").stderr.is_empty()
+        && host.http("/").is_err()
+    {
+        assert!(Instant::now() < until, "{:?}", host.sh("cat /var/log/httpd/error_log"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    host
+}
+
+fn pid(host: &Host, file: &str) -> String {
+    host.read(file).trim().to_owned()
+}
+
+#[test]
+fn a_module_of_suses_variable_reaches_a_server_that_its_script_started() {
+    let host = suse();
+    let main = pid(&host, "/run/httpd.pid");
+    let statuses = || -> Vec<u16> { (0..12).map(|_| host.http("/").unwrap().0).collect() };
+    assert_eq!(statuses(), [200; 12]);
+    // The MPM is no part of this httpd, so that it cannot be tested as SUSE's can.
+    let asked = |enabled: bool| {
+        json!({
+            "evasive": {"enabled": enabled, "page_count": 2, "site_count": 50, "blocking_period": 1},
+            "config_test": false
+        })
+    };
+    for (enabled, blocked) in [(true, true), (false, false), (true, true)] {
+        let result = tune(&host, &asked(enabled));
+        assert_eq!(result["activation"]["done"], true, "{}", result["msg"]);
+        let after = statuses();
+        assert_eq!(after.contains(&403), blocked, "{enabled}: {after:?}");
+        assert_eq!(tune(&host, &asked(enabled))["changed"], false, "{enabled}");
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    assert_eq!(pid(&host, "/run/httpd.pid"), main);
+}
+
+#[test]
+fn a_second_server_of_suse_is_stopped_and_started_and_the_first_one_goes_on() {
+    let host = suse();
+    let pids = || ["/run/httpd.pid", "/run/httpd@blue.pid"].map(|file| pid(&host, file));
+    let [main, blue] = pids();
+    let asked = json!({
+        "instance": "blue", "config_test": false, "mpm": "prefork",
+        "settings": {"server_limit": 30, "max_request_workers": 30}
+    });
+    let result = tune(&host, &asked);
+    assert_eq!(result["activation"]["done"], true, "{}", result["msg"]);
+    let [main_now, blue_now] = pids();
+    assert!(main_now == main && blue_now != blue, "{main} {main_now} {blue} {blue_now}");
+    let maps =
+        |pid: &str| host.sh(&format!("grep -o 'mod_mpm_[a-z]*' /proc/{pid}/maps | sort -u")).ok().to_owned();
+    assert_eq!([maps(&main_now), maps(&blue_now)], ["mod_mpm_event", "mod_mpm_prefork"]);
+    assert_eq!(host.http("/").unwrap().0, 200);
+}

@@ -29,6 +29,7 @@ mod run;
 mod server;
 mod service;
 mod session;
+mod start_script;
 mod transact;
 mod verify;
 

@@ -18,12 +18,12 @@ use super::manager::{self, Manager};
 use super::process::Process;
 use super::server::Server;
 use super::session::{self, Session};
+use super::start_script::{self, start_command};
 use crate::clock::now;
 use crate::distro::{self, Site};
 use crate::facts::disk::Disk as View;
 use crate::facts::{Running, health, listen, process, status};
 use crate::httpd::Mpm;
-use crate::httpd::binary::Httpd;
 use crate::httpd::start::command_line::CommandLine;
 use crate::report::{Need, RecoveredServer};
 use crate::sandbox;
@@ -270,7 +270,13 @@ impl Live<'_> {
                 self.command("systemctl", &["--no-ask-password", "reload", &format!("{unit}.service")])?;
             }
             Manager::OpenRc(service) => self.command("rc-service", &[service, "reload"])?,
-            Manager::Apachectl | Manager::Foreground => self.signal(now.parent, Signal::USR1).map(drop)?,
+            Manager::Apachectl | Manager::Foreground => {
+                // httpd reads again what the script wrote when it was last called.
+                if let Some((script, words)) = start_script::writes_modules(&self.view, &self.site) {
+                    self.run_in_session(script, &words)?;
+                }
+                self.signal(now.parent, Signal::USR1).map(drop)?;
+            }
         }
         let sent = Instant::now();
         let mut look = LOOK;
@@ -420,7 +426,7 @@ impl Live<'_> {
 
     /// Runs a program in the old server's surroundings.
     fn run_in_session(&self, program: &Path, arguments: &[&str]) -> Result<(), String> {
-        let environment = self.server.httpd.full_environment();
+        let environment = start_script::environment(&self.site, &self.server.httpd);
         let (mut command, input) = self.session.command(program, arguments, &environment);
         self.run(&mut command, &input, &in_words(program, arguments))
     }
@@ -486,20 +492,6 @@ impl Live<'_> {
     }
 }
 
-/// Returns the program and the arguments that start the server: the family's own script, which sets limits and makes
-/// directories. Of another instance the script knows nothing; then it is the binary itself.
-fn start_command<'a>(view: &dyn Files, site: &'a Site, httpd: &'a Httpd) -> (&'a Path, Vec<&'a str>) {
-    match site.layout.control {
-        [script, words @ ..] if site.instance.is_none() && view.is_file(Path::new(script)) => {
-            (Path::new(script), words.iter().copied().chain(["start"]).collect())
-        }
-        _ => {
-            let arguments = httpd.arguments.iter().map(String::as_str);
-            (&httpd.binary, arguments.chain(["-k", "start"]).collect())
-        }
-    }
-}
-
 /// Returns a command line for a message.
 fn in_words(program: &Path, arguments: &[&str]) -> String {
     std::iter::once(&*program.to_string_lossy())
@@ -515,60 +507,8 @@ fn last_lines(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::tree::Memory;
-
-    #[test]
-    fn a_server_is_started_by_its_own_familys_script() {
-        // All of them are there: what counts is the family.
-        let scripts = [
-            "/usr/sbin/apache2ctl",
-            "/usr/sbin/apachectl",
-            "/usr/bin/apachectl",
-            "/usr/local/sbin/apachectl",
-            "/usr/sbin/start_apache2",
-        ];
-        let all = scripts.iter().fold(Memory::default(), |files, path| files.file(path, ""));
-        let none = Memory::default();
-        for (family, start) in [
-            ("debian", "/usr/sbin/apache2ctl start"),
-            ("redhat", "/sbin/own -D X -k start"),
-            ("suse", "/usr/sbin/start_apache2 -k start"),
-            ("arch", "/usr/bin/apachectl start"),
-            ("alpine", "/usr/sbin/apachectl start"),
-            ("freebsd", "/usr/local/sbin/apachectl start"),
-            ("gentoo", "/usr/sbin/apache2ctl start"),
-        ] {
-            let layout = distro::LAYOUTS.iter().find(|layout| layout.name == family).unwrap();
-            let httpd = Httpd {
-                root: "/".into(),
-                binary: "/sbin/own".into(),
-                arguments: vec!["-D".to_owned(), "X".to_owned()],
-                environment: std::collections::BTreeMap::new(),
-                timeout: crate::httpd::binary::TIMEOUT,
-                makes: Vec::new(),
-                helper: None,
-            };
-            let told = |view: &dyn Files, instance: Option<&str>| {
-                let site = Site {
-                    layout,
-                    instance: instance.map(str::to_owned),
-                    config_dir: layout.config_dir.into(),
-                    server_root: layout.server_root.into(),
-                    main: None,
-                    distribution: String::new(),
-                    distribution_version: String::new(),
-                };
-                let (program, arguments) = start_command(view, &site, &httpd);
-                format!("{} {}", program.display(), arguments.join(" "))
-            };
-            assert_eq!(told(&all, None), start, "{family}");
-            assert_eq!(told(&all, Some("blue")), "/sbin/own -D X -k start", "{family}");
-            assert_eq!(told(&none, None), "/sbin/own -D X -k start", "{family}");
-        }
-    }
 
     #[test]
     fn only_the_last_lines_of_a_log_are_told() {
