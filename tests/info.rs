@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use test_hosts::Host;
+use test_hosts::{Host, Release};
 
 const LOG: &str = "/var/log/apache2/error.log";
 
@@ -293,5 +293,36 @@ fn a_directory_in_which_mod_evasive_can_note_nothing_is_told_wherever_it_was_set
         let found: Vec<&Value> = findings.iter().filter(|one| one["rule"] == "EV-012").collect();
         assert_eq!(found.len(), usize::from(!words.is_empty()), "{dir}: {findings:#?}");
         assert!(found.iter().all(|one| one["message"].as_str().unwrap().contains(words)), "{dir}: {found:?}");
+    }
+}
+
+/// What both packages of Debian leave: hundreds of rules in memory, and every attack answered.
+#[test]
+fn rules_that_inspect_nothing_are_the_first_thing_that_is_told() {
+    for release in Release::ALL {
+        let host = Host::protected(release);
+        host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+        host.run(&["a2dismod", "evasive"]).ok();
+        host.start_apache();
+        let attack = "/?exec=/bin/bash";
+        assert_eq!(host.http(attack).unwrap().0, 200);
+        let told = look(&host);
+        let findings = told["findings"].as_array().unwrap();
+        let errors = findings.iter().take_while(|one| one["severity"] == "error").count();
+        assert_eq!(errors, 0, "{findings:#?}");
+        assert_eq!(findings[0]["rule"], "SEC-001", "{findings:#?}");
+        let rules = findings[0]["message"].as_str().unwrap().split(' ').next().unwrap();
+        assert!(rules.parse::<u32>().unwrap() > 150, "{}", findings[0]["message"]);
+
+        // Behind the rules, in whatever file: then it is inspected, and nothing is told.
+        host.write("/etc/apache2/conf-enabled/engine.conf", "SecRuleEngine On\n");
+        host.run(&["apache2ctl", "graceful"]).ok();
+        let until = Instant::now() + Duration::from_secs(20);
+        while host.http(attack).unwrap().0 != 403 {
+            assert!(Instant::now() < until, "the rules never refuse");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let told = look(&host)["findings"].to_string();
+        assert!(!told.contains("SEC-00"), "{told}");
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod host;
 mod keepalive;
 mod listen;
 pub(crate) mod logs;
+pub(crate) mod modsecurity;
 pub(crate) mod modules;
 pub(crate) mod mpm;
 mod numbers;
@@ -88,6 +89,8 @@ const BY_RESTART: &str =
 
 /// The rules by file, in the order of the result within one severity.
 static BY_FILE: &[&[&Rule]] = &[
+    // Who believes to be protected and is not has to hear that before all other warnings.
+    modsecurity::RULES,
     numbers::RULES,
     mpm::RULES,
     sizes::RULES,

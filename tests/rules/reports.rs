@@ -15,7 +15,7 @@ use super::{Case, case};
 const PAGE: &str = "<Location /server-status>\nSetHandler server-status\nRequire local\n</Location>\n";
 
 pub(crate) fn cases() -> Vec<Case> {
-    [slow_clients(), status(), logs(), compression(), http2(), tls(), cache(), modules()]
+    [slow_clients(), status(), logs(), compression(), http2(), tls(), cache(), modules(), modsecurity()]
         .into_iter()
         .flatten()
         .collect()
@@ -299,6 +299,76 @@ fn modules() -> Vec<Case> {
         ),
         case("MOD-104", host(page), host("")),
     ]
+}
+
+fn modsecurity() -> Vec<Case> {
+    const RULE: &str = "SecRule ARGS \"@rx x\" \"id:942100,phase:2,deny\"\n";
+    const ASKS: &str = "SecRule &TX:crs_setup_version \"@eq 0\" \"id:901001,phase:1,deny,status:500\"\n";
+    const SETUP: &str = "SecAction \"id:900990,phase:1,pass,setvar:tx.crs_setup_version=337\"\n";
+    let host = |text: &str| event().conf(&["security2_module"], text).audit();
+    let detect = |text: &str| host(&format!("SecRuleEngine DetectionOnly\n{text}"));
+    let level = |level: u8| {
+        detect(&format!("SecAction \"id:900000,phase:1,nolog,pass,setvar:tx.paranoia_level={level}\"\n"))
+    };
+    let answers = |mib: u64| {
+        let host = detect("SecResponseBodyAccess On\nSecResponseBodyLimit 1048576\n");
+        host.settings(serde_json::json!({"max_request_workers": 100})).machine(move |machine| {
+            machine.memory = Some(Known { value: Bytes(mib << 20), source: "test".to_owned() });
+        })
+    };
+    let kept_in = |mode: u32| {
+        detect("SecTmpDir /srv/sec\n").disk(|root| {
+            fs::create_dir_all(root.join("srv/sec")).unwrap();
+            std::os::unix::fs::chown(root.join("srv/sec"), Some(33), Some(33)).unwrap();
+            fs::set_permissions(root.join("srv/sec"), fs::Permissions::from_mode(mode)).unwrap();
+        })
+    };
+    vec![
+        case("SEC-001", detect(RULE), host(RULE)),
+        case("SEC-002", detect(&format!("{SETUP}{ASKS}")), detect(&format!("{ASKS}{SETUP}"))),
+        case("SEC-003", detect(RULE), detect(&format!("{RULE}{RULE}"))),
+        case(
+            "SEC-005",
+            detect(&format!("{RULE}SecRuleRemoveById 942000-942999\n")),
+            detect(&format!("SecRuleRemoveById 942000-942999\n{RULE}")),
+        ),
+        case("SEC-006", answers(2000), answers(1999)),
+        case("SEC-007", level(2), level(3)),
+        case("SEC-008", kept_in(0o700), kept_in(0o1777)),
+    ]
+}
+
+#[test]
+fn where_the_engine_is_on_for_one_site_alone_something_is_inspected() {
+    let rule = "SecRule ARGS \"@rx x\" \"id:'1',phase:2,deny\"\n";
+    for (text, told) in [
+        ("", 1),
+        ("SecRuleEngine off\n", 1),
+        ("<VirtualHost *:80>\nSecRuleEngine Off\n</VirtualHost>\n", 1),
+        ("<VirtualHost *:80>\nSecRuleEngine On\n</VirtualHost>\n", 0),
+        ("<Location /shop>\nSecRuleEngine DetectionOnly\n</Location>\n", 0),
+        ("<IfModule no_module>\nSecRuleEngine On\n</IfModule>\n", 1),
+    ] {
+        let said = event().conf(&["security2_module"], &format!("{rule}{text}")).audit().said("SEC-001");
+        assert_eq!(said.len(), told, "{text}: {said:?}");
+    }
+    assert!(event().conf(&["security2_module"], "").audit().said("SEC-001").is_empty(), "no rule is loaded");
+}
+
+#[test]
+fn an_exclusion_counts_where_it_stands_behind_its_rule_or_in_a_site() {
+    let rule = "SecRule ARGS \"@rx x\" \\\n    \"id:942100,\\\n    phase:2,deny\"\n";
+    for (text, told) in [
+        (format!("SecRuleRemoveById 942100\n{rule}"), 1),
+        (format!("SecRuleRemoveById 1 \"942000-942999\"\n{rule}"), 1),
+        (format!("SecRuleRemoveById 942101\n{rule}"), 0),
+        (format!("SecRuleRemoveById 942100\n{rule}SecRuleRemoveById 942100\n"), 0),
+        (format!("<VirtualHost *:80>\nSecRuleRemoveById 942100\n</VirtualHost>\n{rule}"), 0),
+    ] {
+        let host = event().conf(&["security2_module"], &format!("SecRuleEngine On\n{text}"));
+        let said = host.audit().said("SEC-005");
+        assert_eq!(said.len(), told, "{text}: {said:?}");
+    }
 }
 
 #[test]

@@ -186,7 +186,7 @@ fn a_sound_change_is_rehearsed_and_leaves_nothing() {
 /// The Core Rule Set without its setup, or before it, passes the test, starts, and answers every request with 500.
 #[test]
 fn a_rule_set_without_its_setup_is_refused_by_rule_and_by_rehearsal() {
-    let host = Host::protected();
+    let host = Host::protected(test_hosts::Release::Bookworm);
     host.install_binary(super::PROGRAM);
     let engine = "<IfModule security2_module>\nSecRuleEngine On\n</IfModule>\n";
     host.write("/etc/apache2/conf-enabled/zz-engine.conf", engine);

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashSet;
 
 use super::engine::Reader;
-use super::words::lossy;
 use super::{Configuration, FileId, Scope, Start, known, modules};
 use crate::httpd::directives::Directive;
 use crate::httpd::hash::of as hash;
@@ -130,6 +129,8 @@ const DIRECTIVES: &[(&str, Writes)] = &[
     ("SecAuditLogStorageDir", Writes::Dir),
     ("SecDataDir", Writes::Dir),
     ("SecDebugLog", Writes::File),
+    ("SecResponseBodyAccess", Writes::Nothing),
+    ("SecResponseBodyLimit", Writes::Nothing),
     ("SecRule", Writes::Nothing),
     ("SecRuleEngine", Writes::Nothing),
     ("SecRuleRemoveById", Writes::Nothing),
@@ -158,14 +159,14 @@ pub const PROXY: &str = "<Proxy";
 /// The end of [`PROXY`].
 pub const PROXY_END: &str = "</Proxy>";
 
-/// The variable by which the Core Rule Set knows that its setup was read. Of thousands of rules only those that name it
-/// are kept.
+/// The variable by which the Core Rule Set knows that its setup was read.
 pub const CRS_SETUP: &str = "tx.crs_setup_version";
 
-/// Tells whether a line of a directive that matters is kept.
+/// Tells whether a line of a directive that matters is kept: of thousands of rules those that have an id, not the parts
+/// of a chain.
 pub(super) fn is_kept(name: &[u8], rest: &[u8]) -> bool {
     let rule = [&b"SecRule"[..], b"SecAction"].iter().any(|known| name.eq_ignore_ascii_case(known));
-    !rule || lossy(rest).to_ascii_lowercase().replace("tx:", "tx.").contains(CRS_SETUP)
+    !rule || rest.windows(3).any(|three| three.eq_ignore_ascii_case(b"id:"))
 }
 
 /// Tells whether a line of this directive is one of them.

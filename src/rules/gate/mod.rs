@@ -8,7 +8,7 @@ mod certificates;
 mod ciphers;
 mod logs;
 mod pem;
-mod protection;
+pub(super) mod protection;
 
 use std::collections::BTreeSet;
 

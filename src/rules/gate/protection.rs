@@ -20,34 +20,43 @@ pub(crate) static GATE_013: Rule = Rule {
     ..Rule::NEW
 };
 
-fn rule_set_without_setup(view: &View<'_>, out: &mut Reporter<'_>) {
-    let Some(start) = view.start() else { return };
-    let startup = start.startup;
+/// Returns the line of the Core Rule Set that asks for its setup, where no line sets it up before.
+pub(crate) fn setup_missing<'a>(view: &View<'a>) -> Option<&'a Line> {
+    let startup = view.start()?.startup;
     let text = |line: &Line| line.words.join(" ").to_ascii_lowercase();
     let sets = |line: &Line| text(line).contains(&format!("setvar:{CRS_SETUP}="));
     let asks = |line: &Line| {
         line.is("SecRule") && line.first().to_ascii_lowercase().starts_with("&tx:crs_setup_version")
     };
     let removed = startup.of("SecRuleRemoveById").any(|line| line.words.iter().any(|word| covers(word)));
+    if removed {
+        return None;
+    }
+    let mut asking = startup.lines.iter().enumerate().filter(|(_, line)| asks(line));
+    let unset = asking.find(|(index, line)| {
+        // A virtual host has the main server's rules before its own, wherever they stand.
+        !startup.lines.iter().enumerate().any(|(other, setter)| {
+            (setter.is("SecAction") || setter.is("SecRule"))
+                && sets(setter)
+                && ((setter.scope == line.scope && other < *index)
+                    || (setter.scope == Scope::Main && line.scope != Scope::Main)
+                    || setter.scope == Scope::Section)
+        })
+    });
+    unset.map(|(_, line)| line)
+}
+
+fn rule_set_without_setup(view: &View<'_>, out: &mut Reporter<'_>) {
+    let Some(start) = view.start() else { return };
+    let startup = start.startup;
     let denies = |server| {
         let engine = startup.deciding("SecRuleEngine", server);
         engine.is_some_and(|line| line.first().eq_ignore_ascii_case("on"))
     };
-    if removed || !startup.servers().any(denies) {
+    if !startup.servers().any(denies) {
         return;
     }
-    for (index, line) in startup.lines.iter().enumerate().filter(|(_, line)| asks(line)) {
-        // A virtual host has the main server's rules before its own, wherever they stand.
-        let set = startup.lines.iter().enumerate().any(|(other, setter)| {
-            (setter.is("SecAction") || setter.is("SecRule"))
-                && sets(setter)
-                && ((setter.scope == line.scope && other < index)
-                    || (setter.scope == Scope::Main && line.scope != Scope::Main)
-                    || setter.scope == Scope::Section)
-        });
-        if set {
-            continue;
-        }
+    if let Some(line) = setup_missing(view) {
         let place = startup.place(line);
         out.about(&place).value("SecRuleEngine On").emit(
             format!(
@@ -56,7 +65,6 @@ fn rule_set_without_setup(view: &View<'_>, out: &mut Reporter<'_>) {
             ),
             "include crs-setup.conf before the rules, or set SecRuleEngine DetectionOnly until it is there",
         );
-        return;
     }
 }
 

@@ -115,10 +115,11 @@ impl Host {
         sound(template::ensure_managed().and_then(|template| Self::from(&template, Release::Bookworm)))
     }
 
-    /// Returns a fresh Debian 12 like [`Host::debian12_event`] with `ModSecurity` and its Core Rule Set installed.
+    /// Returns a fresh host like [`Host::debian12_event`] or [`Host::debian13_event`] with `ModSecurity` and its Core
+    /// Rule Set installed.
     #[track_caller]
-    pub fn protected() -> Self {
-        sound(template::ensure_protected().and_then(|template| Self::from(&template, Release::Bookworm)))
+    pub fn protected(release: Release) -> Self {
+        sound(template::ensure_protected(release).and_then(|template| Self::from(&template, release)))
     }
 
     fn make(release: Release, flavour: Flavour) -> Result<Self> {

@@ -118,20 +118,19 @@ const PROTECTION: &[&str] = &["libapache2-mod-security2", "modsecurity-crs"];
 /// # Errors
 /// As [`ensure`].
 pub fn ensure_managed() -> Result<PathBuf> {
-    ensure_with("managed", MANAGERS)
+    ensure_with(Release::Bookworm, "managed", MANAGERS)
 }
 
-/// Returns the folder of a Debian 12 with apache2 (event), mod_evasive, `ModSecurity` and its Core Rule Set; builds it
+/// Returns the folder of a Debian with apache2 (event), mod_evasive, `ModSecurity` and its Core Rule Set; builds it
 /// first like [`ensure`].
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn ensure_protected() -> Result<PathBuf> {
-    ensure_with("protected", PROTECTION)
+pub fn ensure_protected(release: Release) -> Result<PathBuf> {
+    ensure_with(release, "protected", PROTECTION)
 }
 
-fn ensure_with(name: &str, packages: &[&str]) -> Result<PathBuf> {
-    let release = Release::Bookworm;
+fn ensure_with(release: Release, name: &str, packages: &[&str]) -> Result<PathBuf> {
     let base = ensure(release, Flavour::Event)?;
     let home = folders::hosts();
     let kept = home.join(format!("{}-{name}", release.suite()));
