@@ -51,10 +51,12 @@ pub(crate) struct Said {
 
 /// Returns the script as a release of Debian ships it, from a host that is built once for all tests.
 pub(crate) fn of(release: Release) -> PathBuf {
-    for (program, package) in [("perl", "perl-base"), ("find", "findutils")] {
-        let version = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+    for (program, arguments, package) in
+        [("perl", &["-e", "use if 1, 'strict'"][..], "perl"), ("find", &["--version"], "findutils")]
+    {
+        let there = Command::new(program).args(arguments).stdout(Stdio::null()).status();
         assert!(
-            version.is_ok_and(|status| status.success()),
+            there.is_ok_and(|status| status.success()),
             "this test runs Debian's a2enmod, which needs `{program}`: `apt-get install {package}`"
         );
     }

@@ -42,8 +42,8 @@ const HEAD: &str = "\
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Written by `cargo xtask docs`: the documentation alone. What runs is the program under files/bin, started by the
-# action plugin of the same name.
+# Written by `cargo xtask docs`: the documentation, and the options for what checks playbooks. What runs is the program
+# under files/bin, started by the action plugin of the same name.
 
 from __future__ import (absolute_import, division, print_function)
 __metaclass__ = type
@@ -120,7 +120,81 @@ fn text(root: &Path, module: &Module) -> io::Result<String> {
         let gap = if number == 0 { "" } else { "\n" };
         let _ = write!(text, "{gap}{name} = r'''\n---\n{}'''\n", part.trim_start_matches("---\n"));
     }
+    text.push_str("\nfrom ansible.module_utils.basic import AnsibleModule\n\n\nARGUMENT_SPEC = ");
+    python(&specification(&schema(module.parameters)?)?, 0, &mut text);
+    text.push_str("\n\n");
+    text.push_str(MAIN);
     Ok(text)
+}
+
+/// What a module's file ends with.
+const MAIN: &str = "
+def main():
+    # Linters and editors ask for the options in this way; on a host nothing runs this.
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module.fail_json(msg='call this as a task of the collection webfleet.apache: its action plugin starts the program')
+
+
+if __name__ == '__main__':
+    main()
+";
+
+/// Returns the options of a schema of an object as `AnsibleModule` takes them.
+fn specification(schema: &Value) -> io::Result<Value> {
+    let mut all = Map::new();
+    for (name, property) in properties(schema) {
+        let mut option = Map::new();
+        option.insert("type".to_owned(), kind(name, property)?);
+        if required(schema, name) {
+            option.insert("required".to_owned(), true.into());
+        }
+        for (from, to) in [("default", "default"), ("enum", "choices")] {
+            if let Some(value) = property.get(from) {
+                option.insert(to.to_owned(), value.clone());
+            }
+        }
+        let inner = property.get("items").unwrap_or(property);
+        if property.get("items").is_some() {
+            option.insert("elements".to_owned(), kind(name, inner)?);
+        }
+        if inner.get("properties").is_some() {
+            option.insert("options".to_owned(), specification(inner)?);
+        }
+        all.insert(name.clone(), option.into());
+    }
+    Ok(all.into())
+}
+
+/// Appends a value as Python, an entry a line where it is an object of objects.
+fn python(value: &Value, depth: usize, out: &mut String) {
+    let pad = "    ".repeat(depth);
+    match value {
+        Value::Null => out.push_str("None"),
+        Value::Bool(yes) => out.push_str(if *yes { "True" } else { "False" }),
+        Value::Number(number) => {
+            let _ = write!(out, "{number}");
+        }
+        Value::String(text) => {
+            let _ = write!(out, "'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (number, item) in items.iter().enumerate() {
+                out.push_str(if number == 0 { "" } else { ", " });
+                python(item, depth, out);
+            }
+            out.push(']');
+        }
+        Value::Object(entries) => {
+            out.push_str("{\n");
+            for (key, item) in entries {
+                let _ = write!(out, "{pad}    '{key}': ");
+                python(item, depth + 1, out);
+                out.push_str(",\n");
+            }
+            let _ = write!(out, "{pad}}}");
+        }
+    }
 }
 
 /// Returns a published schema.

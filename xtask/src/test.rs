@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything a change must pass, from a checkout that was never built.
 
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
@@ -41,6 +41,13 @@ pub(crate) const TEST_NEEDS: &[Need] = &[
         purpose: "reads the manual page",
         programs: &["groff"],
         met: || apt::there("/usr/bin/groff"),
+    },
+    Need {
+        package: "perl",
+        purpose: "runs Debian's a2enmod",
+        programs: &["perl"],
+        // The smallest Perl has not all that it uses.
+        met: || answers(Command::new("perl").args(["-e", "use if 1, 'strict'"])),
     },
     Need {
         package: "shellcheck",
