@@ -286,13 +286,19 @@ fn a_directory_in_which_mod_evasive_can_note_nothing_is_told_wherever_it_was_set
     ] {
         host.write(
             "/etc/apache2/mods-available/evasive.conf",
-            format!("<IfModule mod_evasive20.c>\nDOSPageCount 9\nDOSLogDir \"{dir}\"\n</IfModule>\n"),
+            format!(
+                "<IfModule mod_evasive20.c>\nDOSPageCount 9\nDOSLogDir \"{dir}\"\nDOSEmailNotify root\n\
+                 DOSSystemCommand \"sudo block %s\"\n</IfModule>\n"
+            ),
         );
         let told = look(&host);
         let findings = told["findings"].as_array().unwrap();
         let found: Vec<&Value> = findings.iter().filter(|one| one["rule"] == "EV-012").collect();
         assert_eq!(found.len(), usize::from(!words.is_empty()), "{dir}: {findings:#?}");
         assert!(found.iter().all(|one| one["message"].as_str().unwrap().contains(words)), "{dir}: {found:?}");
+        // Where it can note nothing, it mails nothing and runs nothing, not even once.
+        let acts = findings.iter().any(|one| one["rule"] == "EV-014" || one["rule"] == "EV-016");
+        assert_eq!(acts, ["/var/log/open", "/var/log/own"].contains(&dir), "{dir}: {findings:#?}");
     }
 }
 

@@ -149,6 +149,8 @@ const HOMES: &[(&str, &str)] = &[
     ("the software collection httpd24", "/opt/rh/httpd24/root/etc/httpd/conf/httpd.conf"),
     ("XAMPP", "/opt/lampp/etc/httpd.conf"),
     ("aaPanel", "/www/server/apache/conf/httpd.conf"),
+    ("the official image, without its program bin/httpd", "/usr/local/apache2/conf/httpd.conf"),
+    ("bitnami, without its program bin/httpd", "/opt/bitnami/apache/conf/httpd.conf"),
     ("a build of its own", "/usr/local/httpd/conf/httpd.conf"),
     ("a build of its own", "/usr/local/apache/conf/httpd.conf"),
     ("a build of its own", "/opt/apache/conf/httpd.conf"),
@@ -217,7 +219,9 @@ fn family(files: &dyn Files, os: &OsRelease, told: bool) -> Result<&'static Layo
     let main = |layout: &Layout| Path::new(layout.config_dir).join(layout.main_file);
     let mark = |layout: &Layout| Path::new(layout.config_dir).join(layout.mark);
     let marked = |layout: &Layout| files.kind(&mark(layout)).is_ok_and(|kind| kind != Kind::Absent);
-    let stands = |layout: &&Layout| files.is_file(&main(layout)) && marked(layout);
+    // A home of images is one where its program is there too, not a copy of files alone.
+    let program = |layout: &Layout| !layout.os_ids.is_empty() || files.is_file(Path::new(layout.binary));
+    let stands = |layout: &&Layout| files.is_file(&main(layout)) && marked(layout) && program(layout);
     let on_disk = LAYOUTS.iter().find(stands);
     let Some(named) = os.family() else {
         if let Some(there) = on_disk.filter(|_| !told) {

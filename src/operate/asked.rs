@@ -15,7 +15,7 @@ use crate::httpd::Mpm;
 use crate::httpd::directives::Parser;
 use crate::httpd::effective::{self, Value};
 use crate::httpd::numbers::{self, Unit};
-use crate::httpd::read::{self, Configuration, FileId, Line, Scope};
+use crate::httpd::read::{self, Configuration, FileId, Line, NoteKind, Scope};
 use crate::plan::Wish;
 use crate::registry::TABLE;
 use crate::report::Finding;
@@ -35,19 +35,30 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Returns what is otherwise than asked in a configuration, with file and line.
-    pub(super) fn compare(&self, files: &dyn Files, is: &Configuration, values: &[Value]) -> Vec<Finding> {
+    /// Returns what is otherwise than asked in a configuration, with file and line, and the wishes that httpd does not read
+    /// where they are written.
+    pub(super) fn compare(
+        &self,
+        files: &dyn Files,
+        is: &Configuration,
+        values: &[Value],
+    ) -> (Vec<Finding>, Vec<&Wish>) {
         let mut found = Vec::new();
         self.compare_mpm(is, &mut found);
         self.compare_modules(is, &mut found);
         let lines = Lines::of(files, is, &self.wishes);
-        for wish in &self.wishes {
-            // Where the module of a directive is not loaded, that is what is said, and its lines are none.
-            if values.iter().any(|value| value.directive == wish.directive) {
-                found.extend(lines.unread(wish));
-            }
+        // Where the module of a directive is not loaded, that is what is said, and its lines are none.
+        let counts = |wish: &&Wish| values.iter().any(|value| value.directive == wish.directive);
+        let unread: Vec<&Wish> =
+            self.wishes.iter().filter(counts).filter(|wish| !lines.reads(wish)).collect();
+        let mut files: Vec<&Path> = unread.iter().map(|wish| wish.file.as_path()).collect();
+        files.sort_unstable();
+        files.dedup();
+        for file in files {
+            let wishes: Vec<&Wish> = unread.iter().filter(|wish| wish.file == file).copied().collect();
+            found.extend(lines.unread(&wishes));
         }
-        found
+        (found, unread)
     }
 
     fn compare_mpm(&self, is: &Configuration, found: &mut Vec<Finding>) {
@@ -178,32 +189,62 @@ impl<'a> Lines<'a> {
         })
     }
 
-    /// Returns what keeps httpd from reading a wish where it is written; nothing where it reads it.
-    fn unread(&self, wish: &'a Wish) -> Option<Finding> {
-        if self.reads(wish) {
-            return None;
-        }
+    /// Says what keeps httpd from reading wishes in the one file that they are written to.
+    fn unread(&self, wishes: &[&'a Wish]) -> Option<Finding> {
+        let first = wishes.first()?;
         let is = self.is;
         let main = is.files.first().map_or_else(String::new, |file| file.path.display().to_string());
-        let (message, hint) = match self.opened(wish) {
+        let mut names: Vec<&str> = wishes.iter().map(|wish| wish.directive).collect();
+        names.dedup();
+        let are = if names.len() == 1 { "is" } else { "are" };
+        let names = names.join(", ");
+        let (message, hint) = match self.opened(first) {
             None => (
                 format!(
-                    "{} is written to {}, which httpd does not read: no Include of {main} leads to it",
-                    wish.directive,
-                    wish.file.display()
+                    "{names} {are} written to {}, which httpd does not read: no Include of {main} leads to it",
+                    first.file.display()
                 ),
-                format!("write `IncludeOptional {}/*.conf` into {main}", read_from(&wish.file).display()),
+                format!("write `IncludeOptional {}/*.conf` into {main}", read_from(&first.file).display()),
             ),
-            Some(path) => (
-                format!(
-                    "{} is written to {}, where httpd skips it: the section around it is false there",
-                    wish.directive,
-                    path.display()
-                ),
-                "load the module that the section asks for before that file is read".to_owned(),
-            ),
+            Some(path) => {
+                let at = path.display();
+                match self.loaded_later(path) {
+                    Some((guard, module)) => (
+                        format!(
+                            "{names} {are} written to {at}, where httpd skips the block at line {guard}: {} is loaded \
+                             later, {}",
+                            module.identifier,
+                            loaded_at(is, module)
+                        ),
+                        if first.parameter.starts_with("settings.") {
+                            "set placement to drop_in, which is read after that line; or move that line above"
+                                .to_owned()
+                        } else {
+                            "move that line above".to_owned()
+                        },
+                    ),
+                    None => (
+                        format!(
+                            "{names} {are} written to {at}, where httpd skips {}: the section around it is false there",
+                            if are == "is" { "it" } else { "them" }
+                        ),
+                        "load the module that the section asks for before that file is read".to_owned(),
+                    ),
+                }
+            }
         };
-        Some(OVR_001.finding((&wish.parameter, &wish.value), message, hint))
+        Some(OVR_001.finding((&first.parameter, &first.value), message, hint))
+    }
+
+    /// Returns the line of a guard in a file and the module that it asks for, where that is loaded only later.
+    fn loaded_later(&self, path: &Path) -> Option<(u32, &'a read::Module)> {
+        let is = self.is;
+        let in_file =
+            |note: &&read::Note| note.kind == NoteKind::GuardBeforeLoad && is.path(note.file) == path;
+        // The last block of a file is this tool's own.
+        let note = is.notes.iter().rfind(in_file)?;
+        let module = is.modules.iter().find(|module| note.text.contains(&module.identifier))?;
+        Some((note.line, module))
     }
 }
 

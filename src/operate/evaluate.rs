@@ -258,9 +258,9 @@ pub(super) fn evaluate_told(
         State::Present if !blocked => Asked { mpm: params.mpm, modules, wishes },
         _ => Asked::default(),
     };
-    let otherwise = asked.compare(&draft, after, &values);
+    let (otherwise, unread) = asked.compare(&draft, after, &values);
     // What httpd does not read at all is not overridden: nobody need take the other line out.
-    let unread: FxHashSet<&str> = otherwise.iter().filter_map(|one| one.setting.as_deref()).collect();
+    let unread: FxHashSet<&str> = unread.iter().map(|wish| wish.parameter.as_str()).collect();
     let is_read = |wish: &&Wish| !unread.contains(wish.parameter.as_str());
     let read: Vec<Wish> = asked.wishes.iter().filter(is_read).cloned().collect();
     let (overridden, overrides) = overridden(&draft, after, &read, &values);

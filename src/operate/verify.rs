@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use rustc_hash::FxHashSet;
+
 use super::evaluate::{Evaluation, Host};
 use super::overridden::overridden;
 use super::start::Said;
@@ -12,7 +14,7 @@ use crate::feature::{Looks, Place};
 use crate::httpd::Mpm;
 use crate::httpd::effective;
 use crate::params::{Params, State};
-use crate::plan::{self, Ground};
+use crate::plan::{self, Ground, Wish};
 use crate::registry::FEATURES;
 use crate::report::{Finding, Severity};
 use crate::rules::host::SYS_002;
@@ -59,8 +61,12 @@ fn otherwise(files: &Snapshot<'_>, host: &Host, evaluation: &Evaluation) -> Vec<
     let is = &host.configuration;
     let mpm = asked.mpm.or(host.mpm()).or(evaluation.report.mpm.after).unwrap_or(Mpm::Event);
     let values = effective::effective(is, mpm, host.version(), evaluation.host.cpus());
-    let mut found = asked.compare(files, is, &values);
-    let (_, overridden) = overridden(files, is, &asked.wishes, &values);
+    let (mut found, unread) = asked.compare(files, is, &values);
+    // What httpd does not read at all is not overridden.
+    let unread: FxHashSet<&str> = unread.iter().map(|wish| wish.parameter.as_str()).collect();
+    let is_read = |wish: &&Wish| !unread.contains(wish.parameter.as_str());
+    let read: Vec<Wish> = asked.wishes.iter().filter(is_read).cloned().collect();
+    let (_, overridden) = overridden(files, is, &read, &values);
     for one in overridden {
         if !found.iter().any(|other| other.setting == one.setting) {
             found.push(one);

@@ -68,6 +68,8 @@ fn an_apache_of_another_home_is_named_and_no_package_is_asked_for() {
         ("/opt/lampp/etc/httpd.conf", "XAMPP"),
         ("/www/server/apache/conf/httpd.conf", "aaPanel"),
         ("/usr/local/apache/conf/httpd.conf", "a build of its own"),
+        ("/usr/local/apache2/conf/httpd.conf", "the official image"),
+        ("/opt/bitnami/apache/conf/httpd.conf", "bitnami"),
     ] {
         for os in ["ID=debian\n", "ID=rocky\nVERSION_ID=9\n", "ID=alpine\n"] {
             let mut tried = Tried::new(&image("none", os, "/nowhere"));

@@ -485,3 +485,35 @@ fn releases_with_httpd_2_2_say_so() {
         assert!(rule == "SYS-001" && message.contains("has httpd 2.2"), "{id} {version}: {message}");
     }
 }
+
+#[test]
+fn numbers_that_would_stand_above_the_line_that_loads_their_mpm_are_refused_once_with_the_way_out() {
+    let load = "LoadModule mpm_event_module modules/mod_mpm_event.so\n";
+    for (path, text, line) in [
+        ("/etc/httpd/conf.modules.d/mpm.conf", format!("{load}ServerLimit 16\nMaxRequestWorkers 400\n"), 1),
+        ("/etc/httpd/conf.modules.d/10-site.conf", format!("# ours\n{load}"), 2),
+        ("/etc/httpd/conf.d/00-mpm.conf", format!("<IfModule !mpm_event_module>\n{load}</IfModule>\n"), 2),
+    ] {
+        let mut tried = edited("rocky9", path, &text);
+        let off = tried.text(SWITCH).replace("\nLoadModule mpm_event", "\n#LoadModule mpm_event");
+        tried.files = tried.files.clone().file(SWITCH, off);
+        for (limit, workers) in [(16, 400), (32, 800)] {
+            let mut asked =
+                json!({"mpm": "event", "settings": {"server_limit": limit, "max_request_workers": workers}});
+            let (rule, message) = tried.refuses(&asked);
+            assert!(rule == "OVR-001" && message.matches("OVR-001").count() == 1, "{path}: {message}");
+            for words in [
+                "ServerLimit, ",
+                "MaxRequestWorkers",
+                SWITCH,
+                &format!("at {path}:{line}"),
+                "placement to drop_in",
+            ] {
+                assert!(message.contains(words), "{path} {words}: {message}");
+            }
+            asked["placement"] = "drop_in".into();
+            let report = tried.clone().does(&asked);
+            assert_eq!(report.effective["MaxRequestWorkers"].file.as_deref(), Some(DROP_IN), "{path}");
+        }
+    }
+}

@@ -94,8 +94,13 @@ pub(crate) static EV_014: Rule = Rule {
     ..Rule::NEW
 };
 
+/// Tells whether mod_evasive can note nothing, so that it neither mails nor runs a command.
+fn notes_nothing(view: &View<'_>) -> bool {
+    view.host.log_dir.is_some_and(|dir| !dir.exists || !dir.web_user_writes)
+}
+
 fn runs_once_for_each_address(view: &View<'_>, out: &mut Reporter<'_>) {
-    if active(view).is_none() {
+    if active(view).is_none() || notes_nothing(view) {
         return;
     }
     for directive in ["DOSSystemCommand", "DOSEmailNotify"] {
@@ -156,7 +161,7 @@ fn command_needs_root(view: &View<'_>, out: &mut Reporter<'_>) {
     let Some(command) = active(view).and_then(|_| text(view, "DOSSystemCommand")) else { return };
     let program = command.split_ascii_whitespace().next().unwrap_or_default();
     let name = program.rsplit('/').next().unwrap_or_default();
-    if ROOT_PROGRAMS.contains(&name) {
+    if ROOT_PROGRAMS.contains(&name) && !notes_nothing(view) {
         out.on(view, "DOSSystemCommand").value(command).emit(
             format!(
                 "{name} needs root, but the command runs as {}, and the worker waits for it",
