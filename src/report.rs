@@ -429,6 +429,33 @@ pub struct InfoLimit {
     pub source: String,
 }
 
+/// How httpd is started here, as it was read. JSON: `{"by": "files", "binary": "/usr/sbin/apache2", "main_file":
+/// "/etc/apache2/apache2.conf", …}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InfoStart {
+    /// Who told it: `parent` (the running server), or `files` (units, the start script's variables).
+    pub by: String,
+    /// The program.
+    pub binary: String,
+    /// The main configuration file.
+    pub main_file: String,
+    /// ServerRoot until a line says otherwise.
+    pub server_root: String,
+    /// Names given with `-D`.
+    pub defines: Vec<String>,
+    /// Names of the directives given with `-C` or `-c`, without their values, which may be secrets.
+    pub directives: Vec<String>,
+    /// Names of the environment's variables that the configuration uses, without their values.
+    pub variables: Vec<String>,
+    /// Names of variables that the configuration uses and whose values are not known.
+    pub unknown: Vec<String>,
+    /// Whether httpd may be given options that are not known.
+    pub unknown_options: bool,
+    /// The start files that were read.
+    pub read_from: Vec<String>,
+}
+
 /// Facts that Ansible keeps: every fact cache holds them for later plays and for `apache-tuning fleet`. JSON:
 /// `{"apache_tuning": {…}}`, of the schema `host-facts`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -457,6 +484,8 @@ pub struct InfoReport {
     pub warnings: Vec<String>,
     /// httpd's version; null where it could not be read.
     pub httpd_version: Option<String>,
+    /// How httpd is started here; null where the host could not be looked at.
+    pub start: Option<InfoStart>,
     /// The multi-processing modules.
     pub mpm: InfoMpm,
     /// The directives of the main server, by name.

@@ -332,3 +332,32 @@ fn rules_that_inspect_nothing_are_the_first_thing_that_is_told() {
         assert!(!told.contains("SEC-00"), "{told}");
     }
 }
+
+#[test]
+fn how_httpd_is_started_is_told_and_no_value_of_a_variable() {
+    let host = Host::debian12_event();
+    host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+    host.sh("echo 'export SITE_KEY=hunter2' >> /etc/apache2/envvars").ok();
+    host.write(
+        "/etc/apache2/conf-enabled/zz-site.conf",
+        "KeepAliveTimeout ${SITE_TIMEOUT}\nServerName ${SITE_KEY}\n",
+    );
+    let first = |name: &str| look(&host)["start"][name].clone();
+    assert_eq!((first("by"), first("binary")), (json!("files"), json!("/usr/sbin/apache2")));
+    assert_eq!((first("main_file"), first("defines")), (json!("/etc/apache2/apache2.conf"), json!([])));
+    assert_eq!(first("server_root"), "/etc/apache2");
+    assert!(first("read_from").as_array().unwrap().contains(&json!("/etc/apache2/envvars")));
+    assert!(first("variables").as_array().unwrap().contains(&json!("SITE_KEY")));
+    // A name that somebody gives it is one that is known.
+    host.sh("echo 'export SITE_TIMEOUT=7' >> /etc/apache2/envvars").ok();
+    assert!(first("variables").as_array().unwrap().contains(&json!("SITE_TIMEOUT")));
+    // Options: names, another main file, directives without what they say.
+    host.sh("cp /etc/apache2/apache2.conf /etc/apache2/other.conf").ok();
+    host.sh("echo \"export APACHE_ARGUMENTS='-D FAST -f other.conf -C KeepAliveTimeout\\\\\\t9'\" >> /etc/apache2/envvars").ok();
+    assert_eq!((first("defines"), first("main_file")), (json!(["FAST"]), json!("/etc/apache2/other.conf")));
+    host.sh("sed -i /APACHE_ARGUMENTS/d /etc/apache2/envvars").ok();
+    host.start_apache();
+    assert_eq!(first("by"), "parent");
+    assert_eq!(look(&host)["effective"]["KeepAliveTimeout"]["value"], "7");
+    assert!(!look(&host)["start"].to_string().contains("hunter2"));
+}

@@ -24,7 +24,7 @@ use crate::plan;
 use crate::preview;
 use crate::registry::FEATURES;
 use crate::report::{
-    AnsibleFacts, Finding, InfoLimit, InfoMemory, InfoReport, Need, Overridden, PendingActivation,
+    AnsibleFacts, Finding, InfoLimit, InfoMemory, InfoReport, InfoStart, Need, Overridden, PendingActivation,
     Recommendation, Severity, crowds,
 };
 use crate::rules;
@@ -57,6 +57,7 @@ pub fn info(params: &InfoParams) -> InfoReport {
         .and_then(|running| process::measure(&disk, running, number(values, "ThreadsPerChild")));
     let mut report = InfoReport {
         httpd_version: host.version.as_ref().map(|known| known.value.to_string()),
+        start: Some(told_start(&host)),
         effective: entries(values),
         modules: host.configuration.modules.iter().map(|module| module.identifier.clone()).collect(),
         memory: measured.as_ref().map(memory),
@@ -89,6 +90,33 @@ pub fn info(params: &InfoParams) -> InfoReport {
     let facts = host_facts(&disk, &host, &looks, &report, measured.as_ref(), clock::now());
     report.ansible_facts = Some(AnsibleFacts { apache_tuning: facts });
     report
+}
+
+/// Tells how httpd is started.
+fn told_start(host: &Host) -> InfoStart {
+    let (launch, configuration) = (&host.launch, &host.configuration);
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut directives: Vec<String> = launch
+        .first
+        .iter()
+        .chain(&launch.then)
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .collect();
+    directives.extend(launch.modules.first().map(|_| "LoadModule".to_owned()));
+    directives.sort_unstable();
+    directives.dedup();
+    InfoStart {
+        by: if launch.by_parent { "parent" } else { "files" }.to_owned(),
+        binary: text(&host.start.binary),
+        main_file: text(&host.start.file),
+        server_root: text(&host.start.server_root),
+        defines: launch.defines.clone(),
+        directives,
+        variables: configuration.from_environment.iter().cloned().collect(),
+        unknown: configuration.unknown.iter().cloned().collect(),
+        unknown_options: launch.unknown_options,
+        read_from: launch.read_from.iter().map(|path| text(path)).collect(),
+    }
 }
 
 /// Returns the sentence that sums a host up.

@@ -253,6 +253,84 @@ httpd_version:
   returned: always
   type: str
   sample: '2.4.62'
+start:
+  description:
+    - How httpd is started here; null where the host could not be looked at.
+  returned: always
+  type: dict
+  contains:
+    by:
+      description:
+        - 'Who told it: C(parent) (the running server), or C(files) (units, the start script''s variables).'
+      returned: always
+      type: str
+    binary:
+      description:
+        - The program.
+      returned: always
+      type: str
+    main_file:
+      description:
+        - The main configuration file.
+      returned: always
+      type: str
+    server_root:
+      description:
+        - ServerRoot until a line says otherwise.
+      returned: always
+      type: str
+    defines:
+      description:
+        - Names given with C(-D).
+      returned: always
+      type: list
+      elements: str
+    directives:
+      description:
+        - Names of the directives given with C(-C) or C(-c), without their values, which may be secrets.
+      returned: always
+      type: list
+      elements: str
+    variables:
+      description:
+        - Names of the environment's variables that the configuration uses, without their values.
+      returned: always
+      type: list
+      elements: str
+    unknown:
+      description:
+        - Names of variables that the configuration uses and whose values are not known.
+      returned: always
+      type: list
+      elements: str
+    unknown_options:
+      description:
+        - Whether httpd may be given options that are not known.
+      returned: always
+      type: bool
+    read_from:
+      description:
+        - The start files that were read.
+      returned: always
+      type: list
+      elements: str
+  sample:
+    by: files
+    binary: /usr/sbin/apache2
+    main_file: /etc/apache2/apache2.conf
+    server_root: /etc/apache2
+    defines: []
+    directives: []
+    variables:
+      - APACHE_LOG_DIR
+      - APACHE_PID_FILE
+      - APACHE_RUN_DIR
+      - APACHE_RUN_GROUP
+      - APACHE_RUN_USER
+    unknown: []
+    unknown_options: false
+    read_from:
+      - /etc/apache2/envvars
 mpm:
   description:
     - The multi-processing modules.
