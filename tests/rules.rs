@@ -237,6 +237,17 @@ fn modules() -> Vec<Case> {
         case("PHP-004", prefork(), prefork().module("php_module", "modules/libphp.so")),
         case("PHP-005", event(), event().dropped("php_module")),
         case(
+            "PHP-003",
+            event()
+                .starts(
+                    &[],
+                    "SetHandler application/x-httpd-php\nSetHandler proxy:fcgi://127.0.0.1:9000\n",
+                    &[],
+                )
+                .audit(),
+            event().starts(&[], "SetHandler application/x-httpd-php\n", &[]).audit(),
+        ),
+        case(
             "PHP-002",
             event().params(json!({"facts": {"php": "fpm"}})),
             event().params(json!({"facts": {"php": "mod_php"}})),

@@ -38,7 +38,8 @@ pub enum ModPhp {
     /// Fail, and name the PHP module in the way and the solution.
     #[default]
     Refuse,
-    /// Take it out and hand PHP to the installed php-fpm; refused where no php-fpm is installed.
+    /// Take it out and hand PHP to the installed php-fpm (Debian, Ubuntu; on the Red Hat family it goes with the MPM);
+    /// refused where no php-fpm is installed, and on the other families, which have no way from one to the other.
     Disable,
 }
 

@@ -38,6 +38,9 @@ impl Work<'_> {
         let mut free = true;
         for module in &enabled {
             let Some(version) = php_version(module) else { continue };
+            // A module built by hand has no version in its name: any php-fpm will do.
+            let installed_one = version.is_empty().then(|| self.newest_fpm(farm)).flatten();
+            let version = installed_one.as_deref().unwrap_or(version);
             let snippet = format!("php{version}-fpm");
             let program = format!("/usr/sbin/php-fpm{version}");
             let installed = self.ground.files.is_file(&farm.available(Switched::Conf, &snippet))
@@ -93,6 +96,20 @@ impl Work<'_> {
             }
         }
         free
+    }
+
+    /// Returns the version of the newest php-fpm that is installed with its snippet.
+    fn newest_fpm(&self, farm: &Farm) -> Option<String> {
+        let names = self.ground.files.list(Path::new("/usr/sbin")).unwrap_or_default();
+        let versions = names.iter().filter_map(|name| name.to_str()?.strip_prefix("php-fpm"));
+        let has_snippet = |version: &&str| {
+            let snippet = farm.available(Switched::Conf, &format!("php{version}-fpm"));
+            !version.is_empty() && self.ground.files.is_file(&snippet)
+        };
+        let number = |version: &&str| -> Vec<u32> {
+            version.split('.').map(|part| part.parse().unwrap_or_default()).collect()
+        };
+        versions.filter(has_snippet).max_by_key(number).map(str::to_owned)
     }
 
     /// Switches a module on or off; tells whether it is on.
@@ -167,9 +184,9 @@ fn refusal(setting: &str, value: &str, problem: &Problem) -> Finding {
     rule.finding((setting, value), message, hint)
 }
 
-/// Returns the version in a PHP module's name: `8.2` of `php8.2`, `7` of `php7`.
+/// Returns the version in a PHP module's name: `8.2` of `php8.2`, `7` of `php7`, nothing of `php`, as PHP's own
+/// `make install` names it.
 fn php_version(module: &str) -> Option<&str> {
     let version = module.strip_prefix("php")?;
-    (!version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
-        .then_some(version)
+    version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then_some(version)
 }

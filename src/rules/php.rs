@@ -39,23 +39,30 @@ fn php_not_thread_safe(view: &View<'_>, out: &mut Reporter<'_>) {
     if view.after.mpms().len() == 1 {
         for module in unsafe_modules(view.after) {
             let line = module.loaded_at.map(|(file, line)| (view.after.path(file).display(), line));
+            let disables = view.params.mod_php == ModPhp::Disable;
             let way = match (view.layout.modules, line) {
-                (ModuleSwitch::LinkFarm, _) => "set mod_php to disable and serve PHP by php-fpm".to_owned(),
+                // What `disable` takes out is a link of a2enmod's.
+                (ModuleSwitch::LinkFarm, _) if !disables => {
+                    "set mod_php to disable and serve PHP by php-fpm".to_owned()
+                }
                 // There nothing is known of how PHP was set up, and its line is not this tool's.
                 (ModuleSwitch::Sysconfig { file }, _) => {
                     format!(
-                        "take {} out of APACHE_MODULES and serve PHP by php-fpm",
+                        "have php-fpm serve PHP, then take {} out of APACHE_MODULES",
                         sysconfig_word(view, file, module)
                     )
                 }
                 (_, Some((file, line))) => {
-                    format!("comment {file}:{line} out and serve PHP by php-fpm")
+                    format!(
+                        "have php-fpm serve PHP, then comment {file}:{line} out, with the lines that give PHP's files to it"
+                    )
                 }
                 (_, None) => "serve PHP by php-fpm".to_owned(),
             };
+            let not_done = if disables { "; mod_php: disable does not take it out here" } else { "" };
             out.about("mpm").value(view.mpm).code("AH00013").emit(
                 format!(
-                    "{} is loaded and is not thread-safe: under {} httpd does not start",
+                    "{} is loaded and is not thread-safe: under {} httpd does not start{not_done}",
                     module.identifier, view.mpm
                 ),
                 format!("{way}, or set mpm to prefork"),
@@ -180,11 +187,57 @@ fn php_loses_its_module(view: &View<'_>, out: &mut Reporter<'_>) {
 pub(crate) static PHP_003: Rule = Rule {
     id: "PHP-003",
     severity: Severity::Error,
-    mpms: rule::THREADED,
     setting: "mod_php",
-    summary: "mod_php would be disabled but no php-fpm is installed; PHP sources would be served as text",
-    source: "Debian php-fpm, conf-available/php*-fpm.conf",
+    summary: "PHP's files have a handler, and neither mod_php nor php-fpm is there for it; sources would be served as text",
+    source: "Debian php-fpm, conf-available/php*-fpm.conf; httpd 2.4 server/core.c, default_handler",
+    after_change: true,
     supersedes: &[&PHP_001],
-    check: Check::Planned,
+    check: Check::View(sources_are_served),
     ..Rule::NEW
 };
+
+/// Tells whether a handler or media type is one that only mod_php takes.
+fn is_of_mod_php(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    word.strip_prefix("application/x-httpd-php")
+        .is_some_and(|rest| rest.is_empty() || rest.bytes().all(|byte| byte.is_ascii_digit()))
+        || word
+            .strip_prefix("php")
+            .and_then(|rest| rest.strip_suffix("-script"))
+            .is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn sources_are_served(view: &View<'_>, out: &mut Reporter<'_>) {
+    if view.params.state != State::Present || php_module(view.after).is_some() {
+        return;
+    }
+    let Some(start) = view.start() else { return };
+    // Something else may run them: php-fpm, or a program that an Action names.
+    let is_proxy = |text: &str| text.contains("fcgi");
+    let elsewhere = ["SetHandler", "AddHandler", "ProxyPass", "ProxyPassMatch", "RewriteRule"]
+        .into_iter()
+        .flat_map(|directive| view.served(directive))
+        .any(|line| line.words.iter().any(|word| is_proxy(word)));
+    if elsewhere || start.startup.file_with("Action").is_some() {
+        return;
+    }
+    let handlers =
+        ["SetHandler", "AddHandler", "AddType"].into_iter().flat_map(|directive| view.served(directive));
+    let Some(line) = handlers.into_iter().find(|line| is_of_mod_php(line.first())) else { return };
+    // What was so before is not this task's fault, unless it is about the way PHP runs.
+    let about_php = view.audit
+        || view.params.mpm.is_some()
+        || view.params.mod_php == ModPhp::Disable
+        || php_module(view.before).is_some();
+    let cap = if about_php { Severity::Error } else { Severity::Warning };
+    out.about("mod_php").at_most(cap).value(line.words.join(" ")).emit(
+        format!(
+            "{} {} at {} gives files to PHP, and neither mod_php nor php-fpm is there to run them: their sources are \
+             sent to whoever asks",
+            line.directive,
+            line.first(),
+            view.place(line)
+        ),
+        "have php-fpm serve PHP (SetHandler \"proxy:unix:…|fcgi://localhost\"), and take that line out",
+    );
+}

@@ -13,6 +13,7 @@ mod images;
 mod left_out;
 mod lines;
 mod otherwise;
+mod php;
 mod redhat;
 mod refused;
 mod started;

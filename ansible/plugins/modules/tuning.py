@@ -650,7 +650,10 @@ options:
     description:
       - How to handle a thread-unsafe mod_php when a threaded MPM is requested.
       - 'C(refuse): Fail, and name the PHP module in the way and the solution.'
-      - 'C(disable): Take it out and hand PHP to the installed php-fpm; refused where no php-fpm is installed.'
+      - >-
+        C(disable): Take it out and hand PHP to the installed php-fpm (Debian, Ubuntu; on the Red Hat family
+        it goes with the MPM); refused where no php-fpm is installed, and on the other families, which have no
+        way from one to the other.
     type: str
     default: refuse
     choices:
