@@ -1,6 +1,7 @@
 """Times changes in a host, and the gaps they leave in its service; prints one JSON object.
 
-change.py cost PROGRAM ROUNDS: milliseconds of changes that no server loads, and of `apache2ctl configtest`.
+change.py cost PROGRAM ROUNDS: milliseconds of changes that no server loads, without and with a rehearsal, and of
+`apache2ctl configtest`.
 change.py gap PROGRAM ROUNDS: milliseconds without an answer around swaps by the program, and by hand.
 """
 
@@ -40,17 +41,23 @@ def change(path):
 
 def cost():
     """In turns, so that whatever else the machine does meets both."""
+    # Each asks for what the one before it did not.
     kinds = {
-        "numbers": [parameters(f"numbers{n}", keepalive={"timeout": n}) for n in (6, 7)],
-        "swap": [parameters(mpm, mpm=mpm) for mpm in OTHER],
+        "numbers": parameters("numbers", keepalive={"timeout": 6}, rehearse=False),
+        "numbers rehearsed": parameters("rehearsed", keepalive={"timeout": 7}),
+        "swap": parameters("worker", mpm="worker", rehearse=False),
+        "swap rehearsed": parameters("event", mpm="event"),
     }
     found = {kind: [] for kind in kinds} | {"configtest": []}
-    for path in kinds["numbers"][1], kinds["swap"][0], kinds["swap"][1]:
+    for path in kinds.values():
         change(path)
-    for turn in range(ROUNDS):
-        for kind, paths in kinds.items():
+    for _ in range(ROUNDS):
+        for kind, path in kinds.items():
             found["configtest"].append(timed("apache2ctl", "configtest")[0])
-            found[kind].append(change(paths[turn % 2])[0])
+            spent, result = change(path)
+            found[kind].append(spent)
+            rehearsal = result["config_test"]["rehearsal"]
+            assert rehearsal["ran"] == ("rehearsed" in kind), (kind, rehearsal)
     return found
 
 

@@ -13,6 +13,9 @@ use test_hosts::Host;
 /// Times that of `apache2ctl configtest` a change may take that no server loads.
 const MOST_OF_CONFIG_TEST: f64 = 1.5;
 
+/// Milliseconds that a rehearsal may add to a change on the stock host.
+const MOST_OF_REHEARSAL: f64 = 400.0;
+
 /// Times the gap of a swap by hand that the program's may last: not longer, but for what a clock cannot tell.
 const MOST_OF_HAND: f64 = 1.05;
 
@@ -32,6 +35,12 @@ pub fn run(program: &Path) -> Result<bool> {
         within &= held(name, median(&cost, kind)?, test, MOST_OF_CONFIG_TEST);
     }
 
+    println!("the same with a rehearsal, and what it adds:");
+    for kind in ["numbers", "swap"] {
+        let with = median(&cost, &format!("{kind} rehearsed"))?;
+        within &= added(&format!("  {kind}"), with, with - median(&cost, kind)?);
+    }
+
     let gap = measure(program, "gap", 7, true)?;
     let hand = median(&gap, "hand")?;
     println!("longest time without an answer, and that of stop and start by hand ({hand:.1} ms) in turns:");
@@ -45,6 +54,16 @@ fn held(what: &str, found: f64, of: f64, most: f64) -> bool {
     let within = ratio <= most;
     println!(
         "{what:<20} {found:>7.1} ms  {ratio:>5.2}  (at most {most}){}",
+        if within { "" } else { "  TOO MUCH" }
+    );
+    within
+}
+
+/// Prints what a rehearsal adds beside its limit, and tells whether it keeps it.
+fn added(what: &str, found: f64, more: f64) -> bool {
+    let within = more <= MOST_OF_REHEARSAL;
+    println!(
+        "{what:<20} {found:>7.1} ms  {more:>+5.1} ms  (at most {MOST_OF_REHEARSAL}){}",
         if within { "" } else { "  TOO MUCH" }
     );
     within

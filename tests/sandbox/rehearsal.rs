@@ -1,5 +1,8 @@
 //! The rehearsal: what passes `httpd -t` and does not start is refused before anything is touched.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use test_hosts::Host;
 
@@ -181,6 +184,71 @@ fn a_sound_change_is_rehearsed_and_leaves_nothing() {
     assert_eq!(rehearsal["status"], 200, "{rehearsal}");
     assert_eq!(host.listing().changes_since(&before), Vec::<String>::new());
     assert_eq!(host.apache_processes(), Vec::<u32>::new());
+}
+
+/// Asks the live server until it is told to end, and says how many answers came and how many did not.
+const CLIENT: &str = r#"
+import os, socket, time
+answers, failures = 0, 0
+while not os.path.exists("/run/stop-client"):
+    try:
+        with socket.create_connection(("127.0.0.1", 80), 5) as s:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n")
+            answered = s.recv(12) == b"HTTP/1.1 200"
+    except OSError:
+        answered = False
+    answers, failures = answers + answered, failures + (not answered)
+    time.sleep(0.005)
+print(answers, failures)
+"#;
+
+/// A program that ends for no signal that can be refused.
+const NEVER: &str = "#!/bin/sh\ntrap '' TERM HUP INT USR1 PIPE\nwhile :; do sleep 1; done\n";
+
+#[test]
+fn what_never_ends_is_ended_and_the_live_server_sees_nothing() {
+    let host = Host::debian12_event();
+    host.install_binary(super::PROGRAM);
+    // A client that asks without pause is what mod_evasive is there to turn away.
+    host.sh("a2dismod -q evasive; a2enmod -q ssl").ok();
+    host.write("/root/never", NEVER);
+    host.sh("chmod 0755 /root/never").ok();
+    host.start_apache();
+    let client = host.command("python3").args(["-c", CLIENT]).stdout(Stdio::piped()).spawn().unwrap();
+    for (lines, serves) in [
+        ("CustomLog \"|/root/never\" combined\n", true),
+        ("ErrorLog \"||/root/never\"\n", true),
+        // It is asked for its bytes after the test, while httpd starts.
+        ("SSLRandomSeed startup exec:/root/never\n", false),
+    ] {
+        host.write("/etc/apache2/conf-enabled/zz-never.conf", lines);
+        let before = host.listing();
+        let since = Instant::now();
+        let result = tune(&host, &json!({"keepalive": {"timeout": 3}, "_ansible_check_mode": true}));
+        let spent = since.elapsed();
+        let rehearsal = &result["config_test"]["rehearsal"];
+        assert_eq!(rehearsal["ran"], true, "{lines}: {result:#}");
+        // What has not answered by then may be slow: that is told, and nothing is refused for it.
+        let status = if serves { json!(200) } else { json!(null) };
+        assert_eq!((&rehearsal["ok"], &rehearsal["status"]), (&json!(true), &status), "{lines}: {result:#}");
+        assert!(spent < Duration::from_secs(60), "{lines}: {spent:?}");
+        let changed: Vec<String> = host
+            .listing()
+            .changes_since(&before)
+            .into_iter()
+            .filter(|path| !path.contains("/log/"))
+            .collect();
+        assert_eq!(changed, Vec::<String>::new(), "{lines}");
+        // This look has the name in its own words.
+        let left = host
+            .sh("for dir in /proc/[0-9]*; do grep -aq '/root/neve[r]' $dir/cmdline && echo $dir; done; true");
+        assert_eq!(left.ok(), "", "{lines}");
+    }
+    host.write("/run/stop-client", "");
+    let said = client.wait_with_output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let (answers, failures) = said.trim().split_once(' ').unwrap();
+    assert!(answers.parse::<u32>().unwrap() > 100 && failures == "0", "{said}");
 }
 
 /// The Core Rule Set without its setup, or before it, passes the test, starts, and answers every request with 500.
