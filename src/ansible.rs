@@ -68,7 +68,10 @@ fn answer(input: &[u8]) -> (String, bool) {
                 conceal(&mut report);
             }
             report.invocation = context.invocation.then(|| invocation(input)).flatten();
-            (json(&report), report.failed)
+            let answer = (json(&report), report.failed);
+            // The process ends with the answer.
+            std::mem::forget(report);
+            answer
         }
         Ok((Asked::Info(params), context)) => {
             let mut report = operate::info(&params);

@@ -258,6 +258,9 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// Those of reading the base; a directory or special file there is an error of kind `InvalidInput`.
     pub fn node(&self, path: &Path) -> io::Result<Node> {
+        if self.nodes.is_empty() {
+            return node(self.base, path);
+        }
         let key = self.key(path);
         match self.nodes.get(&key) {
             Some(node) => Ok(node.clone()),
@@ -437,6 +440,12 @@ impl Files for Draft<'_> {
         }
         Ok(names)
     }
+}
+
+/// Returns bytes as text, those that are no UTF-8 replaced. Nearly every file is plain, and looked at once for that:
+/// the standard library's function goes through it character by character.
+pub fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Into::into)
 }
 
 /// Returns a file name's bytes.

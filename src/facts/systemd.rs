@@ -134,7 +134,7 @@ impl Settings {
     fn add(&mut self, text: &[u8], section: &str, file: &Path) {
         let mut inside = false;
         let mut held = String::new();
-        for line in String::from_utf8_lossy(text).lines() {
+        for line in crate::tree::text(text).lines() {
             let line = line.trim();
             if line.starts_with(['#', ';']) {
                 continue; // also between continued lines

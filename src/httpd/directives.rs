@@ -216,7 +216,13 @@ impl Directive {
 
     /// Tells whether a name is the directive's or its older alias, in any case, as httpd compares names.
     pub fn is(&self, name: &[u8]) -> bool {
-        let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
+        let is = |known: &str| {
+            let known = known.as_bytes();
+            let begins = |name: &[u8]| name.first().map(u8::to_ascii_lowercase);
+            known.len() == name.len()
+                && begins(known) == begins(name)
+                && (known == name || known.eq_ignore_ascii_case(name))
+        };
         is(self.name) || self.alias.is_some_and(is)
     }
 

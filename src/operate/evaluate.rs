@@ -1,5 +1,6 @@
 //! The pure part of a run: one view of a host and the parameters, to everything that needs no process and no change.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -33,7 +34,7 @@ use crate::plan::{self, Ground, Plan, Unreadable, Wish};
 use crate::registry::{FEATURES, TABLE};
 use crate::report::{Activation, EffectiveEntry, Finding, Need, Report, Severity, crowds};
 use crate::rules;
-use crate::tree::{Change, Draft, Files, Kind, Role, Snapshot};
+use crate::tree::{Change, Draft, Files, Kind, Role};
 
 /// What is read of a host, whatever is asked of it.
 #[derive(Debug)]
@@ -85,9 +86,12 @@ impl Host {
         let version = httpd_version(files, &site, facts.httpd_version.as_deref());
         // Its main file tells the site's server from others.
         let known = start::Known { of_machine, running: None, said };
-        site.take(&start::launch(files, &site, known));
+        let mut launch = start::launch(files, &site, known);
+        site.take(&launch);
         let running = if of_machine { process::running(files, &site) } else { None };
-        let launch = start::launch(files, &site, start::Known { running: running.as_ref(), ..known });
+        if let Some(running) = &running {
+            start::learn(files, &site, &mut launch, running);
+        }
         let version_known = version.as_ref().map_or(Version::NEWEST_KNOWN, |known| known.value);
         let start = start::reads_from(&site, &launch, version_known);
         let configuration = read::read(files, &start);
@@ -165,7 +169,8 @@ impl Evaluation {
 
 /// Evaluates the parameters against one view of a host. Pure but for reading through `files`, and for one question to
 /// `mod_status` where the running server's memory is to be measured. `undo` are the changes
-/// that take transactions back, for `state: rolled_back`.
+/// that take transactions back, for `state: rolled_back`. A host that another program may change meanwhile is
+/// handed over as a [`Snapshot`](crate::tree::Snapshot), so that all is judged on the same content.
 ///
 /// # Errors
 /// The failed result where the host could not be looked at.
@@ -189,7 +194,6 @@ pub(super) fn evaluate_told(
     undo: Option<&[Change]>,
     said: Option<&Said>,
 ) -> Result<Evaluation, Stopped> {
-    let files: &dyn Files = &Snapshot::new(files);
     let host = Host::look(files, &params.facts, params.instance.as_deref(), params.root == "/", said)?;
     let version = host.version();
     let mpm = match params.state {
@@ -243,16 +247,17 @@ pub(super) fn evaluate_told(
     let draft = Draft::with(files, &changes);
     // A start script may choose another binary and other modules now.
     let known = start::Known { of_machine: params.root == "/", running: host.running.as_ref(), said };
-    let launch = start::launch(&draft, &host.site, known);
+    let launch =
+        if changes.is_empty() { host.launch.clone() } else { start::launch(&draft, &host.site, known) };
     let reads_from = || start::reads_from(&host.site, &launch, version);
     let startup = (!changes.is_empty()).then(|| startup::read(&draft, &reads_from()));
     let after = startup.as_ref().map_or(&host.configuration, |startup| &startup.configuration);
     let after_mpm = only(&after.mpms()).filter(|_| !blocked).unwrap_or(mpm);
     let values_before = host.values();
-    let values = if changes.is_empty() && host.mpm() == Some(after_mpm) {
-        values_before.to_vec()
+    let values: Cow<'_, [Value]> = if changes.is_empty() && host.mpm() == Some(after_mpm) {
+        Cow::Borrowed(values_before)
     } else {
-        effective::effective(after, after_mpm, version, host.cpus())
+        Cow::Owned(effective::effective(after, after_mpm, version, host.cpus()))
     };
     let asked = match params.state {
         State::Present if !blocked => Asked { mpm: params.mpm, modules, wishes },
@@ -260,10 +265,14 @@ pub(super) fn evaluate_told(
     };
     let (otherwise, unread) = asked.compare(&draft, after, &values);
     // What httpd does not read at all is not overridden: nobody need take the other line out.
-    let unread: FxHashSet<&str> = unread.iter().map(|wish| wish.parameter.as_str()).collect();
-    let is_read = |wish: &&Wish| !unread.contains(wish.parameter.as_str());
-    let read: Vec<Wish> = asked.wishes.iter().filter(is_read).cloned().collect();
-    let (overridden, overrides) = overridden(&draft, after, &read, &values);
+    let (overridden, overrides) = if unread.is_empty() {
+        overridden(&draft, after, &asked.wishes, &values)
+    } else {
+        let unread: FxHashSet<&str> = unread.iter().map(|wish| wish.parameter.as_str()).collect();
+        let is_read = |wish: &&Wish| !unread.contains(wish.parameter.as_str());
+        let read: Vec<Wish> = asked.wishes.iter().filter(is_read).cloned().collect();
+        overridden(&draft, after, &read, &values)
+    };
     told.extend(otherwise);
     told.extend(overrides);
 
@@ -287,9 +296,14 @@ pub(super) fn evaluate_told(
     };
     let (need, reasons) = need(&changes, (host.mpm(), after_mpm, runs), &moved);
     let buckets = effective::buckets(after, host.cpus());
-    let in_force = normalise_with_buckets(after_mpm, version, &in_force(&values), buckets);
-    let written = written(settings.as_deref(), &values);
-    let normal = normalise_with_buckets(after_mpm, version, &written, buckets);
+    let set = in_force(&values);
+    let in_force = normalise_with_buckets(after_mpm, version, &set, buckets);
+    let written = settings.as_deref().map_or_else(|| set.clone(), |settings| written(settings, &set));
+    let normal = if written == set {
+        in_force.clone()
+    } else {
+        normalise_with_buckets(after_mpm, version, &written, buckets)
+    };
     let build = looks.get::<Build>();
     let context = rules::Context {
         params,
@@ -427,10 +441,9 @@ fn only(mpms: &[Mpm]) -> Option<Mpm> {
     }
 }
 
-/// Returns the MPM's directives that the rules judge: those in force; where sizes are wanted, these and no others.
-fn written(settings: Option<&[(&'static str, i64)]>, values: &[Value]) -> Written {
-    let Some(settings) = settings else { return in_force(values) };
-    let mut written = in_force(values);
+/// Returns the MPM's directives that the rules judge where numbers are wanted: of the sizes `set` these and no others.
+fn written(settings: &[(&'static str, i64)], set: &Written) -> Written {
+    let mut written = set.clone();
     written.retain(|name, _| !mpm::is_size(name));
     written.extend(settings.iter().map(|(name, value)| (*name, value.to_string())));
     written

@@ -23,6 +23,7 @@ mod verify;
 pub mod watch;
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ use crate::params::{ActivationMode, Params, State};
 use crate::preview::{self, Verdict};
 use crate::report::{ConfigTest, Finding, Need, RecoveredReport, Report};
 use crate::rules;
-use crate::tree::{Change, Draft, Files};
+use crate::tree::{Change, Draft, Files, Snapshot};
 use crate::url::Url;
 
 /// How a run was asked for.
@@ -262,9 +263,14 @@ fn look(sight: Sight<'_>, params: &Params, mode: Mode) -> Result<(Evaluation, Op
     let note = rollback.as_ref().and_then(|rollback| rollback.undone.clone());
     let undo = rollback.as_ref().map(|rollback| rollback.changes.as_slice());
     let shell = sight.shell;
-    let mut evaluation = evaluate::evaluate_told(sight.files, params, mode, undo, shell.said())?;
+    let evaluate = |said| {
+        // The process ends with the result: taking apart what was remembered before would be work for nothing.
+        let files = ManuallyDrop::new(Snapshot::new(sight.files));
+        evaluate::evaluate_told(&*files, params, mode, undo, said)
+    };
+    let mut evaluation = evaluate(shell.said())?;
     if shell.ask(&evaluation.host.launch, &params.root) {
-        evaluation = evaluate::evaluate_told(sight.files, params, mode, undo, shell.said())?;
+        evaluation = evaluate(shell.said())?;
     }
     evaluation.report.note = note;
     activation::remember(sight.files, &mut evaluation, params);
@@ -473,9 +479,9 @@ fn is_correction(code: &str) -> bool {
 
 /// Reports an evaluation that needs nothing done, or is refused.
 fn settled(evaluation: Evaluation) -> Report {
-    let Evaluation { mut report, host, .. } = evaluation;
+    let Evaluation { mut report, host, asked, .. } = evaluation;
     // The process ends with the report. Taking thousands of virtual hosts apart before would take it a thirtieth longer.
-    std::mem::forget(host);
+    std::mem::forget((host, asked));
     let reason = if report.failed { "the change is refused" } else { "nothing changes" };
     report.config_test.reason = Some(reason.to_owned());
     report

@@ -33,7 +33,29 @@ pub(super) fn launch(files: &dyn Files, site: &Site, known: Known<'_>) -> Launch
     let unit = unit::unit(files, &site.unit());
     let (inherited, caller) = inherited(files, known.of_machine);
     let parent = known.running.and_then(|running| parent(files, running));
-    start::launch(&Ground {
+    with_ground(files, site, |ground| {
+        start::launch(&Ground {
+            unit: unit.as_ref(),
+            inherited: inherited.as_ref(),
+            caller: &caller,
+            parent: parent.as_ref(),
+            said: known.said,
+            ..*ground
+        })
+    })
+}
+
+/// Learns from the running server what its start files did not say: the same as [`launch`] with that server, without
+/// reading the files again.
+pub(super) fn learn(files: &dyn Files, site: &Site, launch: &mut Launch, running: &Running) {
+    if let Some(parent) = parent(files, running) {
+        with_ground(files, site, |ground| launch.learn(ground, &parent));
+    }
+}
+
+/// Does something with what a site's family says of a start.
+fn with_ground<T>(files: &dyn Files, site: &Site, work: impl FnOnce(&Ground<'_>) -> T) -> T {
+    work(&Ground {
         files,
         script: site.layout.script,
         config_dir: &site.config_dir,
@@ -42,11 +64,11 @@ pub(super) fn launch(files: &dyn Files, site: &Site, known: Known<'_>) -> Launch
         binary: Path::new(site.layout.binary),
         instance: site.instance.as_deref(),
         variables: &site.variables(),
-        unit: unit.as_ref(),
-        inherited: inherited.as_ref(),
-        caller: &caller,
-        parent: parent.as_ref(),
-        said: known.said,
+        unit: None,
+        inherited: None,
+        caller: &BTreeSet::new(),
+        parent: None,
+        said: None,
     })
 }
 

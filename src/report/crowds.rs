@@ -89,6 +89,10 @@ pub(crate) fn overridden(list: &mut Vec<Overridden>) {
 }
 
 fn cut(text: &mut String, most: usize) {
+    // A character is a byte at least: nearly every text is known to be short without counting.
+    if text.len() <= most {
+        return;
+    }
     if let Some((end, _)) = text.char_indices().nth(most) {
         text.truncate(end);
         text.push('…');

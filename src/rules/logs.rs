@@ -1,7 +1,6 @@
 //! The logs: whether httpd can write them, what is written, and whether the disk bears them.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::{Check, Reporter, Rule, View};
@@ -255,11 +254,8 @@ pub(crate) static LOG_008: Rule = Rule {
 
 fn not_rotated(view: &View<'_>, out: &mut Reporter<'_>) {
     let Some(files) = view.disk() else { return };
-    let Some(patterns) = rotated(files) else { return };
-    let covers = |path: &Path| patterns.iter().any(|pattern| is_like(pattern, &path.to_string_lossy()));
     let mut bare = log_files(view);
-    bare.retain(|(_, path)| !covers(path) && !resolve(files, path).is_ok_and(|real| covers(&real)));
-    if bare.is_empty() {
+    if !take_rotated(files, &mut bare) || bare.is_empty() {
         return;
     }
     let (line, path) = bare.remove(0);
@@ -274,15 +270,19 @@ fn not_rotated(view: &View<'_>, out: &mut Reporter<'_>) {
     );
 }
 
-/// Returns the patterns that logrotate looks at; `None` where it is not there at all.
-fn rotated(files: &dyn Files) -> Option<Vec<String>> {
+/// Takes out the logs that a pattern of logrotate covers; returns whether it is there at all. Its files are read only
+/// while a log is left.
+fn take_rotated<L>(files: &dyn Files, bare: &mut Vec<(L, PathBuf)>) -> bool {
     let dir = Path::new("/etc/logrotate.d");
-    let names: Vec<OsString> = files.list(dir).ok()?;
-    let mut patterns = Vec::new();
+    let Ok(names) = files.list(dir) else { return false };
     let own = names.iter().map(|name| dir.join(name));
     for path in own.chain([PathBuf::from("/etc/logrotate.conf")]) {
+        if bare.is_empty() {
+            break;
+        }
+        let mut patterns = Vec::new();
         let Ok(text) = files.read(&path) else { continue };
-        let text = String::from_utf8_lossy(&text);
+        let text = crate::tree::text(&text);
         let mut inside = false;
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
             let head = line.split('{').next().unwrap_or_default();
@@ -292,8 +292,10 @@ fn rotated(files: &dyn Files) -> Option<Vec<String>> {
             }
             inside = (inside || line.contains('{')) && !line.ends_with('}');
         }
+        let covers = |path: &Path| patterns.iter().any(|pattern| is_like(pattern, &path.to_string_lossy()));
+        bare.retain(|(_, path)| !covers(path) && !resolve(files, path).is_ok_and(|real| covers(&real)));
     }
-    Some(patterns)
+    true
 }
 
 /// Tells whether a path fits a pattern with `*` and `?`, none of which stands for a `/`. A set of letters counts as

@@ -64,7 +64,7 @@ fn walk(files: &dyn Files, mut directory: Vec<u8>, mut pattern: &[u8], optional:
         };
         pattern = rest;
     };
-    let shown = String::from_utf8_lossy(&directory).into_owned();
+    let shown = crate::tree::text(&directory).into_owned();
     let names = match files.list(&paths::path(&directory)) {
         Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound && optional => return,
@@ -93,9 +93,9 @@ fn walk(files: &dyn Files, mut directory: Vec<u8>, mut pattern: &[u8], optional:
         found.items.extend(names.iter().map(path));
     }
     if names.is_empty() && !optional {
-        let message = format!("nothing matches {} in {shown}", String::from_utf8_lossy(part));
+        let message = format!("nothing matches {} in {shown}", crate::tree::text(part));
         let missing = paths::join(&directory, part);
-        let missing = Some(String::from_utf8_lossy(&missing).into_owned());
+        let missing = Some(crate::tree::text(&missing).into_owned());
         found.items.push(Item::Fault { message, missing });
     }
 }

@@ -217,7 +217,7 @@ mod tests {
         loop {
             match source.next(&mut buffer, |_, _| true) {
                 Next::Line { place, .. } => {
-                    lines.push((place.line, String::from_utf8_lossy(&buffer).into_owned()));
+                    lines.push((place.line, crate::tree::text(&buffer).into_owned()));
                 }
                 Next::TooLong(place) => {
                     lines.push((place.line, "too long".to_owned()));
@@ -279,7 +279,7 @@ mod tests {
             source.next(&mut buffer, |_, _| true);
             source.macros.push(Expansion::new(b"x".to_vec(), 0, vec![(b"m".to_vec(), 9)]));
             while let Next::Line { .. } = source.next(&mut buffer, |_, _| true) {
-                lines.push(String::from_utf8_lossy(&buffer).into_owned());
+                lines.push(crate::tree::text(&buffer).into_owned());
             }
             assert_eq!(lines, expected, "{text:?}");
         }

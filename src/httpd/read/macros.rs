@@ -25,7 +25,7 @@ impl Macro {
                 return Some(format!("parameter {} has an empty name", index + 1));
             }
             if self.parameters[..index].contains(name) {
-                return Some(format!("two parameters are called `{}`", String::from_utf8_lossy(name)));
+                return Some(format!("two parameters are called `{}`", crate::tree::text(name)));
             }
         }
         None

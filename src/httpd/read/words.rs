@@ -116,7 +116,7 @@ pub(super) fn words(mut rest: &[u8]) -> Vec<Vec<u8>> {
 
 /// Returns a text for people and results: bytes that are not UTF-8 become U+FFFD.
 pub(super) fn lossy(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
+    crate::tree::text(text).into_owned()
 }
 
 /// What `${NAME}` and `<IfDefine NAME>` see: the effect of `Define`, `UnDefine`, `-D` and the environment.

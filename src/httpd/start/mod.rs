@@ -8,6 +8,7 @@ pub mod command_line;
 mod families;
 pub mod shell;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -189,31 +190,37 @@ pub fn environment(text: &[u8]) -> BTreeMap<String, String> {
 /// Works out how a server is started.
 pub fn launch(ground: &Ground<'_>) -> Launch {
     let mut launch = families::launch(ground);
-    let from_files: BTreeSet<String> = launch.environment.keys().cloned().collect();
     let inherited = |name: &String| ground.inherited.and_then(|inherited| inherited.get(name));
     let as_given = |name: &&String| launch.environment.get(*name) == inherited(name);
     launch.of_the_caller = ground.caller.iter().filter(as_given).cloned().collect();
     launch.unknown.every |= ground.inherited.is_none() && ground.said.is_none();
-    if let Some(parent) = ground.parent {
-        let told = environment(&parent.environment);
-        if !told.is_empty() && launch.is_older_than(ground.files, parent) {
-            launch.take(ground, parent, told);
-        } else {
-            // What no file sets, the next start has as this one had it.
-            for (name, value) in told.into_iter().filter(|(name, _)| !from_files.contains(name)) {
-                launch.of_the_caller.remove(&name);
-                launch.unknown.names.remove(&name);
-                launch.environment.insert(name, value);
-            }
-        }
-    }
     for name in OF_ONE_PROCESS {
         launch.environment.remove(name);
+    }
+    if let Some(parent) = ground.parent {
+        launch.learn(ground, parent);
     }
     launch
 }
 
 impl Launch {
+    /// Learns from the running parent what the files do not say, or say differently since it was started.
+    pub fn learn(&mut self, ground: &Ground<'_>, parent: &Parent) {
+        let told = environment(&parent.environment);
+        if !told.is_empty() && self.is_older_than(ground.files, parent) {
+            self.take(ground, parent, told);
+            return;
+        }
+        // What no file sets, the next start has as this one had it.
+        for (name, value) in told {
+            if let Entry::Vacant(place) = self.environment.entry(name) {
+                self.of_the_caller.remove(place.key());
+                self.unknown.names.remove(place.key());
+                place.insert(value);
+            }
+        }
+    }
+
     /// Returns the arguments by which httpd is started so, those of the instance apart.
     pub fn arguments(&self) -> Vec<String> {
         let text = |path: &Path| path.to_string_lossy().into_owned();

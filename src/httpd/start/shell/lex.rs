@@ -50,7 +50,7 @@ pub(super) enum Change {
 }
 
 /// What a token is besides a word.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operator {
     Newline,
     Semicolon,
@@ -81,6 +81,13 @@ impl Parser<'_> {
     }
 
     fn advance(&mut self, count: usize) {
+        if count == 1 {
+            if let Some(byte) = self.byte(0) {
+                self.line = self.line.saturating_add(u32::from(byte == b'\n'));
+                self.at += 1;
+            }
+            return;
+        }
         let end = (self.at + count).min(self.text.len());
         let lines = memchr::memchr_iter(b'\n', &self.text[self.at..end]).count();
         self.line = self.line.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
@@ -95,15 +102,16 @@ impl Parser<'_> {
                 (Some(b'\\'), Some(b'\n')) => self.advance(2),
                 (Some(b'#'), _) => {
                     let rest = &self.text[self.at..];
-                    let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-                    self.advance(end);
+                    // The end of the line is not skipped.
+                    self.at += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
                 }
                 _ => return,
             }
         }
     }
 
-    pub(super) fn token(&mut self) -> Parsed<Token> {
+    /// Reads the next token from the text.
+    pub(super) fn read_token(&mut self) -> Parsed<Token> {
         loop {
             self.skip_blanks();
             let (operator, length) = match (self.byte(0), self.byte(1)) {
@@ -234,9 +242,15 @@ impl Parser<'_> {
                     self.advance(1);
                     word.parts.push(Part::Opaque);
                 }
-                _ => {
+                b'\n' => {
                     text.push(byte);
                     self.advance(1);
+                }
+                _ => {
+                    let rest = &self.text[self.at..];
+                    let plain = 1 + rest.iter().skip(1).take_while(|byte| is_plain(**byte)).count();
+                    text.extend_from_slice(&rest[..plain]);
+                    self.at += plain;
                 }
             }
         }
@@ -331,6 +345,11 @@ impl Parser<'_> {
         self.advance(1);
         Ok(Part::Variable { name, change: Some((change, word)), quoted })
     }
+}
+
+/// Tells whether a byte means itself wherever it stands in a word.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'=' | b':' | b',' | b'+')
 }
 
 /// Ends a piece of plain text.

@@ -195,7 +195,7 @@ impl Shell<'_> {
     fn file(&mut self, path: &Path) -> Flow {
         let Ok(content) = self.files.read(path) else { return Flow::Next };
         self.read.files.push(path.to_owned());
-        let text = String::from_utf8_lossy(&content).into_owned();
+        let text = crate::tree::text(&content).into_owned();
         let outer = std::mem::replace(&mut self.file, path.to_owned());
         let lines = Rc::new(text.lines().map(|line| line.trim().to_owned()).collect());
         let outer_lines = std::mem::replace(&mut self.line_texts, lines);

@@ -50,11 +50,24 @@ pub(super) struct Parser<'t> {
     pub(super) line: u32,
     depth: usize,
     started: u32,
+    /// The token that was looked at last.
+    peeked: Option<Peeked>,
+}
+
+/// A token that was looked at and not taken.
+struct Peeked {
+    /// Where the blanks before it begin.
+    from: usize,
+    /// Where they end.
+    begins: usize,
+    /// Place and line behind it.
+    behind: (usize, u32),
+    token: Token,
 }
 
 impl<'t> Parser<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text: text.as_bytes(), at: 0, line: 1, depth: 0, started: 1 }
+        Self { text: text.as_bytes(), at: 0, line: 1, depth: 0, started: 1, peeked: None }
     }
 
     /// Returns the line at which the last command began.
@@ -85,16 +98,37 @@ impl<'t> Parser<'t> {
         parsed
     }
 
-    fn peek(&mut self) -> Parsed<Token> {
-        let (at, line) = (self.at, self.line);
-        let token = self.token();
-        (self.at, self.line) = (at, line);
-        token
+    /// Tells whether the next token is the one that was looked at.
+    fn is_peeked(&self) -> bool {
+        self.peeked.as_ref().is_some_and(|peeked| (peeked.from..=peeked.begins).contains(&self.at))
+    }
+
+    fn token(&mut self) -> Parsed<Token> {
+        if self.is_peeked()
+            && let Some(peeked) = self.peeked.take()
+        {
+            (self.at, self.line) = peeked.behind;
+            return Ok(peeked.token);
+        }
+        self.read_token()
+    }
+
+    fn peek(&mut self) -> Parsed<&Token> {
+        if !self.is_peeked() {
+            let (from, line) = (self.at, self.line);
+            self.skip_blanks();
+            let begins = self.at;
+            let token = self.read_token();
+            let behind = (self.at, self.line);
+            (self.at, self.line) = (from, line);
+            self.peeked = Some(Peeked { from, begins, behind, token: token? });
+        }
+        self.peeked.as_ref().map(|peeked| &peeked.token).ok_or(NotUnderstood)
     }
 
     fn peek_operator(&mut self) -> Parsed<Option<Operator>> {
         Ok(match self.peek()? {
-            Token::Operator(operator) => Some(operator),
+            Token::Operator(operator) => Some(*operator),
             Token::Word(_) => None,
         })
     }
@@ -250,11 +284,18 @@ impl<'t> Parser<'t> {
             return self.function(name);
         }
         let mut words = vec![first];
-        while let Token::Word(word) = self.peek()? {
-            self.token()?;
-            words.push(word);
-        }
+        self.words(&mut words)?;
         Ok(What::Simple(words))
+    }
+
+    /// Takes all words that follow.
+    fn words(&mut self, words: &mut Vec<Word>) -> Parsed<()> {
+        while matches!(self.peek()?, Token::Word(_)) {
+            if let Token::Word(word) = self.token()? {
+                words.push(word);
+            }
+        }
+        Ok(())
     }
 
     fn closing(&mut self) -> Parsed<()> {
@@ -311,10 +352,7 @@ impl<'t> Parser<'t> {
         self.skip_newlines()?;
         self.expect("in")?;
         let mut words = Vec::new();
-        while let Token::Word(word) = self.peek()? {
-            self.token()?;
-            words.push(word);
-        }
+        self.words(&mut words)?;
         self.skip_separators()?;
         self.expect("do")?;
         let body = self.list(&["done"])?;
