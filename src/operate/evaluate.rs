@@ -160,10 +160,30 @@ pub struct Evaluation {
     pub report: Report,
 }
 
+/// What happens to what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A finding of severity error is not waived: nothing is done, and the report has no numbers of a change.
+    Refused,
+    /// The host is in the desired state.
+    Unchanged,
+    /// There is something to test and to carry out.
+    Planned,
+}
+
 impl Evaluation {
+    /// Returns what happens to what was asked for.
+    pub fn outcome(&self) -> Outcome {
+        match (self.report.failed, self.changes.is_empty()) {
+            (true, _) => Outcome::Refused,
+            (false, true) => Outcome::Unchanged,
+            (false, false) => Outcome::Planned,
+        }
+    }
+
     /// Tells whether a finding of severity error stands that is not waived.
     pub fn refused(&self) -> bool {
-        self.report.failed
+        self.outcome() == Outcome::Refused
     }
 }
 

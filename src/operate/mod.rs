@@ -27,7 +27,7 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use evaluate::{Evaluation, Host, evaluate};
+pub use evaluate::{Evaluation, Host, Outcome, evaluate};
 pub use host_facts::managed_fingerprint;
 pub use info::info;
 use start::Shell;
@@ -109,12 +109,16 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
         Ok(seen) => seen,
         Err(report) => return *report,
     };
-    if evaluation.refused() || evaluation.changes.is_empty() {
-        let broken = !evaluation.host.configuration.errors.is_empty();
-        if !evaluation.refused() && params.config_test && broken && first.is_empty() {
-            return judged_by_httpd(evaluation, params, root);
+    match evaluation.outcome() {
+        Outcome::Refused => return settled(evaluation),
+        Outcome::Unchanged => {
+            let broken = !evaluation.host.configuration.errors.is_empty();
+            if params.config_test && broken && first.is_empty() {
+                return judged_by_httpd(evaluation, params, root);
+            }
+            return settled(evaluation);
         }
-        return settled(evaluation);
+        Outcome::Planned => {}
     }
     let sick = health::sick_before(params, &evaluation);
     conclude::add(&mut evaluation.report, sick.clone(), params);
@@ -132,7 +136,7 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
             Ok(seen) => seen,
             Err(report) => return *report,
         };
-        if evaluation.refused() || evaluation.changes.is_empty() {
+        if evaluation.outcome() != Outcome::Planned {
             return settled(evaluation);
         }
         conclude::add(&mut evaluation.report, sick.clone(), params);
@@ -153,7 +157,7 @@ fn run(params: &Params, mode: Mode, recovered: &mut Option<RecoveredReport>) -> 
                 Ok(seen) => seen,
                 Err(report) => return *report,
             };
-            if evaluation.refused() || evaluation.changes.is_empty() {
+            if evaluation.outcome() != Outcome::Planned {
                 return settled(evaluation);
             }
             conclude::add(&mut evaluation.report, sick, params);
@@ -275,7 +279,7 @@ fn look(sight: Sight<'_>, params: &Params, mode: Mode) -> Result<(Evaluation, Op
     evaluation.report.note = note;
     activation::remember(sight.files, &mut evaluation, params);
     health::judge(sight.files, params, &mut evaluation);
-    if !evaluation.changes.is_empty() && !evaluation.refused() {
+    if evaluation.outcome() == Outcome::Planned {
         obstacles(sight.files, params, &mut evaluation);
     }
     Ok((evaluation, rollback))
