@@ -32,6 +32,11 @@ pub(crate) static ARWF_001: Rule = Rule {
     setting: "AsyncRequestWorkerFactor",
     summary: "not a positive number; httpd refuses it",
     source: "httpd 2.4 server/mpm/event/event.c, set_worker_factor",
+    why: "The factor says how many idle connections count as one worker. httpd refuses 0 and what is no number, and \
+         does not start.",
+    remedy: "Set a whole number from 1 on; 2 is the default.",
+    example: "AsyncRequestWorkerFactor 0",
+    instead: "AsyncRequestWorkerFactor 2",
     check: Check::View(factor_not_positive),
     ..Rule::NEW
 };
@@ -53,6 +58,10 @@ pub(crate) static ARWF_002: Rule = Rule {
     setting: "AsyncRequestWorkerFactor",
     summary: "a fraction, since 2.4.30; httpd drops it, and what is below 1 becomes 1",
     source: "httpd 2.4 server/mpm/event/event.c, set_worker_factor",
+    why: "Since 2.4.30 httpd keeps the whole part only, so 1.5 is 1.",
+    remedy: "Set a whole number.",
+    example: "AsyncRequestWorkerFactor 1.5",
+    instead: "AsyncRequestWorkerFactor 2",
     check: Check::View(factor_with_fraction),
     ..Rule::NEW
 };
@@ -77,6 +86,11 @@ pub(crate) static ARWF_003: Rule = Rule {
     setting: "AsyncRequestWorkerFactor",
     summary: "above 1000, infinite or not a number; httpd's counting overflows and nobody may be served",
     source: "httpd 2.4 server/mpm/event/event.c, set_worker_factor and connections_above_limit",
+    why: "httpd multiplies the factor with the idle workers in 32 bits. The product of a very large one is negative, \
+         and every connection is turned away.",
+    remedy: "Set a whole number up to 1000.",
+    example: "AsyncRequestWorkerFactor 2000",
+    instead: "AsyncRequestWorkerFactor 20",
     check: Check::View(factor_too_large),
     ..Rule::NEW
 };
@@ -126,6 +140,11 @@ pub(crate) static MCPC_001: Rule = Rule {
     summary: "read as a negative number; every child ends at once and nobody is served, though httpd's own \
          test passes",
     source: "httpd 2.4 server/mpm/event/event.c, check_infinite_requests; server/mpm/worker/worker.c",
+    why: "A process has served enough when its count reaches 0. A negative one has been there before it starts: each \
+         ends at once, and a new one does the same.",
+    remedy: "Write 0 for \"no limit\".",
+    example: "MaxConnectionsPerChild -1",
+    instead: "MaxConnectionsPerChild 0",
     check: Check::View(negative_recycling_ends_children),
     ..Rule::NEW
 };
@@ -190,6 +209,11 @@ pub(crate) static MCPC_004: Rule = Rule {
     setting: "MaxConnectionsPerChild",
     summary: "1 to 100; httpd forks all the time, and mod_evasive forgets with each child",
     source: "httpd 2.4 docs/manual/mod/mpm_common, MaxConnectionsPerChild",
+    why: "Starting a process costs more than most requests. One that serves so few is replaced all the time, and \
+         what a module has counted in it, such as mod_evasive, is gone.",
+    remedy: "Set it to some thousands, or to 0.",
+    example: "MaxConnectionsPerChild 50",
+    instead: "MaxConnectionsPerChild 10000",
     check: Check::View(recycled_too_often),
     ..Rule::NEW
 };
@@ -241,6 +265,11 @@ pub(crate) static STACK_001: Rule = Rule {
     setting: "ThreadStackSize",
     summary: "1 to 16383 bytes; every child warns and uses the system's default",
     source: "httpd 2.4 server/mpm/*/*.c, start_threads; AH02436",
+    why: "The system's least is 16384 bytes. It refuses a smaller stack, and each thread gets the default with a \
+         warning.",
+    remedy: "Leave it out, or set 65536 or more and try the slowest pages.",
+    example: "ThreadStackSize 8192",
+    instead: "ThreadStackSize 1048576",
     check: Check::View(stack_too_small),
     ..Rule::NEW
 };
@@ -261,6 +290,10 @@ pub(crate) static STACK_002: Rule = Rule {
     setting: "ThreadStackSize",
     summary: "more than 1 GiB or the memory; threads cannot start and httpd ends",
     source: "httpd 2.4 server/mpm/*/*.c, start_threads; AH00480, AH02324",
+    why: "Each thread reserves its stack. Where that cannot be had, the process ends, and httpd with it.",
+    remedy: "Leave it out for the system's default, usually 8 MiB.",
+    example: "ThreadStackSize 2147483648",
+    instead: "ThreadStackSize 1048576",
     check: Check::View(stack_too_large),
     ..Rule::NEW
 };
@@ -306,6 +339,10 @@ pub(crate) static STACK_004: Rule = Rule {
     setting: "ThreadStackSize",
     summary: "negative or beyond 64 bits; httpd refuses it",
     source: "httpd 2.4 server/mpm_common.c, ap_mpm_set_thread_stacksize",
+    why: "httpd refuses the line and does not start.",
+    remedy: "Leave it out, or set bytes.",
+    example: "ThreadStackSize -1",
+    instead: "ThreadStackSize 1048576",
     check: Check::View(stack_refused),
     ..Rule::NEW
 };
@@ -320,6 +357,10 @@ pub(crate) static MEM_003: Rule = Rule {
     setting: "MaxMemFree",
     summary: "negative or beyond 64 bits; httpd refuses it",
     source: "httpd 2.4 server/mpm_common.c, ap_mpm_set_max_mem_free",
+    why: "httpd refuses the line and does not start.",
+    remedy: "Set KiB; 2048 is the default.",
+    example: "MaxMemFree -1",
+    instead: "MaxMemFree 2048",
     check: Check::View(max_mem_free_refused),
     ..Rule::NEW
 };
@@ -348,6 +389,10 @@ pub(crate) static MEM_001: Rule = Rule {
     setting: "MaxMemFree",
     summary: "4194304 KiB or more; httpd keeps the bytes in 32 bits",
     source: "httpd 2.4 server/mpm_common.c, ap_mpm_set_max_mem_free",
+    why: "The directive is in KiB and httpd keeps bytes in 32 bits: 4194304 is 0, which is no limit.",
+    remedy: "Set KiB below 4194304; 2048 is the default.",
+    example: "MaxMemFree 4194304",
+    instead: "MaxMemFree 2048",
     check: Check::View(max_mem_free_beyond_32_bits),
     ..Rule::NEW
 };
@@ -369,6 +414,10 @@ pub(crate) static MEM_002: Rule = Rule {
     setting: "MaxMemFree",
     summary: "not a number, which is read as 0, no limit (a plain 0 is an info)",
     source: "httpd 2.4 server/mpm_common.c, ap_mpm_set_max_mem_free",
+    why: "A word is read as 0: httpd never gives memory back to the system.",
+    remedy: "Set KiB; 2048 is the default.",
+    example: "MaxMemFree lots",
+    instead: "MaxMemFree 2048",
     check: Check::View(max_mem_free_not_a_number),
     ..Rule::NEW
 };

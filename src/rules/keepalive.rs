@@ -59,6 +59,11 @@ pub(crate) static KA_001: Rule = Rule {
     setting: "KeepAliveTimeout",
     summary: "not digits with one of the units s, ms, min, h, or negative since 2.4.49; httpd refuses",
     source: "httpd 2.4 server/util.c, ap_timeout_parameter_parse",
+    why: "The value is digits and perhaps one of the units s, ms, min and h. httpd refuses anything else and does \
+         not start.",
+    remedy: "Write 5, or 5s, or 500ms.",
+    example: "KeepAliveTimeout 5d",
+    instead: "KeepAliveTimeout 5s",
     check: Check::View(keep_alive_timeout_refused),
     ..Rule::NEW
 };
@@ -97,6 +102,10 @@ pub(crate) static KA_002: Rule = Rule {
     setting: "KeepAliveTimeout",
     summary: "a unit without digits, which is 0 and turns keep-alive off (a plain 0 is a warning)",
     source: "httpd 2.4 modules/http/http_protocol.c, ap_set_keepalive",
+    why: "A unit alone is read as 0, and keep-alive is off: every request opens a connection, with TLS a handshake.",
+    remedy: "Write digits before the unit; to turn keep-alive off, write KeepAlive Off.",
+    example: "KeepAliveTimeout ms",
+    instead: "KeepAliveTimeout 500ms",
     check: Check::View(keep_alive_timeout_zero),
     ..Rule::NEW
 };
@@ -174,6 +183,10 @@ pub(crate) static KA_005: Rule = Rule {
     setting: "KeepAliveTimeout",
     summary: "less than a second; clients are told timeout=0",
     source: "httpd 2.4 modules/http/http_protocol.c, ap_set_keepalive",
+    why: "Clients are told whole seconds, so they hear 0 and may not come back on the connection.",
+    remedy: "Set 1 s or more.",
+    example: "KeepAliveTimeout 500ms",
+    instead: "KeepAliveTimeout 1",
     check: Check::View(keep_alive_below_a_second),
     ..Rule::NEW
 };
@@ -195,6 +208,10 @@ pub(crate) static KA_006: Rule = Rule {
     setting: "MaxKeepAliveRequests",
     summary: "read as a negative number; keep-alive is off",
     source: "httpd 2.4 modules/http/http_protocol.c, ap_set_keepalive",
+    why: "The count of requests that are left is negative from the start, and every connection is closed after one.",
+    remedy: "Write 0 for \"no limit\".",
+    example: "MaxKeepAliveRequests -1",
+    instead: "MaxKeepAliveRequests 100",
     check: Check::View(max_requests_negative),
     ..Rule::NEW
 };
@@ -216,6 +233,11 @@ pub(crate) static KA_007: Rule = Rule {
     setting: "MaxKeepAliveRequests",
     summary: "0; no limit",
     source: "httpd 2.4 modules/http/http_protocol.c, ap_set_keepalive",
+    why: "A client may keep its connection for ever, and a process with it, so MaxConnectionsPerChild does not come \
+         round.",
+    remedy: "Ignore it if no limit is meant, else set a number.",
+    example: "MaxKeepAliveRequests 0",
+    instead: "MaxKeepAliveRequests 100",
     check: Check::View(max_requests_unlimited),
     ..Rule::NEW
 };
@@ -308,6 +330,11 @@ pub(crate) static KA_010: Rule = Rule {
     setting: "KeepAliveTimeout",
     summary: "more than 15 s with at most 256 workers; each idle client holds one",
     source: "httpd 2.4 docs/manual/mod/core, KeepAliveTimeout",
+    why: "Under worker and prefork an idle connection holds a worker until the time is over. A few hundred clients \
+         that only wait keep everybody else out.",
+    remedy: "Set 5 s or less, or use event, which holds idle connections without a worker.",
+    example: "KeepAliveTimeout 60",
+    instead: "KeepAliveTimeout 5",
     check: Check::View(long_keep_alive_holds_workers),
     ..Rule::NEW
 };

@@ -41,6 +41,10 @@ pub(crate) static LIS_001: Rule = Rule {
     summary: "ListenBacklog, ListenCoresBucketsRatio or ListenTCPDeferAccept below 1, a buffer of 1 to 511 \
          bytes; httpd refuses",
     source: "httpd 2.4 server/listen.c, ap_set_listenbacklog and others",
+    why: "httpd refuses the line and does not start.",
+    remedy: "Leave it out, or set what the system allows.",
+    example: "ListenBacklog 0",
+    instead: "ListenBacklog 511",
     check: Check::View(listen_number_refused),
     ..Rule::NEW
 };
@@ -67,6 +71,8 @@ pub(crate) static LIS_002: Rule = Rule {
     setting: "ListenBacklog",
     summary: "above net.core.somaxconn; the kernel cuts it",
     source: "Linux net/socket.c, __sys_listen",
+    why: "The kernel keeps no more waiting connections than net.core.somaxconn, whatever httpd asks for.",
+    remedy: "Raise net.core.somaxconn with sysctl, or lower ListenBacklog.",
     check: Check::View(backlog_above_somaxconn),
     ..Rule::NEW
 };
@@ -203,6 +209,10 @@ pub(crate) static GST_002: Rule = Rule {
     setting: "GracefulShutdownTimeout",
     summary: "negative; a graceful stop cuts off at once",
     source: "httpd 2.4 server/mpm_common.c, ap_mpm_set_graceful_shutdown",
+    why: "The time is over before it begins: a graceful stop cuts requests off at once.",
+    remedy: "Set the seconds that a request may take; 0 waits without an end.",
+    example: "GracefulShutdownTimeout -1",
+    instead: "GracefulShutdownTimeout 60",
     check: Check::View(graceful_timeout_negative),
     ..Rule::NEW
 };

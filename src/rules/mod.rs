@@ -284,5 +284,29 @@ pub fn markdown() -> String {
             cell(rule.source)
         );
     }
+    text.push_str("\n## Why, and what to do\n");
+    for rule in all().filter(|rule| !rule.why.is_empty() || !rule.example.is_empty()) {
+        let _ = writeln!(text, "\n### {}: {}\n\n{}.", rule.id, rule.setting, capital(rule.summary));
+        for words in [rule.why, rule.remedy].iter().filter(|words| !words.is_empty()) {
+            let _ = writeln!(text, "\n{}", words.replace('<', "&lt;"));
+        }
+        for (title, lines) in [("Not so", rule.example), ("But so", rule.instead)] {
+            if !lines.is_empty() {
+                let _ = writeln!(text, "\n{title}:\n\n```apache\n{lines}\n```");
+            }
+        }
+    }
     text
+}
+
+/// Returns a sentence with a capital at its beginning, unless it begins with a name.
+fn capital(sentence: &str) -> String {
+    let first = sentence.split(' ').next().unwrap_or_default();
+    let mut chars = sentence.chars();
+    match chars.next() {
+        Some(letter) if first.chars().all(|c| c.is_ascii_lowercase()) && first != "httpd" => {
+            letter.to_uppercase().chain(chars).collect()
+        }
+        _ => sentence.to_owned(),
+    }
 }

@@ -18,6 +18,9 @@ pub(crate) static MPM_001: Rule = Rule {
     setting: "mpm",
     summary: "no MPM or more than one is loaded; httpd refuses",
     source: "httpd 2.4 server/mpm_common.c, ap_check_mpm; AH00534",
+    why: "httpd runs with exactly one MPM. With none or with two it does not start, and a running server ends at its \
+         next reload.",
+    remedy: "Set the parameter mpm: it leaves that one loaded and no other.",
     after_change: true,
     check: Check::View(not_exactly_one_mpm),
     ..Rule::NEW
@@ -92,6 +95,9 @@ pub(crate) static MPM_003: Rule = Rule {
     setting: "mpm",
     summary: "another MPM is running; a reload stops the server (a warning where activation is deferred)",
     source: "httpd 2.4 server/mpm_common.c, ap_check_mpm; AH00534",
+    why: "A reload reads the configuration into the running parent, which cannot exchange its MPM: it ends, and with \
+         it every connection. Logrotate and certificate renewal reload at night.",
+    remedy: "Stop and start httpd. `activation: auto` does.",
     after_change: true,
     check: Check::View(another_mpm_runs),
     ..Rule::NEW
@@ -178,6 +184,10 @@ pub(crate) static MPM_005: Rule = Rule {
     setting: "settings",
     summary: "a directive for the whole server inside a virtual host or section; httpd refuses it",
     source: "httpd 2.4 server/core.c, ap_check_cmd_context; AH00526",
+    why: "Sizes belong to the whole server. httpd refuses them in a virtual host, a directory or a location.",
+    remedy: "Move the line out of the section.",
+    example: "<VirtualHost *:80>\n    MaxRequestWorkers 150\n</VirtualHost>",
+    instead: "MaxRequestWorkers 150",
     check: Check::View(mpm_directive_in_section),
     ..Rule::NEW
 };
@@ -213,6 +223,11 @@ pub(crate) static MPM_006: Rule = Rule {
     summary: "MPM directives in a guard that is never true, such as <IfModule mpm_event.c>; the block is \
          skipped",
     source: "httpd 2.4 server/core.c, start_ifmod",
+    why: "A guard names a module by its identifier or its source file. A name that no module has is false, and httpd \
+         skips the block with no message.",
+    remedy: "Name the identifier: mpm_event_module, mpm_worker_module or mpm_prefork_module.",
+    example: "<IfModule mpm_event.c>\n    MaxRequestWorkers 150\n</IfModule>",
+    instead: "<IfModule mpm_event_module>\n    MaxRequestWorkers 150\n</IfModule>",
     check: Check::View(mpm_block_never_read),
     ..Rule::NEW
 };
@@ -272,6 +287,10 @@ pub(crate) static MPM_008: Rule = Rule {
     setting: "MaxClients, MaxRequestsPerChild",
     summary: "the old name of a directive",
     source: "httpd 2.4 server/mpm/*/*.c; AH00521, AH00324, AH00188, AH00545",
+    why: "httpd 2.4 still reads the old name, and writes a notice at each start.",
+    remedy: "Write the new name.",
+    example: "MaxClients 150",
+    instead: "MaxRequestWorkers 150",
     check: Check::View(old_directive_name),
     ..Rule::NEW
 };

@@ -54,6 +54,11 @@ pub(crate) static NUM_001: Rule = Rule {
     setting: "numbers",
     summary: "characters after the digits; httpd silently ignores them",
     source: "C11 7.22.1.2, atoi; httpd 2.4 server/mpm/*/*.c, set_* functions",
+    why: "httpd reads numbers with atoi, which stops at the first character that is no digit: of `1,024` it keeps 1, \
+         and `httpd -t` says nothing.",
+    remedy: "Write the digits alone, without separators and units.",
+    example: "MaxRequestWorkers 1,024",
+    instead: "MaxRequestWorkers 1024",
     check: Check::View(text_after_digits),
     ..Rule::NEW
 };
@@ -83,6 +88,11 @@ pub(crate) static NUM_002: Rule = Rule {
     setting: "numbers",
     summary: "no digits, such as an undefined variable; httpd reads 0",
     source: "C11 7.22.1.2, atoi; httpd 2.4 server/mpm/*/*.c, set_* functions",
+    why: "A word without digits, such as a variable that nothing defines, is read as 0. httpd takes that for the \
+         least value or for \"no limit\", whatever was meant.",
+    remedy: "Write a number, or define the variable.",
+    example: "MaxConnectionsPerChild many",
+    instead: "MaxConnectionsPerChild 10000",
     check: Check::View(no_digits),
     ..Rule::NEW
 };
@@ -109,6 +119,10 @@ pub(crate) static NUM_003: Rule = Rule {
     setting: "numbers",
     summary: "beyond 32 bits; httpd keeps the low ones, often a negative number",
     source: "glibc stdlib/atoi.c, a cast from long",
+    why: "The number is kept in 32 bits. Of a larger one only the low bits are left, often a negative number.",
+    remedy: "Write a number below 2147483648; where no limit is meant, 0 is the one that says so.",
+    example: "MaxConnectionsPerChild 4294967295",
+    instead: "MaxConnectionsPerChild 0",
     check: Check::View(beyond_32_bits),
     ..Rule::NEW
 };

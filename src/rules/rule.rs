@@ -31,9 +31,13 @@ pub struct Rule {
     pub summary: &'static str,
     /// Where that behaviour can be read.
     pub source: &'static str,
-    /// A line that it is about, and [`instead`](Self::instead) of it; empty where a line helps nobody.
+    /// What happens to the server and its clients, and how httpd comes to it; empty where the summary says all.
+    pub why: &'static str,
+    /// What to do, in general: a finding's own hint has the host's numbers.
+    pub remedy: &'static str,
+    /// Lines that it is about, and [`instead`](Self::instead) of them; empty where lines help nobody.
     pub example: &'static str,
-    /// The line to write instead of the example.
+    /// The lines to write instead of the example.
     pub instead: &'static str,
     /// Rules whose findings about the same thing this one's replace, because it says more.
     pub(crate) supersedes: &'static [&'static Self],
@@ -61,6 +65,8 @@ impl Rule {
         setting: "",
         summary: "",
         source: "",
+        why: "",
+        remedy: "",
         example: "",
         instead: "",
         supersedes: &[],

@@ -38,6 +38,10 @@ pub(crate) static SL_001: Rule = Rule {
     setting: "ServerLimit",
     summary: "above 20000 (prefork 200000), the most compiled in; httpd lowers it",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00497, AH00300, AH00175",
+    why: "Each MPM has a most compiled in. httpd lowers what is above it and starts.",
+    remedy: "Ask for no more processes than the load needs; with event a few dozen hold thousands of connections.",
+    example: "ServerLimit 50000",
+    instead: "ServerLimit 16",
     check: Check::View(server_limit_above_compiled_limit),
     ..Rule::NEW
 };
@@ -60,6 +64,11 @@ pub(crate) static SL_002: Rule = Rule {
     setting: "ServerLimit",
     summary: "below 1, or not a number; httpd raises it to 1, one process",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00499, AH00302, AH00177",
+    why: "One process is left, and it serves no more than ThreadsPerChild requests at once, whatever \
+         MaxRequestWorkers says.",
+    remedy: "Set it to MaxRequestWorkers / ThreadsPerChild and one more, or leave it out.",
+    example: "ServerLimit 0",
+    instead: "ServerLimit 16",
     check: Check::View(server_limit_below_one),
     ..Rule::NEW
 };
@@ -156,6 +165,11 @@ pub(crate) static SL_004: Rule = Rule {
     summary: "equal to MaxRequestWorkers / ThreadsPerChild, since 2.4.25; no new process starts after a \
          reload under load",
     source: "httpd 2.4 server/mpm/event/event.c, perform_idle_server_maintenance; AH03490",
+    why: "After a reload each old process keeps its slot until its last request ends. When every slot is taken, no \
+         process with the new configuration can start, and connections wait.",
+    remedy: "Leave a slot free: one more than MaxRequestWorkers / ThreadsPerChild.",
+    example: "ServerLimit 16\nThreadsPerChild 25\nMaxRequestWorkers 400",
+    instead: "ServerLimit 17\nThreadsPerChild 25\nMaxRequestWorkers 400",
     check: Check::View(no_spare_process_slot),
     ..Rule::NEW
 };
@@ -193,6 +207,11 @@ pub(crate) static SL_005: Rule = Rule {
     summary: "more than twice what MaxRequestWorkers can use; the rest is memory only",
     source: "httpd 2.4 server/mpm/worker/worker.c, server/mpm/prefork/prefork.c, \
          perform_idle_server_maintenance",
+    why: "The scoreboard has a slot for each thread of each process that ServerLimit allows, in memory from the \
+         start. What MaxRequestWorkers cannot use is never used.",
+    remedy: "Lower it to MaxRequestWorkers / ThreadsPerChild, under prefork to MaxRequestWorkers.",
+    example: "ServerLimit 100\nThreadsPerChild 25\nMaxRequestWorkers 400",
+    instead: "ServerLimit 16\nThreadsPerChild 25\nMaxRequestWorkers 400",
     check: Check::View(server_limit_far_above_need),
     ..Rule::NEW
 };
@@ -227,6 +246,9 @@ pub(crate) static SL_006: Rule = Rule {
     summary: "the scoreboard for ServerLimit x ThreadLimit exceeds 64 MiB or 5 % of the memory; it may fail \
          at start",
     source: "httpd 2.4 server/scoreboard.c, ap_calc_scoreboard_size; AH00004",
+    why: "The scoreboard is one piece of shared memory with ServerLimit x ThreadLimit slots. The kernel may refuse \
+         it, and then httpd does not start.",
+    remedy: "Lower ThreadLimit to ThreadsPerChild, and ServerLimit to what MaxRequestWorkers needs.",
     check: Check::View(large_scoreboard),
     ..Rule::NEW
 };
@@ -314,6 +336,10 @@ pub(crate) static TL_001: Rule = Rule {
     setting: "ThreadLimit",
     summary: "above 100000 (worker 20000), the most compiled in; httpd lowers it",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00502, AH00305",
+    why: "The MPM has a most compiled in. httpd lowers what is above it and starts.",
+    remedy: "Set it to ThreadsPerChild.",
+    example: "ThreadLimit 200000",
+    instead: "ThreadLimit 64",
     check: Check::View(thread_limit_above_compiled_limit),
     ..Rule::NEW
 };
@@ -337,6 +363,11 @@ pub(crate) static TL_002: Rule = Rule {
     setting: "ThreadLimit",
     summary: "below 1, or not a number; httpd raises it to 1, and ThreadsPerChild becomes 1",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00504, AH00307",
+    why: "ThreadLimit bounds ThreadsPerChild: with 1, every process has one thread, and a threaded MPM serves like \
+         prefork.",
+    remedy: "Set it to ThreadsPerChild, or leave it out for 64.",
+    example: "ThreadLimit 0",
+    instead: "ThreadLimit 64",
     check: Check::View(thread_limit_below_one),
     ..Rule::NEW
 };
@@ -362,6 +393,11 @@ pub(crate) static TL_004: Rule = Rule {
     setting: "ThreadLimit",
     summary: "far above ThreadsPerChild; the scoreboard keeps memory for threads that never run",
     source: "httpd 2.4 server/scoreboard.c, ap_calc_scoreboard_size",
+    why: "The scoreboard keeps a slot for each thread that ThreadLimit allows, in each process, whether it runs or \
+         not.",
+    remedy: "Set it to ThreadsPerChild, or what that is to become without a stop.",
+    example: "ThreadLimit 10000\nThreadsPerChild 25",
+    instead: "ThreadLimit 64\nThreadsPerChild 25",
     check: Check::View(thread_limit_far_above_need),
     ..Rule::NEW
 };

@@ -18,6 +18,10 @@ pub(crate) static SS_001: Rule = Rule {
     setting: "StartServers",
     summary: "below 1, or not a number; httpd raises it to 1",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00517, AH00320, AH00184",
+    why: "httpd starts with one process and has to start the others while clients wait.",
+    remedy: "Set it to what the first minute after a start needs, or leave it out.",
+    example: "StartServers 0",
+    instead: "StartServers 2",
     check: Check::View(start_servers_below_one),
     ..Rule::NEW
 };
@@ -37,6 +41,10 @@ pub(crate) static SS_002: Rule = Rule {
     setting: "StartServers",
     summary: "more than the processes that may run; only those start, with no message",
     source: "httpd 2.4 server/mpm/*/*.c, *_run",
+    why: "No more processes run than MaxRequestWorkers allows. httpd starts those, and says nothing of the others.",
+    remedy: "Lower it to MaxRequestWorkers / ThreadsPerChild or less.",
+    example: "StartServers 20\nThreadsPerChild 25\nMaxRequestWorkers 400",
+    instead: "StartServers 2\nThreadsPerChild 25\nMaxRequestWorkers 400",
     check: Check::View(start_servers_above_processes),
     ..Rule::NEW
 };
@@ -70,6 +78,10 @@ pub(crate) static SPARE_001: Rule = Rule {
     setting: "MinSpareThreads, MinSpareServers",
     summary: "below 1, or not a number; httpd raises it to 1",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00519, AH00322, AH00186",
+    why: "Idle workers are what a burst meets. With one, the next client waits until a process has started.",
+    remedy: "Leave it out, or set it to what a burst needs.",
+    example: "MinSpareThreads 0",
+    instead: "MinSpareThreads 25",
     check: Check::View(min_spare_below_one),
     ..Rule::NEW
 };
@@ -92,6 +104,11 @@ pub(crate) static SPARE_002: Rule = Rule {
     summary: "below MinSpareThreads + ThreadsPerChild + 1 (before 2.4.23 without the 1); httpd raises it \
          silently",
     source: "httpd 2.4 server/mpm/event/event.c, event_run; server/mpm/worker/worker.c, worker_run",
+    why: "httpd ends idle processes above the one value and starts some below the other, so they must be one process \
+         apart. It raises MaxSpareThreads with no message.",
+    remedy: "Set MaxSpareThreads to more than MinSpareThreads + ThreadsPerChild.",
+    example: "MinSpareThreads 75\nMaxSpareThreads 75",
+    instead: "MinSpareThreads 75\nMaxSpareThreads 250",
     check: Check::View(max_spare_raised),
     ..Rule::NEW
 };
@@ -103,6 +120,11 @@ pub(crate) static SPARE_003: Rule = Rule {
     setting: "MaxSpareServers",
     summary: "not above MinSpareServers; httpd raises it to MinSpareServers + 1 silently",
     source: "httpd 2.4 server/mpm/prefork/prefork.c, prefork_run",
+    why: "httpd ends idle processes above the one value and starts some below the other, so they must differ. It \
+         raises MaxSpareServers with no message.",
+    remedy: "Set MaxSpareServers above MinSpareServers.",
+    example: "MinSpareServers 10\nMaxSpareServers 10",
+    instead: "MinSpareServers 5\nMaxSpareServers 10",
     check: Check::View(max_spare_raised),
     ..Rule::NEW
 };
@@ -144,6 +166,11 @@ pub(crate) static SPARE_004: Rule = Rule {
     summary: "not below MaxRequestWorkers, defaults 75 and 5 included; every child always runs, with false \
          alarms in the log",
     source: "httpd 2.4 server/mpm/*/*.c, perform_idle_server_maintenance; AH10159, AH00287, AH00161",
+    why: "There are never as many idle workers as wanted, so httpd runs every process all the time and writes that \
+         MaxRequestWorkers was reached when it was not.",
+    remedy: "Lower it well below MaxRequestWorkers.",
+    example: "MaxRequestWorkers 50\nMinSpareThreads 75\nMaxSpareThreads 250",
+    instead: "MaxRequestWorkers 150\nMinSpareThreads 75\nMaxSpareThreads 250",
     check: Check::View(min_spare_not_below_workers),
     ..Rule::NEW
 };
@@ -175,6 +202,10 @@ pub(crate) static SPARE_005: Rule = Rule {
     setting: "MaxSpareThreads, MaxSpareServers",
     summary: "less than what StartServers starts; children are ended as soon as they run",
     source: "httpd 2.4 server/mpm/*/*.c, perform_idle_server_maintenance",
+    why: "httpd starts the processes, sees too many idle workers, and ends them again.",
+    remedy: "Lower StartServers, or raise the other value to StartServers x ThreadsPerChild.",
+    example: "StartServers 6\nThreadsPerChild 25\nMaxSpareThreads 75",
+    instead: "StartServers 3\nThreadsPerChild 25\nMaxSpareThreads 75",
     check: Check::View(max_spare_below_started),
     ..Rule::NEW
 };

@@ -22,6 +22,11 @@ pub(crate) static TPC_001: Rule = Rule {
     setting: "ThreadsPerChild",
     summary: "above ThreadLimit (64 where it is left out); httpd lowers it",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00507, AH00310",
+    why: "ThreadLimit is the most threads that a process can have. httpd lowers ThreadsPerChild to it, and \
+         MaxRequestWorkers may follow.",
+    remedy: "Raise ThreadLimit with it; that takes a stop and start.",
+    example: "ThreadLimit 64\nThreadsPerChild 100\nMaxRequestWorkers 400",
+    instead: "ThreadLimit 100\nThreadsPerChild 100\nMaxRequestWorkers 400",
     check: Check::View(threads_above_thread_limit),
     ..Rule::NEW
 };
@@ -54,6 +59,10 @@ pub(crate) static TPC_002: Rule = Rule {
     setting: "ThreadsPerChild",
     summary: "below 1, or not a number; httpd raises it to 1, and MaxRequestWorkers falls to ServerLimit",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00509, AH00312",
+    why: "With one thread in a process, ServerLimit processes serve ServerLimit requests at once.",
+    remedy: "Set it to 25 or more, or leave it out.",
+    example: "ThreadsPerChild 0",
+    instead: "ThreadsPerChild 25",
     check: Check::View(threads_below_one),
     ..Rule::NEW
 };
@@ -102,6 +111,11 @@ pub(crate) static MRW_001: Rule = Rule {
     setting: "MaxRequestWorkers",
     summary: "below ThreadsPerChild; httpd raises it to that",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00511, AH00314",
+    why: "A process starts all its threads, so the least is one process. httpd serves more at once than was asked, \
+         with the memory that this takes.",
+    remedy: "Lower ThreadsPerChild, or ask for a multiple of it.",
+    example: "ThreadsPerChild 25\nMaxRequestWorkers 10",
+    instead: "ThreadsPerChild 25\nMaxRequestWorkers 25",
     check: Check::View(workers_below_threads),
     ..Rule::NEW
 };
@@ -133,6 +147,11 @@ pub(crate) static MRW_002: Rule = Rule {
     setting: "MaxRequestWorkers",
     summary: "no multiple of ThreadsPerChild; httpd rounds it down",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00513, AH00316",
+    why: "Workers come by the process. What is left over of a division by ThreadsPerChild is never started; httpd \
+         says so in its log only.",
+    remedy: "Set a multiple of ThreadsPerChild.",
+    example: "ThreadsPerChild 25\nMaxRequestWorkers 160",
+    instead: "ThreadsPerChild 25\nMaxRequestWorkers 150",
     check: Check::View(workers_not_a_multiple),
     ..Rule::NEW
 };
@@ -156,6 +175,11 @@ pub(crate) static MRW_003: Rule = Rule {
     setting: "MaxRequestWorkers",
     summary: "needs more processes than ServerLimit; httpd lowers it to ServerLimit x ThreadsPerChild",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00515, AH00318",
+    why: "ServerLimit is 16 where it is left out, which is 400 workers with 25 threads each. httpd answers `Syntax \
+         OK` to 5000 and serves 400.",
+    remedy: "Set ServerLimit to MaxRequestWorkers / ThreadsPerChild or more.",
+    example: "ThreadsPerChild 25\nMaxRequestWorkers 800",
+    instead: "ServerLimit 33\nThreadsPerChild 25\nMaxRequestWorkers 800",
     check: Check::View(workers_need_more_processes),
     ..Rule::NEW
 };
@@ -195,6 +219,10 @@ pub(crate) static MRW_004: Rule = Rule {
     setting: "MaxRequestWorkers",
     summary: "above ServerLimit (256 where it is left out); httpd lowers it",
     source: "httpd 2.4 server/mpm/prefork/prefork.c, prefork_check_config; AH00180",
+    why: "Under prefork each worker is a process, and ServerLimit, 256 where it is left out, is the most of them.",
+    remedy: "Set ServerLimit to the same number.",
+    example: "MaxRequestWorkers 400",
+    instead: "ServerLimit 400\nMaxRequestWorkers 400",
     check: Check::View(prefork_workers_above_server_limit),
     ..Rule::NEW
 };
@@ -220,6 +248,10 @@ pub(crate) static MRW_005: Rule = Rule {
     setting: "MaxRequestWorkers",
     summary: "below 1, or not a number; httpd raises it to 1",
     source: "httpd 2.4 server/mpm/prefork/prefork.c, prefork_check_config; AH00182",
+    why: "One process serves one request at a time, and every other client waits.",
+    remedy: "Set it to at least 1, or leave it out for 256.",
+    example: "MaxRequestWorkers 0",
+    instead: "MaxRequestWorkers 150",
     check: Check::View(prefork_workers_below_one),
     ..Rule::NEW
 };
@@ -245,6 +277,8 @@ pub(crate) static MRW_006: Rule = Rule {
     summary: "beyond the running server's ServerLimit x ThreadsPerChild and only a reload is planned; httpd \
          cuts it",
     source: "httpd 2.4 server/mpm/*/*.c, *_check_config; AH00516, AH00319",
+    why: "The parent keeps the slots that it was started with. A reload fits the workers into them.",
+    remedy: "Stop and start httpd. `activation: auto` does.",
     after_change: true,
     check: Check::View(workers_beyond_running_limits),
     ..Rule::NEW

@@ -16,6 +16,7 @@ mod otherwise;
 mod php;
 mod redhat;
 mod refused;
+mod rule_examples;
 mod started;
 mod suse;
 mod tried;
