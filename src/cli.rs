@@ -2,27 +2,27 @@
 
 mod fleet;
 mod papers;
+mod screen;
+mod size;
 mod text;
+mod unified;
 mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
+use screen::Screen;
 use serde_json::{Value as Json, json};
 
-use crate::capacity::{self, Demand, MemoryNeed, Server};
-use crate::facts::{Known, Machine};
-use crate::httpd::{Mpm, Version};
 use crate::operate::{self, Mode};
 use crate::params::{self, Asked, Context, Params};
 use crate::registry::FEATURES;
 use crate::report::Report;
-use crate::units::Bytes;
 use crate::{ansible, apply, plan, rules};
 
 /// One subcommand: its name, what follows it, what it does, and its function.
@@ -37,11 +37,16 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command {
         name: "preview",
-        usage: "DESIRED.json [--root DIR] [--facts FILE] [--exit-code]",
+        usage: "DESIRED.json [--root DIR] [--facts FILE] [--diff] [--exit-code]",
         about: "the plan: findings, diff, effective settings before and after; nothing is touched",
         run: preview,
     },
-    Command { name: "apply", usage: "DESIRED.json [--root DIR]", about: "the same, done", run: apply_ },
+    Command {
+        name: "apply",
+        usage: "DESIRED.json [--root DIR] [--diff]",
+        about: "the same, done",
+        run: apply_,
+    },
     Command {
         name: "info",
         usage: "[--root DIR] [--facts FILE]",
@@ -52,7 +57,7 @@ const COMMANDS: &[Command] = &[
         name: "size",
         usage: "--connections N [--active N] [--burst N] [--mpm M] [--memory 8G] [--per-worker 10M] [--reserve 512M] [--cpus N]",
         about: "sizes for a load and why, without a host",
-        run: size,
+        run: size::run,
     },
     Command { name: "watch", usage: watch::USAGE, about: watch::ABOUT, run: watch::run },
     Command { name: "fleet", usage: fleet::USAGE, about: fleet::ABOUT, run: fleet::run },
@@ -97,6 +102,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--compare", "an earlier table to compare with"),
     ("--connections", "connections that are open at one moment"),
     ("--cpus", "processors of the host"),
+    ("--diff", "show each link in the difference too, not only by name"),
     ("--exit-code", "exit with 3 when a change is due"),
     ("--facts", "a file of host facts to use instead of the host's; of a fleet, the cached facts"),
     ("--for", "how long: 10m; on a terminal until Enter"),
@@ -242,6 +248,7 @@ struct Desired {
     root: Option<OsString>,
     facts: Option<PathBuf>,
     json: bool,
+    diff: bool,
     exit_code: bool,
 }
 
@@ -252,6 +259,7 @@ impl Desired {
             match argument {
                 Long("root") => desired.root = Some(parser.value()?),
                 Long("facts") if previews => desired.facts = Some(PathBuf::from(parser.value()?)),
+                Long("diff") => desired.diff = true,
                 Long("exit-code") if previews => desired.exit_code = true,
                 Long("json") => desired.json = true,
                 Value(file) if desired.file.is_none() => desired.file = Some(PathBuf::from(file)),
@@ -358,79 +366,12 @@ fn info(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
     };
     let report = operate::info(&params);
     let code = u8::from(report.failed);
-    let text = if as_json { format!("{}\n", ansible::json(&report)) } else { text::info(&report, colour()) };
+    let text = if as_json {
+        format!("{}\n", ansible::json(&report))
+    } else {
+        text::info(&report, &Screen::stdout())
+    };
     Ok(Outcome { text, code })
-}
-
-fn size(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
-    let (mut connections, mut active, mut burst) = (None, None, None);
-    let (mut mpm, mut as_json) = (Mpm::Event, false);
-    let mut asked = params::Memory::default();
-    let mut machine = Machine::default();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("connections") => connections = Some(parser.value()?.parse()?),
-            Long("active") => active = Some(parser.value()?.parse()?),
-            Long("burst") => burst = Some(parser.value()?.parse()?),
-            Long("mpm") => {
-                let name = parser.value()?.to_string_lossy().into_owned();
-                mpm = Mpm::of_name(&name).ok_or_else(|| {
-                    Failure::Usage(format!("there is no MPM `{name}`; it is event, worker or prefork"))
-                })?;
-            }
-            Long("memory") => {
-                machine.memory = Some(told_known("memory", amount("memory", &parser.value()?)?));
-            }
-            Long("cpus") => machine.cpus = Some(told_known("cpus", parser.value()?.parse()?)),
-            Long("per-worker") => {
-                let value = parser.value()?;
-                amount("per-worker", &value)?;
-                asked.per_worker = Some(value.to_string_lossy().into_owned());
-            }
-            Long("reserve") => {
-                let value = parser.value()?;
-                amount("reserve", &value)?;
-                asked.reserve = Some(value.to_string_lossy().into_owned());
-            }
-            Long("json") => as_json = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    let connections: u64 = connections
-        .ok_or_else(|| Failure::Usage("--connections is missing: how many at once?".to_owned()))?;
-    if connections == 0 || active.is_some_and(|active: u64| active == 0 || active > connections) {
-        return Err(Failure::Usage("--connections is at least 1, --active between 1 and that".to_owned()));
-    }
-    if burst == Some(0) {
-        return Err(Failure::Usage("--burst is at least 1".to_owned()));
-    }
-    let memory = MemoryNeed::new(Some(&asked), None).unwrap_or_default();
-    let server = Server::new(mpm, Version::NEWEST_KNOWN);
-    match capacity::size(Demand { connections, active, burst }, server, &machine, &memory) {
-        Ok(proposal) => {
-            let text =
-                if as_json { format!("{}\n", ansible::json(&proposal)) } else { capacity::text(&proposal) };
-            // A burst that was asked for and does not fit is a no.
-            Ok(Outcome { text, code: u8::from(proposal.refuses_burst()) })
-        }
-        Err(refusal) => {
-            let text = if as_json { ansible::json(&*refusal) } else { capacity::refusal_text(&refusal) };
-            Ok(Outcome { text: format!("{}\n", text.trim_end()), code: 1 })
-        }
-    }
-}
-
-/// Returns an amount of memory of the command line.
-fn amount(option: &str, value: &OsStr) -> Result<Bytes, Failure> {
-    let text = value.to_string_lossy();
-    Bytes::parse(&text)
-        .filter(|bytes| bytes.0 > 0)
-        .ok_or_else(|| Failure::Usage(format!("--{option} takes an amount such as 10M or 8G, not `{text}`")))
-}
-
-/// Returns a value as told by an option.
-fn told_known<T>(option: &str, value: T) -> Known<T> {
-    Known { value, source: format!("--{option}") }
 }
 
 fn rollback(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
@@ -502,14 +443,12 @@ fn told(report: &Report, desired: &Desired) -> Outcome {
     } else {
         0
     };
-    let text =
-        if desired.json { format!("{}\n", ansible::json(report)) } else { text::report(report, colour()) };
+    let text = if desired.json {
+        format!("{}\n", ansible::json(report))
+    } else {
+        text::report(report, &Screen::stdout(), desired.diff)
+    };
     Outcome { text, code }
-}
-
-/// Tells whether colour is wanted: on a terminal, and `NO_COLOR` not set.
-fn colour() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn rules_(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
@@ -540,6 +479,10 @@ fn rules_(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
                     "mpms": rule.mpms,
                     "summary": rule.summary,
                     "source": rule.source,
+                    "why": rule.why,
+                    "remedy": rule.remedy,
+                    "example": rule.example,
+                    "instead": rule.instead,
                 })
             })
             .collect();
@@ -548,7 +491,7 @@ fn rules_(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
         return done(format!("{value:#}\n"));
     }
     done(if id.is_some() {
-        chosen.iter().map(|rule| text::rule(rule)).collect()
+        chosen.iter().map(|rule| Screen::stdout().folded(&text::rule(rule))).collect()
     } else {
         text::rules(&chosen)
     })

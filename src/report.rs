@@ -111,6 +111,43 @@ pub struct DiffEntry {
     pub after: String,
 }
 
+impl DiffEntry {
+    /// The heading of both sides of what httpd uses before and after the change, a directive and its value a line.
+    pub const EFFECTIVE_SETTINGS: &str = "effective settings";
+}
+
+/// What is switched by a link or a line of its own. Ordered as a person is shown it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SwitchKind {
+    /// A module.
+    Module,
+    /// A snippet of configuration.
+    Conf,
+    /// A link that switches nothing known here.
+    Link,
+}
+
+impl std::fmt::Display for SwitchKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Module => "modules",
+            Self::Conf => "conf",
+            Self::Link => "links",
+        })
+    }
+}
+
+/// One thing that a change switches on or off. Not part of the JSON, which lists the paths.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Switched {
+    /// What it is.
+    pub kind: SwitchKind,
+    /// Whether it is on after the change.
+    pub on: bool,
+    /// Its name: of a module as a2enmod or its `LoadModule` line calls it.
+    pub name: String,
+}
+
 /// The value of one directive of the main server. JSON: `{"value": "1024", "used": "1024", "file": "...", "line": 7}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -361,6 +398,9 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// The paths that change.
     pub changes: Vec<ChangeEntry>,
+    /// What the change switches, in order; only where a diff was asked for. Not part of the JSON.
+    #[serde(skip)]
+    pub switched: Vec<Switched>,
     /// The directives of the main server after the change, by name.
     pub effective: BTreeMap<String, EffectiveEntry>,
     /// Directives in other files that override the managed value.

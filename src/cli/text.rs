@@ -1,178 +1,202 @@
-//! Reports as text: findings first, then the diff, then one line of verdict.
+//! Reports as text: what matters most first, one line of verdict last.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use imara_diff::{Algorithm, Diff, Hunk, InternedInput, Token};
-
+use super::screen::{Screen, printable};
+use super::unified::unified;
 use crate::apply::{Damaged, Generation};
 use crate::capacity::{capacity_text, choices_text};
-use crate::report::{DiffEntry, Finding, InfoReport, Report, Severity};
+use crate::report::{ChangeKind, DiffEntry, Finding, InfoReport, Need, Report, Severity, Switched};
 use crate::rules::Rule;
 
-/// Control sequences, or none of them.
-struct Paint(bool);
-
-impl Paint {
-    fn with(&self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    fn red(&self, text: &str) -> String {
-        self.with("31", text)
-    }
-
-    fn green(&self, text: &str) -> String {
-        self.with("32", text)
-    }
-
-    fn bold(&self, text: &str) -> String {
-        self.with("1", text)
-    }
-
-    fn dim(&self, text: &str) -> String {
-        self.with("2", text)
-    }
-}
-
-/// Returns a report as a person reads it before saying yes.
-pub(super) fn report(report: &Report, colour: bool) -> String {
-    let paint = Paint(colour);
+/// Returns a report as a person reads it before saying yes: findings, what is switched, effective values before and
+/// after, the difference of each file (with `links` of each link too), what it carries, activation, the verdict.
+pub(super) fn report(report: &Report, screen: &Screen, links: bool) -> String {
+    let mut parts = Vec::new();
     let mut text = String::new();
     for error in &report.errors {
         let path = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path) };
-        let _ = writeln!(text, "{} {path}{}", paint.red("error  "), printable(&error.message));
+        let _ = writeln!(text, "{}    {path}{}", screen.red("error"), printable(&error.message));
     }
-    for finding in &report.findings {
-        text.push_str(&one(finding, &paint));
+    parts.push(screen.folded(&(text + &findings(&report.findings, screen))));
+    parts.push(screen.folded(&switched(&report.switched, screen)));
+    let diff = report.diff.as_deref().unwrap_or_default();
+    let (settings, files): (Vec<_>, Vec<_>) =
+        diff.iter().partition(|entry| entry.after_header == DiffEntry::EFFECTIVE_SETTINGS);
+    parts.push(
+        screen.folded(
+            &settings.iter().map(|entry| before_and_after(entry, report, screen)).collect::<String>(),
+        ),
+    );
+    let is_link = |entry: &&&DiffEntry| {
+        let is = |path: &str| path == entry.after_header || path == entry.before_header;
+        report.changes.iter().any(|change| change.kind == ChangeKind::Link && is(&change.path))
+    };
+    parts.push(
+        files.iter().filter(|entry| links || !is_link(entry)).map(|entry| unified(entry, screen)).collect(),
+    );
+    if !report.sizes.is_empty() {
+        parts.push(screen.folded(&choices_text(&report.sizes)));
     }
+    if report.capacity.connections.is_some() {
+        parts.push(screen.folded(&capacity_text(&report.capacity)));
+    }
+    parts.push(screen.folded(&format!("{}{}", activation(report), tested(report))));
+    parts.retain(|part| !part.is_empty());
+    let mut text = parts.join("\n");
     if !text.is_empty() {
         text.push('\n');
     }
-    for entry in report.diff.iter().flatten() {
-        text.push_str(&unified(entry, &paint));
-    }
-    if report.diff.as_ref().is_some_and(|diff| !diff.is_empty()) {
-        text.push('\n');
-    }
-    if !report.sizes.is_empty() {
-        let _ = writeln!(text, "{}", choices_text(&report.sizes));
-    }
-    if report.capacity.connections.is_some() {
-        let _ = writeln!(text, "{}", capacity_text(&report.capacity));
-    }
-    for reason in &report.activation.reasons {
-        let _ = writeln!(text, "{}", paint.dim(&printable(reason)));
-    }
-    if let Some(reason) = &report.config_test.reason {
-        let _ = writeln!(text, "{}", paint.dim(&printable(&format!("httpd -t was not run: {reason}"))));
-    }
+    text + &screen.folded(&verdict(report, screen))
+}
+
+/// Returns the line that says what comes of it.
+fn verdict(report: &Report, screen: &Screen) -> String {
     // The errors of a refusal stand above, each with its hint.
     let refused = report.failed && report.findings.iter().any(|finding| finding.severity == Severity::Error);
     let last = if refused { report.msg.lines().last().unwrap_or_default() } else { &report.msg };
     let verdict = if refused { format!("refused: {}", printable(last)) } else { printable(last) };
-    let verdict = if report.failed { paint.red(&verdict) } else { paint.green(&verdict) };
-    let _ = writeln!(text, "{}", paint.bold(&verdict));
-    text
+    let counts = counts(&report.findings).map_or_else(String::new, |counts| format!(" ({counts})"));
+    let painted = if report.failed { screen.red(&verdict) } else { screen.green(&verdict) };
+    format!("{}{}\n", screen.bold(&painted), counts)
+}
+
+/// Returns how many errors and warnings there are: `1 error, 2 warnings`.
+fn counts(findings: &[Finding]) -> Option<String> {
+    let of = |severity, one: &str| {
+        let count = findings.iter().filter(|finding| finding.severity == severity && !finding.waived).count();
+        let end = if count == 1 { "" } else { "s" };
+        (count > 0).then(|| format!("{count} {one}{end}"))
+    };
+    let counts: Vec<String> =
+        [of(Severity::Error, "error"), of(Severity::Warning, "warning")].into_iter().flatten().collect();
+    (!counts.is_empty()).then(|| counts.join(", "))
+}
+
+/// Returns findings, two lines each.
+fn findings(findings: &[Finding], screen: &Screen) -> String {
+    findings.iter().map(|finding| one(finding, screen)).collect()
 }
 
 /// Returns one finding in two lines.
-fn one(finding: &Finding, paint: &Paint) -> String {
+fn one(finding: &Finding, screen: &Screen) -> String {
     let severity = match finding.severity {
-        Severity::Error if finding.waived => paint.dim("waived "),
-        Severity::Error => paint.red("error  "),
-        Severity::Warning => paint.with("33", "warning"),
-        Severity::Info => paint.dim("info   "),
+        Severity::Error if finding.waived => screen.dim("waived "),
+        Severity::Error => screen.red("error  "),
+        Severity::Warning => screen.yellow("warning"),
+        Severity::Info => screen.dim("info   "),
     };
     let code = finding.httpd.as_ref().map_or(String::new(), |code| format!(" ({code})"));
     let setting = finding.setting.as_ref().map_or(String::new(), |setting| format!("{setting}: "));
     format!(
-        "{severity} {} {}{}{code}\n        {}\n",
-        paint.bold(&finding.rule),
+        "{severity}  {} {}{}{code}\n         {}\n",
+        screen.bold(&finding.rule),
         printable(&setting),
         printable(&finding.message),
-        paint.dim(&printable(&finding.hint))
+        screen.dim(&printable(&finding.hint))
     )
 }
 
-/// Unchanged lines shown around a change.
-const CONTEXT: u32 = 3;
-
-/// Returns a difference in the unified form, which `patch` reads.
-// imara-diff 0.2 has a printer of its own, whose first hunk begins a line too early.
-fn unified(entry: &DiffEntry, paint: &Paint) -> String {
-    let input = InternedInput::new(entry.before.as_str(), entry.after.as_str());
-    let diff = Diff::compute(Algorithm::Histogram, &input);
-    let lines_before = u32::try_from(input.before.len()).unwrap_or(u32::MAX);
-    let mut text = format!(
-        "{}\n{}\n",
-        paint.bold(&format!("--- {}", printable(&entry.before_header))),
-        paint.bold(&format!("+++ {}", printable(&entry.after_header)))
-    );
-    let line = |sign: char, token: Token| {
-        let line = input.interner[token];
-        let text = format!("{sign}{}", printable(line.strip_suffix('\n').unwrap_or(line)));
-        let painted = match sign {
-            '-' => paint.red(&text),
-            '+' => paint.green(&text),
-            _ => text,
-        };
-        let end = if line.ends_with('\n') { "" } else { "\\ No newline at end of file\n" };
-        format!("{painted}\n{end}")
-    };
-    let changes: Vec<Hunk> = diff.hunks().collect();
-    for near in changes.chunk_by(|one, next| next.before.start - one.before.end <= 2 * CONTEXT) {
-        let (Some(first), Some(last)) = (near.first(), near.last()) else { continue };
-        let from = first.before.start.saturating_sub(CONTEXT);
-        let to = lines_before.min(last.before.end.saturating_add(CONTEXT));
-        let from_after = first.after.start - (first.before.start - from);
-        let to_after = last.after.end + (to - last.before.end);
-        // A side without lines begins before its first one.
-        let range =
-            |from: u32, to: u32| format!("{},{}", if from == to { from } else { from + 1 }, to - from);
-        let _ = writeln!(text, "@@ -{} +{} @@", range(from, to), range(from_after, to_after));
-        let mut shown = from;
-        for change in near {
-            for token in &input.before[shown as usize..change.before.start as usize] {
-                text.push_str(&line(' ', *token));
-            }
-            for token in &input.before[change.before.start as usize..change.before.end as usize] {
-                text.push_str(&line('-', *token));
-            }
-            for token in &input.after[change.after.start as usize..change.after.end as usize] {
-                text.push_str(&line('+', *token));
-            }
-            shown = change.before.end;
-        }
-        for token in &input.before[shown as usize..to as usize] {
-            text.push_str(&line(' ', *token));
-        }
+/// Returns what is switched, a line for modules and one for snippets: `modules: -mpm_prefork +mpm_event`.
+fn switched(list: &[Switched], screen: &Screen) -> String {
+    let kinds: BTreeSet<_> = list.iter().map(|one| one.kind).collect();
+    let mut text = String::new();
+    for kind in kinds {
+        let words = list.iter().filter(|one| one.kind == kind).map(|one| {
+            let name = printable(&one.name);
+            if one.on { screen.green(&format!("+{name}")) } else { screen.red(&format!("-{name}")) }
+        });
+        let _ = writeln!(text, "{:<8}  {}", format!("{kind}:"), words.collect::<Vec<_>>().join(" "));
     }
     text
 }
 
-/// Returns text that can only be read: control characters, which could command a terminal, are shown by name.
-fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\t' {
-            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+/// Returns the values that httpd uses, of each directive whose value changes: before and after in a column each.
+fn before_and_after(entry: &DiffEntry, report: &Report, screen: &Screen) -> String {
+    let values = |text: &'_ str| -> BTreeMap<String, String> {
+        let pairs = text.lines().filter_map(|line| line.split_once(' '));
+        pairs.map(|(name, value)| (printable(name), printable(value))).collect()
+    };
+    let (before, after) = (values(&entry.before), values(&entry.after));
+    let mut rows = Vec::new();
+    let mpm =
+        |mpm: Option<crate::httpd::Mpm>| mpm.map_or_else(|| "-".to_owned(), |mpm| mpm.name().to_owned());
+    if report.mpm.before != report.mpm.after {
+        rows.push(("  MPM".to_owned(), mpm(report.mpm.before), mpm(report.mpm.after)));
+    }
+    let mut stay = 0;
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for name in names {
+        let value =
+            |side: &BTreeMap<String, String>| side.get(name).map_or_else(|| "-".to_owned(), Clone::clone);
+        let (before, after) = (value(&before), value(&after));
+        if before == after {
+            stay += 1;
         } else {
-            out.push(c);
+            rows.push((format!("  {name}"), before, after));
         }
     }
-    out
+    let wide = |column: fn(&(String, String, String)) -> &String, least: usize| {
+        // A long text, such as a list of ciphers, widens no column for the others.
+        rows.iter().map(|row| column(row).chars().count()).filter(|wide| *wide <= 28).fold(least, usize::max)
+    };
+    let (name, old) = (wide(|row| &row.0, "effective".len()), wide(|row| &row.1, "before".len()));
+    let mut text = format!("{:name$}  {:old$}  after\n", "effective", "before");
+    for (directive, before, after) in &rows {
+        let after = screen.bold(after);
+        let _ = writeln!(text, "{directive:name$}  {before:old$}  {after}");
+    }
+    if stay > 0 {
+        let others =
+            if stay == 1 { "1 other value stays".to_owned() } else { format!("{stay} other values stay") };
+        let _ = writeln!(text, "  {}", screen.dim(&others));
+    }
+    text
 }
 
-/// Returns a look at a host as text: the verdict, the findings, the effective settings, what they carry.
-pub(super) fn info(report: &InfoReport, colour: bool) -> String {
-    let paint = Paint(colour);
+/// Returns what the running server needs, and why.
+fn activation(report: &Report) -> String {
+    let needed = match report.activation.needed {
+        Need::None => "note",
+        Need::Reload => "reload",
+        Need::Restart => "restart",
+    };
+    let reasons = report.activation.reasons.iter();
+    reasons.map(|reason| labelled(needed, reason)).collect()
+}
+
+/// Returns a line with what it is about before it, in a column with those of what is switched.
+fn labelled(label: &str, text: &str) -> String {
+    format!("{:<8}  {}\n", format!("{label}:"), printable(text))
+}
+
+/// Returns what httpd itself said of the change.
+fn tested(report: &Report) -> String {
+    let test = &report.config_test;
+    if let Some(reason) = &test.reason {
+        return labelled("test", &format!("httpd -t was not run: {reason}"));
+    }
+    if test.ok != Some(true) {
+        return String::new();
+    }
+    let rehearsal = &test.rehearsal;
+    match (&rehearsal.reason, rehearsal.ok) {
+        (Some(reason), _) => labelled("test", &format!("httpd -t passes; not rehearsed: {reason}")),
+        (None, Some(true)) => {
+            let status = rehearsal.status.map_or_else(String::new, |status| format!(" and answers {status}"));
+            labelled("test", &format!("httpd -t passes; in a rehearsal httpd starts with the change{status}"))
+        }
+        (None, _) => labelled("test", "httpd -t passes"),
+    }
+}
+
+/// Returns a look at a host as text: the MPM and what it carries, what limits it, what is wrong; then the effective
+/// settings, the limits, this moment; the verdict last.
+pub(super) fn info(report: &InfoReport, screen: &Screen) -> String {
+    let mut parts =
+        vec![screen.folded(&first(report, screen)), screen.folded(&findings(&report.findings, screen))];
     let mut text = String::new();
-    for finding in &report.findings {
-        text.push_str(&one(finding, &paint));
-    }
-    if !report.findings.is_empty() {
-        text.push('\n');
-    }
     for (name, entry) in &report.effective {
         let place = match (&entry.file, entry.line) {
             (Some(file), Some(line)) => format!("{file}:{line}"),
@@ -183,10 +207,10 @@ pub(super) fn info(report: &InfoReport, colour: bool) -> String {
         } else {
             format!("{} (used: {})", entry.value, entry.used)
         };
-        let _ = writeln!(text, "{name:<26} {:<12} {}", printable(&used), paint.dim(&printable(&place)));
+        let _ = writeln!(text, "{name:<26} {:<12}  {}", printable(&used), screen.dim(&printable(&place)));
     }
-    text.push('\n');
-    text.push_str(&capacity_text(&report.capacity));
+    parts.push(screen.folded(&text));
+    let mut text = capacity_text(&report.capacity);
     if let Some(memory) = &report.memory {
         let _ = writeln!(
             text,
@@ -198,17 +222,58 @@ pub(super) fn info(report: &InfoReport, colour: bool) -> String {
     for message in &report.log {
         let _ = writeln!(text, "{} {}x in the error log: {}", message.code, message.count, message.meaning);
     }
+    parts.push(screen.folded(&text));
     if let Some(recommendation) = &report.recommendation {
-        let _ = writeln!(text, "\n{}:\n", printable(&recommendation.why));
+        let mut text = format!("{}:\n\n", printable(&recommendation.why));
         let _ = writeln!(text, "    mpm: {}\n    settings:", recommendation.mpm);
         for (setting, value) in &recommendation.settings {
             let _ = writeln!(text, "      {setting}: {value}");
         }
-        text.push('\n');
+        parts.push(screen.folded(&text));
     }
+    parts.retain(|part| !part.is_empty());
     let verdict = printable(&report.msg);
-    let verdict = if report.failed { paint.red(&verdict) } else { verdict };
-    let _ = writeln!(text, "{}", paint.bold(&verdict));
+    let verdict = if report.failed { screen.red(&verdict) } else { verdict };
+    parts.join("\n") + "\n" + &screen.folded(&format!("{}\n", screen.bold(&verdict)))
+}
+
+/// Returns the lines that a person in a hurry reads: the MPM, what it carries, what limits it, how much is wrong.
+fn first(report: &InfoReport, screen: &Screen) -> String {
+    let mut text = String::new();
+    let version =
+        report.httpd_version.as_ref().map_or_else(String::new, |version| format!(", httpd {version}"));
+    let mpm = match (report.mpm.configured, report.mpm.running) {
+        (None, None) => "no single MPM is configured".to_owned(),
+        (None, Some(running)) => format!("no single MPM is configured; {running} is running"),
+        (Some(mpm), Some(running)) if running != mpm => format!("{mpm} is configured, {running} is running"),
+        (Some(mpm), Some(_)) => format!("{mpm}, running"),
+        (Some(mpm), None) => format!("{mpm}, not seen running"),
+    };
+    let _ =
+        writeln!(text, "{}      {}", screen.bold("MPM"), screen.bold(&printable(&format!("{mpm}{version}"))));
+    let capacity = &report.capacity;
+    if let (Some(connections), Some(workers)) = (capacity.connections, capacity.workers) {
+        let _ = writeln!(text, "carries  {connections} connections, {workers} requests at one moment");
+    }
+    if let Some(bound) = capacity.bounds.iter().find(|bound| capacity.binding.as_ref() == Some(&bound.name)) {
+        let unit = if bound.name == "memory" { " MiB" } else { "" };
+        let _ = writeln!(
+            text,
+            "limit    {}: {} of {}{unit} ({})",
+            bound.name,
+            bound.needs,
+            bound.limit,
+            printable(&bound.source)
+        );
+    }
+    if let Some(pending) = &report.pending_activation {
+        for reason in &pending.reasons {
+            let _ = writeln!(text, "pending  {}", screen.yellow(&printable(reason)));
+        }
+    }
+    let wrong =
+        counts(&report.findings).map_or_else(|| "nothing found".to_owned(), |counts| counts + ", below");
+    let _ = writeln!(text, "wrong    {wrong}");
     text
 }
 
@@ -275,7 +340,7 @@ pub(super) fn history(generations: &[Generation], damaged: &[Damaged]) -> String
 /// Returns one rule in full.
 pub(super) fn rule(rule: &Rule) -> String {
     let mpms: Vec<&str> = rule.mpms.iter().map(|mpm| mpm.name()).collect();
-    format!(
+    let mut text = format!(
         "{}  {}\n{}\n\nseverity  {}\nMPMs      {}\nsource    {}\n",
         rule.id,
         rule.setting,
@@ -283,7 +348,18 @@ pub(super) fn rule(rule: &Rule) -> String {
         severity(rule.severity),
         mpms.join(", "),
         rule.source
-    )
+    );
+    for (title, words) in [("why", rule.why), ("remedy", rule.remedy)] {
+        if !words.is_empty() {
+            let _ = writeln!(text, "{title:<8}  {words}");
+        }
+    }
+    for (title, lines) in [("not so", rule.example), ("but so", rule.instead)] {
+        for (number, line) in lines.lines().enumerate() {
+            let _ = writeln!(text, "{:<8}  {line}", if number == 0 { title } else { "" });
+        }
+    }
+    text
 }
 
 /// Returns rules, a line each.
@@ -307,33 +383,5 @@ fn severity(severity: Severity) -> &'static str {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Info => "info",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_difference_is_one_that_patch_reads() {
-        let text = |before: &str, after: &str| {
-            let entry = DiffEntry {
-                before_header: "a".to_owned(),
-                after_header: "b".to_owned(),
-                before: before.to_owned(),
-                after: after.to_owned(),
-            };
-            unified(&entry, &Paint(false))
-        };
-        assert_eq!(
-            text("1\n2\n3\n4\n5\n6\n7\n8\n9\n", "1\n2\n3\n4\nfive\n6\n7\n8\n9\n"),
-            "--- a\n+++ b\n@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+five\n 6\n 7\n 8\n"
-        );
-        assert_eq!(text("", "1\n2\n"), "--- a\n+++ b\n@@ -0,0 +1,2 @@\n+1\n+2\n");
-        assert_eq!(text("1\n", ""), "--- a\n+++ b\n@@ -1,1 +0,0 @@\n-1\n");
-        assert_eq!(
-            text("1\n2", "1\n3\n"),
-            "--- a\n+++ b\n@@ -1,2 +1,2 @@\n 1\n-2\n\\ No newline at end of file\n+3\n"
-        );
     }
 }

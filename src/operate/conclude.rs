@@ -63,6 +63,7 @@ fn refuse(report: &mut Report) {
     report.msg = refusal(&report.findings);
     report.diff = report.diff.take().map(|_| Vec::new());
     report.changes = Vec::new();
+    report.switched = Vec::new();
     report.effective = BTreeMap::new();
     report.capacity = CapacityReport::default();
     report.sizes = Vec::new();

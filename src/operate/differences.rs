@@ -9,9 +9,10 @@ use std::path::Path;
 use imara_diff::{Algorithm, Diff, InternedInput};
 
 use crate::httpd::effective::Value;
+use crate::httpd::read::Configuration;
 use crate::plan;
-use crate::report::DiffEntry;
-use crate::tree::{Change, Files, Node};
+use crate::report::{DiffEntry, SwitchKind, Switched};
+use crate::tree::{Change, Files, Node, Role};
 
 /// Returns all of them.
 pub(super) fn all(
@@ -46,12 +47,46 @@ pub(super) fn all(
     let (before, after) = (text(before), text(after));
     if before != after {
         list.push(DiffEntry {
-            before_header: "effective settings".to_owned(),
-            after_header: "effective settings".to_owned(),
+            before_header: DiffEntry::EFFECTIVE_SETTINGS.to_owned(),
+            after_header: DiffEntry::EFFECTIVE_SETTINGS.to_owned(),
             before,
             after,
         });
     }
+    list
+}
+
+/// Returns what changes switch: by their links, and where modules are switched in another way by what httpd loads before
+/// and after.
+pub(super) fn switched(changes: &[Change], before: &Configuration, after: &Configuration) -> Vec<Switched> {
+    let is_link = |node: &Node| matches!(node, Node::Link(_));
+    let mut list = Vec::new();
+    for change in changes.iter().filter(|change| is_link(&change.before) || is_link(&change.after)) {
+        let stem = || change.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let (kind, name) = match &change.role {
+            Role::Load { module, .. } => (SwitchKind::Module, module.clone()),
+            Role::Conf => (SwitchKind::Conf, stem()),
+            // The link to a module's settings goes with the one that loads it.
+            Role::ModuleConf { .. } | Role::Marker | Role::State => continue,
+            Role::File | Role::ChooseMpm => (SwitchKind::Link, change.path.to_string_lossy().into_owned()),
+        };
+        list.push(Switched { kind, on: change.after != Node::Absent, name });
+    }
+    if !list.iter().any(|one| one.kind == SwitchKind::Module) {
+        let lacks = |other: &Configuration, identifier: &str| {
+            !other.modules.iter().any(|module| module.identifier == identifier)
+        };
+        let sides = [(before, after, false), (after, before, true)];
+        for (side, other, on) in sides {
+            let only_here = side.modules.iter().filter(|module| lacks(other, &module.identifier));
+            list.extend(only_here.map(|module| {
+                let name = module.identifier.strip_suffix("_module").unwrap_or(&module.identifier).to_owned();
+                Switched { kind: SwitchKind::Module, on, name }
+            }));
+        }
+    }
+    list.sort();
+    list.dedup();
     list
 }
 

@@ -386,6 +386,7 @@ pub(super) fn evaluate_told(
     report.mpm.after = only(&after.mpms());
     if mode.diff {
         report.diff = Some(differences::all(files, &changes, values_before, &values));
+        report.switched = differences::switched(&changes, &host.configuration, after);
     }
     conclude::add(&mut report, findings, params);
     let foreseen = in_force.corrections.iter().filter_map(|correction| correction.code).collect();

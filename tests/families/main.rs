@@ -14,6 +14,7 @@ mod left_out;
 mod lines;
 mod otherwise;
 mod php;
+mod printed;
 mod redhat;
 mod refused;
 mod rule_examples;
