@@ -36,6 +36,9 @@ pub struct Feature {
     pub rules: &'static [&'static Rule],
     /// Where its lines are written.
     pub writes: Writes,
+    /// A file of its own beside that, for lines that something else has to read before its own; `None` on a host that has
+    /// no place for one.
+    pub early: fn(&Site) -> Option<PathBuf>,
     /// Makes its parameters of their JSON, once that is known to fit the schema.
     pub parse: fn(Value) -> serde_json::Result<Arc<dyn Group>>,
     /// Makes the schema of its parameters.
@@ -224,6 +227,8 @@ pub struct Want {
     pub items: Vec<Item>,
     /// Lines in other files; a file that is not named here loses those that it has.
     pub elsewhere: Vec<Elsewhere>,
+    /// Lines for the file that is read before.
+    pub early: Vec<Item>,
     /// Writes all of it to the drop-in, whatever the feature usually does.
     pub in_drop_in: bool,
     /// Whether the first module is loaded; `None` leaves it as it is.

@@ -4,6 +4,8 @@
 
 #[path = "apply_host/features.rs"]
 mod features;
+#[path = "apply_host/modsecurity.rs"]
+mod modsecurity;
 
 use std::fs;
 use std::io::Read;

@@ -164,6 +164,7 @@ pub static CACHE_DISK: Feature = Feature {
         &CACHE_014,
     ],
     writes: Writes::DropIn,
+    early: |_| None,
     parse: feature::parse::<CacheDisk>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<CacheDisk>,

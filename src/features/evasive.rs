@@ -134,6 +134,7 @@ pub static EVASIVE: Feature = Feature {
     modules: &[&MODULE],
     rules: &[],
     writes: Writes::ModuleFile,
+    early: |_| None,
     parse: feature::parse::<Evasive>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Evasive>,

@@ -38,6 +38,7 @@ pub static KEEPALIVE: Feature = Feature {
     modules: &[],
     rules: &[],
     writes: Writes::DropIn,
+    early: |_| None,
     parse: feature::parse::<KeepAlive>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<KeepAlive>,

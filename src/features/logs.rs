@@ -310,6 +310,7 @@ pub static LOGS: Feature = Feature {
     watched: &[],
     modules: &[],
     rules: &[&LOG_003, &LOG_009, &LOG_011, &LOG_012, &LOG_013, &LOG_014, &LOG_015, &LOG_016],
+    early: |_| None,
     writes: Writes::DropIn,
     parse: feature::parse::<Logs>,
     #[cfg(feature = "schema")]

@@ -7,6 +7,7 @@ pub mod evasive;
 pub mod http2;
 pub mod keepalive;
 pub mod logs;
+pub mod modsecurity;
 pub mod modules;
 pub mod mpm;
 pub mod slow_clients;

@@ -158,6 +158,7 @@ pub static MODULES: Feature = Feature {
     modules: &stock::ALL,
     rules: &[&MOD_101, &MOD_102, &MOD_103, &MOD_104, &MOD_105, &MOD_107],
     writes: Writes::DropIn,
+    early: |_| None,
     parse: feature::parse::<Modules>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Modules>,

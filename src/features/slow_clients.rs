@@ -74,6 +74,7 @@ pub static SLOW_CLIENTS: Feature = Feature {
     watched: &[],
     modules: &[&MODULE],
     writes: Writes::DropIn,
+    early: |_| None,
     parse: feature::parse::<SlowClients>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<SlowClients>,

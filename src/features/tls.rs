@@ -84,6 +84,7 @@ pub static TLS: Feature = Feature {
         &TLS_013,
     ],
     writes: Writes::DropIn,
+    early: |_| None,
     parse: feature::parse::<Tls>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Tls>,

@@ -90,6 +90,8 @@ pub struct Directive {
     pub more_words: bool,
     /// Whether a virtual host may have its own value.
     pub in_vhost: bool,
+    /// Whether a section such as `<Location>` may have its own value.
+    pub in_section: bool,
     /// Accepts the identifiers of the modules that keep one value for the whole process, whichever virtual host sets it.
     pub process_wide: fn(&str) -> bool,
     /// The value that counts where no line sets it.
@@ -118,6 +120,7 @@ impl Directive {
             parser,
             more_words: false,
             in_vhost: false,
+            in_section: false,
             process_wide: |_| false,
             default: |_, _| "",
             positive: false,
@@ -167,6 +170,12 @@ impl Directive {
     #[must_use]
     pub const fn in_vhosts(self) -> Self {
         Self { in_vhost: true, ..self }
+    }
+
+    /// Says that a virtual host and a section may have their own value.
+    #[must_use]
+    pub const fn in_sections(self) -> Self {
+        Self { in_vhost: true, in_section: true, ..self }
     }
 
     /// Says which modules keep one value for the whole process, whichever virtual host sets it.

@@ -68,7 +68,9 @@ pub(super) fn switched(changes: &[Change], before: &Configuration, after: &Confi
             Role::Conf => (SwitchKind::Conf, stem()),
             // The link to a module's settings goes with the one that loads it.
             Role::ModuleConf { .. } | Role::Marker | Role::State => continue,
-            Role::File | Role::ChooseMpm => (SwitchKind::Link, change.path.to_string_lossy().into_owned()),
+            Role::File | Role::ChooseMpm | Role::Variables | Role::Beside => {
+                (SwitchKind::Link, change.path.to_string_lossy().into_owned())
+            }
         };
         list.push(Switched { kind, on: change.after != Node::Absent, name });
     }

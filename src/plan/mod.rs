@@ -4,6 +4,7 @@
 mod drop_in;
 mod elsewhere;
 mod farm;
+mod features;
 pub mod lines;
 pub mod originals;
 pub mod size;
@@ -17,17 +18,15 @@ use std::path::{Path, PathBuf};
 
 use originals::{Original, Originals, fingerprint};
 pub use switch::mpm_program;
-use words::body;
 pub use words::{entries, kind, shown};
 
 use crate::distro::{ModuleSwitch, Site};
-use crate::feature::{Feature, Host, Looks, Module, Place, Want, Writes};
+use crate::feature::{Feature, Looks, Module, Place, Writes};
 use crate::features::{blocks, mpm};
 use crate::httpd::core_directives;
 use crate::httpd::read::{Configuration, Start};
 use crate::httpd::{Mpm, Version};
 use crate::modules::Farm;
-use crate::parameters::Group;
 use crate::params::{ModPhp, Params, Placement};
 use crate::report::Finding;
 use crate::rules;
@@ -304,87 +303,6 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Writes what a feature wants, and switches its modules.
-    fn feature(&mut self, feature: &'static Feature, group: &dyn Group) -> Result<(), Unreadable> {
-        let ground = self.ground;
-        let mut want = Want::default();
-        let host =
-            Host { place: ground.place(), version: ground.version, mpm: ground.mpm, looks: ground.looks };
-        (feature.want)(group, &host, &mut want);
-        self.findings.append(&mut want.findings);
-        if want.gone {
-            return self.take_feature_out(feature);
-        }
-        let drop_in = ground.site.drop_in();
-        let file = if want.in_drop_in { drop_in.clone() } else { file_of(ground.site, feature) };
-        self.wishes.extend(want.settings.iter().map(|setting| Wish {
-            directive: setting.directive,
-            parameter: setting.parameter.clone(),
-            value: setting.words.join(" "),
-            file: file.clone(),
-        }));
-        for other in [file_of(ground.site, feature), drop_in.clone()] {
-            // What was there before stands again before the rest is written.
-            let moves = other != file && blocks::has(&self.text(&other)?, feature.name);
-            if moves || (other == file && feature.lets_go(&self.text(&file)?, &want)) {
-                self.take_block_out(&other, feature.name)?;
-                if other == drop_in && (moves || want.is_empty()) {
-                    self.drop_empty_drop_in()?;
-                }
-            }
-        }
-        let body_is_empty = want.is_empty();
-        if !body_is_empty {
-            let body = body(&want);
-            let takes_over = feature.writes == Writes::ModuleFile && file == file_of(ground.site, feature);
-            self.edit(&file, |text| {
-                if !takes_over {
-                    return blocks::put(text, feature.name, Some(&body));
-                }
-                let makes_room = |word: &[u8]| feature.makes_room(word, &want.settings);
-                let rest = blocks::take_over(text, feature.name, makes_room, feature.takes_over);
-                blocks::put(&rest, feature.name, Some(&body))
-            })?;
-        }
-        self.put_elsewhere(feature, &want.elsewhere)?;
-        let setting = format!("{}.enabled", feature.name);
-        if let Some(module) = feature.modules.first() {
-            self.switch_module(module, want.module, want.idle, &setting)?;
-        }
-        for module in want.back {
-            self.restore_module(module)?;
-        }
-        for module in want.off {
-            self.take_out(module, &format!("{}.remove", feature.name))?;
-        }
-        for module in want.also {
-            self.switch_module(module, Some(true), None, &setting)?;
-        }
-        if file == drop_in && !body_is_empty { self.enable_drop_in() } else { Ok(()) }
-    }
-
-    /// Takes out what this tool put in for a feature, and switches its modules back.
-    fn take_feature_out(&mut self, feature: &Feature) -> Result<(), Unreadable> {
-        let file = file_of(self.ground.site, feature);
-        if feature.writes == Writes::ModuleFile && file != self.ground.site.drop_in() {
-            self.give_back(&file)?;
-        }
-        self.take_blocks_out(feature)?;
-        self.drop_empty_drop_in()?;
-        for module in feature.modules {
-            self.restore_module(module)?;
-        }
-        Ok(())
-    }
-
-    /// Takes a feature's block out of all files that may hold it.
-    fn take_blocks_out(&mut self, feature: &Feature) -> Result<(), Unreadable> {
-        let (file, drop_in) = (file_of(self.ground.site, feature), self.ground.site.drop_in());
-        self.take_block_out(&file, feature.name)?;
-        self.put_elsewhere(feature, &[])?;
-        if file == drop_in { Ok(()) } else { self.take_block_out(&drop_in, feature.name) }
-    }
-
     /// Puts back what was there at `path` before this tool's first change, where nobody else changed it since.
     fn give_back(&mut self, path: &Path) -> Result<(), Unreadable> {
         let Some(original) = self.originals()?.get(path).cloned() else { return Ok(()) };
@@ -537,5 +455,6 @@ fn unreadable(path: &Path, error: &io::Error) -> Unreadable {
 /// Returns the paths of the files that hold our settings, for telling our lines from others'.
 pub fn own_files(site: &Site, mpm: Mpm, features: &[&Feature]) -> Vec<PathBuf> {
     let of_features = features.iter().map(|feature| file_of(site, feature));
-    [site.mpm_file(mpm), site.drop_in()].into_iter().chain(of_features).collect()
+    let early = features.iter().filter_map(|feature| (feature.early)(site));
+    [site.mpm_file(mpm), site.drop_in()].into_iter().chain(of_features).chain(early).collect()
 }

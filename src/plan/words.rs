@@ -22,6 +22,13 @@ pub(super) fn body(want: &Want) -> String {
     text
 }
 
+/// Returns the lines of a file that is read before.
+pub(super) fn early(want: &Want) -> String {
+    let mut text = String::new();
+    render(&want.early, "", &mut text);
+    text
+}
+
 /// Writes lines and sections.
 fn render(items: &[Item], indent: &str, text: &mut String) {
     for item in items {

@@ -27,6 +27,9 @@ const RESPONSE_LIMIT: u64 = 524_288;
 /// From this paranoia level on, requests of ordinary visitors are refused on most sites.
 const STRICT: u64 = 3;
 
+/// The ids that `crs-setup.conf` has for the level and for the thresholds: those of the feature's own lines too.
+pub(crate) const OWN_IDS: [u32; 2] = [900_000, 900_110];
+
 /// Returns the lines that are rules of their own, each with its id: `SecRule` and `SecAction`.
 pub(crate) fn rules<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a Line, u32)> {
     let lines = view.context.startup.into_iter().flat_map(|startup| &startup.lines);
@@ -125,8 +128,9 @@ fn same_id(view: &View<'_>, out: &mut Reporter<'_>) {
         return;
     }
     let mut seen: BTreeMap<(Scope, u32), &Line> = BTreeMap::new();
+    let own = |id: u32| OWN_IDS.contains(&id) && view.params.groups.has(GROUP);
     // Each section has rules of its own, and which sections are one is not told here.
-    for (line, id) in rules(view).filter(|(line, _)| line.scope != Scope::Section) {
+    for (line, id) in rules(view).filter(|(line, id)| line.scope != Scope::Section && !own(*id)) {
         let Some(first) = seen.insert((line.scope, id), line) else { continue };
         out.of(view, GROUP, line.directive.clone()).value(id).emit(
             format!(

@@ -117,6 +117,11 @@ fn sample(feature: &str) -> (Value, &'static [&'static str]) {
             json!({"enabled": true, "root": "/srv/cache", "paths": ["/app"], "except": ["/app/me"], "header": true}),
             &["cache", "cache_disk"],
         ),
+        // Where each family has the rules is another test's.
+        "modsecurity" => (
+            json!({"enabled": true, "engine": "on", "rules": "none", "exclude": ["942100", "943000-943999"]}),
+            &["unique_id", "security2"],
+        ),
         // Whatever is loaded and used there; that it is used is another test's.
         "modules" => (json!({"remove": ["data", "dumpio", "userdir"]}), &[]),
         "logs" => (json!({"directory": "/srv/log", "access": "CLF", "buffered": true}), &[]),
@@ -198,6 +203,45 @@ fn all_features_together_come_about_and_go_one_by_one() {
         }
         tried.does(&json!({"state": "absent"}));
         tried.is_as_at_first();
+    }
+}
+
+/// Where the rules are is known for two families: there the level is written before them, by a file of its own.
+#[test]
+fn the_level_of_the_rules_is_written_before_them_where_their_place_is_known() {
+    for (family, rules, before) in [
+        ("debian", "/usr/share/modsecurity-crs/owasp-crs.load", "/etc/modsecurity"),
+        (
+            "redhat",
+            "/etc/httpd/modsecurity.d/activated_rules/REQUEST-901-INITIALIZATION.conf",
+            "/etc/httpd/modsecurity.d",
+        ),
+    ] {
+        let rule = "SecRule &TX:paranoia_level \"@eq 0\" \"id:901120,phase:1,pass,nolog\"\n";
+        for host in hosts() {
+            let layout = Tried::new(&host).asks(&json!({})).host.site.layout.name;
+            if layout != family || host.mpms.iter().all(|mpm| !mpm.threaded()) {
+                continue;
+            }
+            let conf = format!(
+                "<IfModule security2_module>\nIncludeOptional {before}/*.conf\nIncludeOptional {rules}\n</IfModule>\n"
+            );
+            let host = with_module(with_module(host, "unique_id", ""), "security2", &conf);
+            let files = host.files.clone().file(rules, rule).file(format!("{before}/own.conf"), "");
+            // Red Hat's own file for it stands beside the LoadModule lines.
+            let files = match family {
+                "redhat" => files.file("/etc/httpd/conf.d/mod_security.conf", &conf),
+                _ => files,
+            };
+            let mut tried = Tried::new(&Host { files, ..host });
+            let asked = json!({"modsecurity": {"enabled": true, "paranoia": 2, "exclude": ["901120"]}, "waive": ["SEC-008"]});
+            tried.does(&asked);
+            tried.does_nothing(&asked);
+            let own = tried.files.read(Path::new(&format!("{before}/zz-apache-tuning.conf"))).unwrap();
+            assert!(String::from_utf8_lossy(&own).contains("setvar:tx.paranoia_level=2"), "{own:?}");
+            tried.does(&json!({"modsecurity": {"enabled": false}}));
+            tried.is_as_at_first();
+        }
     }
 }
 

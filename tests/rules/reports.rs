@@ -323,7 +323,32 @@ fn modsecurity() -> Vec<Case> {
             fs::set_permissions(root.join("srv/sec"), fs::Permissions::from_mode(mode)).unwrap();
         })
     };
+    let asked = |text: &str| {
+        let host = event().conf(&["security2_module", "cache_module"], text);
+        host.params(serde_json::json!({"modsecurity": {"engine": "on"}}))
+    };
+    let (set, first) = (
+        "SecAction \"id:900000,phase:1,nolog,pass,setvar:tx.paranoia_level=1\"\n",
+        "SecRule &TX:paranoia_level \"@eq 0\" \"id:901120,phase:1,pass,nolog\"\n",
+    );
+    let in_order = format!("SecRuleEngine On\n{set}{first}");
+    let uploads = |size: &'static str| {
+        asked(&in_order).disk(move |root| {
+            fs::write(root.join("etc/php.ini"), format!("; all\npost_max_size = {size}\n")).unwrap();
+        })
+    };
+    let load = |load: serde_json::Value| asked(&in_order).params(serde_json::json!({"capacity": load}));
+    let cached = |text: &str| asked(&format!("{in_order}CacheEnable disk /\n{text}"));
     vec![
+        case("SEC-004", asked(&in_order), asked(&format!("{in_order}{set}"))),
+        case("SEC-009", uploads("12M"), uploads("13M")),
+        case(
+            "SEC-011",
+            load(serde_json::json!({"connections": 400, "active": 100})),
+            load(serde_json::json!({"connections": 400})),
+        ),
+        case("SEC-012", cached("CacheQuickHandler Off\n"), cached("")),
+        case("SEC-015", asked(&in_order), asked(&format!("SecRuleEngine On\n{first}{set}"))),
         case("SEC-001", detect(RULE), host(RULE)),
         case("SEC-002", detect(&format!("{SETUP}{ASKS}")), detect(&format!("{ASKS}{SETUP}"))),
         case("SEC-003", detect(RULE), detect(&format!("{RULE}{RULE}"))),

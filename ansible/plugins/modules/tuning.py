@@ -630,6 +630,81 @@ options:
             Whether logrotate gets a file for the directory, with what the distribution's own says. Default:
             C(true); an instance has none.
         type: bool
+  modsecurity:
+    description:
+      - ModSecurity and its Core Rule Set. If omitted, it is not managed.
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - >-
+            Whether requests are inspected at all: C(true) loads mod_security2, C(false) takes out what this
+            program put in. If omitted, the module is not changed.
+        type: bool
+      engine:
+        description:
+          - >-
+            What is done about a request that a rule finds: C(off), C(detect) (it is logged) or C(on) (it is
+            refused). C(SecRuleEngine). Default: C(detect).
+        type: str
+      rules:
+        description:
+          - >-
+            Whose rules count: C(crs), those of the Core Rule Set and those of the host, or C(none), those of
+            the host alone. Default: C(crs).
+        type: str
+      paranoia:
+        description:
+          - >-
+            How suspicious the Core Rule Set is: 1 refuses few ordinary requests, 4 most sites' own. Default:
+            1.
+          - From 1 to 4.
+        type: int
+      inbound:
+        description:
+          - 'The points from which on a request is refused; a critical rule gives 5. Default: 5.'
+          - From 1 to 100000.
+        type: int
+      outbound:
+        description:
+          - 'The points from which on an answer is refused. Default: 4.'
+          - From 1 to 100000.
+        type: int
+      body_limit:
+        description:
+          - >-
+            The largest request that is let through, uploads included, at most C(1G). C(SecRequestBodyLimit).
+            Default: C(12.5M).
+        type: str
+      no_files_limit:
+        description:
+          - 'The largest request without its uploaded files. C(SecRequestBodyNoFilesLimit). Default: C(128K).'
+        type: str
+      inspect_responses:
+        description:
+          - >-
+            Whether answers are inspected too: each worker keeps one in memory then. C(SecResponseBodyAccess).
+            Default: no.
+        type: bool
+      audit:
+        description:
+          - >-
+            Which requests are written to the audit log: C(off), C(relevant) or C(all). C(SecAuditEngine).
+            Default: C(relevant).
+        type: str
+      audit_status:
+        description:
+          - >-
+            The status of an answer that makes its request relevant, as a regular expression.
+            C(SecAuditLogRelevantStatus). Default: C(^5).
+        type: str
+      exclude:
+        description:
+          - >-
+            Rules that are left out, by id or by range: C(942100), C(942200-942299). C(SecRuleRemoveById),
+            behind the rules.
+        type: list
+        elements: str
   modules:
     description:
       - Modules that nothing uses, taken out by name. If omitted, it is not managed.
@@ -891,6 +966,12 @@ EXAMPLES = r'''
       enabled: true
       paths: [/app]
       except: [/app/account]
+
+- name: Log what the Core Rule Set would refuse, except for a rule that our own editors meet
+  webfleet.apache.tuning:
+    modsecurity:
+      engine: detect
+      exclude: [942100]
 
 - name: Leave the restart to a handler
   webfleet.apache.tuning:
@@ -1841,6 +1922,48 @@ ARGUMENT_SPEC = {
             },
             'rotate': {
                 'type': 'bool',
+            },
+        },
+    },
+    'modsecurity': {
+        'type': 'dict',
+        'options': {
+            'enabled': {
+                'type': 'bool',
+            },
+            'engine': {
+                'type': 'str',
+            },
+            'rules': {
+                'type': 'str',
+            },
+            'paranoia': {
+                'type': 'int',
+            },
+            'inbound': {
+                'type': 'int',
+            },
+            'outbound': {
+                'type': 'int',
+            },
+            'body_limit': {
+                'type': 'str',
+            },
+            'no_files_limit': {
+                'type': 'str',
+            },
+            'inspect_responses': {
+                'type': 'bool',
+            },
+            'audit': {
+                'type': 'str',
+            },
+            'audit_status': {
+                'type': 'str',
+            },
+            'exclude': {
+                'type': 'list',
+                'elements': 'str',
             },
         },
     },

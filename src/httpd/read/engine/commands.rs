@@ -379,7 +379,11 @@ impl Reader<'_> {
         let words: Vec<String> =
             if raw { vec![lossy(rest)] } else { words(rest).iter().map(|word| lossy(word)).collect() };
         self.note_about_words(row, name, rest, &words, place);
-        let main_only = self.scope == Scope::Section || (!row.in_vhost && self.scope != Scope::Main);
+        let main_only = match self.scope {
+            Scope::Main => false,
+            Scope::Vhost(_) => !row.in_vhost,
+            Scope::Section => !row.in_section,
+        };
         if main_only {
             self.note(NoteKind::WrongContext, place, format!("{} {}", lossy(name), lossy(rest)));
         }

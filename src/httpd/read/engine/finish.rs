@@ -76,6 +76,7 @@ impl Reader<'_> {
         match line.scope {
             Scope::Main => {}
             Scope::Vhost(_) if row.in_vhost => {}
+            Scope::Section if row.in_section => {}
             Scope::Vhost(_) => return Some(format!("{} cannot be inside <VirtualHost>", line.written)),
             Scope::Section => return Some(format!("{} cannot be inside this section", line.written)),
         }
