@@ -4,6 +4,7 @@
 //! instead. An error that is not waived fails the task before anything is touched, so a finding about a line that
 //! the task does not manage is at most a warning, unless that line keeps the server from serving at all.
 
+pub(crate) mod balancers;
 mod children;
 pub(crate) mod evasive;
 pub(crate) mod gate;
@@ -102,6 +103,7 @@ static BY_FILE: &[&[&Rule]] = &[
     host::RULES,
     keepalive::RULES,
     timeouts::RULES,
+    balancers::RULES,
     modules::RULES,
     undo::RULES,
     php::RULES,

@@ -15,10 +15,21 @@ use super::{Case, case};
 const PAGE: &str = "<Location /server-status>\nSetHandler server-status\nRequire local\n</Location>\n";
 
 pub(crate) fn cases() -> Vec<Case> {
-    [slow_clients(), status(), logs(), compression(), http2(), tls(), cache(), modules(), modsecurity()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        slow_clients(),
+        status(),
+        logs(),
+        compression(),
+        http2(),
+        tls(),
+        cache(),
+        modules(),
+        modsecurity(),
+        balancers(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn slow_clients() -> Vec<Case> {
@@ -360,6 +371,72 @@ fn modsecurity() -> Vec<Case> {
         case("SEC-006", answers(2000), answers(1999)),
         case("SEC-007", level(2), level(3)),
         case("SEC-008", kept_in(0o700), kept_in(0o1777)),
+    ]
+}
+
+fn balancers() -> Vec<Case> {
+    const MODULES: [&str; 7] = [
+        "proxy_module",
+        "proxy_http_module",
+        "proxy_balancer_module",
+        "slotmem_shm_module",
+        "proxy_hcheck_module",
+        "ssl_module",
+        "authz_core_module",
+    ];
+    let host = |text: &str| event().conf(&MODULES, text).audit();
+    let group = |members: &str, set: &str| host(&format!("<Proxy balancer://app>\n{members}{set}</Proxy>\n"));
+    let two = |first: &str, second: &str| {
+        group(
+            &format!("BalancerMember http://10.0.0.11 {first}\nBalancerMember http://10.0.0.12 {second}\n"),
+            "ProxySet stickysession=ROUTEID\n",
+        )
+    };
+    let plain = |text: &str| {
+        event().conf(&["proxy_module", "proxy_balancer_module", "slotmem_shm_module"], text).audit()
+    };
+    let ports = |max: u32| {
+        host(&format!("ProxyPass /a/ http://10.0.0.11/ max={max}\n")).disk(|root| {
+            fs::create_dir_all(root.join("proc/sys/net/ipv4")).unwrap();
+            fs::write(root.join("proc/sys/net/ipv4/ip_local_port_range"), "32768\t60999\n").unwrap();
+        })
+    };
+    let page = |more: &str| {
+        host(&format!("<Location /balancer-manager>\nSetHandler balancer-manager\n{more}</Location>\n"))
+    };
+    let site =
+        |text: &str| host(&format!("{text}<VirtualHost *:80>\nProxyPassInherit Off\n</VirtualHost>\n"));
+    vec![
+        case(
+            "BAL-001",
+            host("ProxyPass /a/ http://10.0.0.11/\n"),
+            plain("ProxyPass /a/ http://10.0.0.11/\n"),
+        ),
+        case("BAL-002", two("route=a", "route=b"), two("route=a", "")),
+        case(
+            "BAL-003",
+            host("SSLProxyEngine on\nProxyPass /a/ https://10.0.0.11/\n"),
+            host("ProxyPass /a/ https://10.0.0.11/\n"),
+        ),
+        case("BAL-004", host("ProxyPass / http://10.0.0.11/\n"), host("ProxyPass / http://10.0.0.11:80\n")),
+        case("BAL-006", two("max=2 acquire=500 route=a", "route=b"), two("max=2 route=a", "route=b")),
+        case("BAL-007", host("ProxyTimeout 60\n"), host("ProxyTimeout 61\n")),
+        case(
+            "BAL-009",
+            host("ProxyPass /a http://10.0.0.11/ retry=5\nProxyPass /b http://10.0.0.11/ retry=5\n"),
+            host("ProxyPass /a http://10.0.0.11/ retry=5\nProxyPass /b http://10.0.0.11/ retry=6\n"),
+        ),
+        case(
+            "BAL-010",
+            two("hcmethod=HEAD route=a", "route=b"),
+            host("ProxyPass /a/ http://10.0.0.11/ hcmethod=HEAD\n"),
+        ),
+        case("BAL-011", two("route=a", "route=b"), group("BalancerMember http://10.0.0.11\n", "")),
+        case("BAL-012", host("ProxyRequests Off\n"), host("ProxyRequests On\n")),
+        case("BAL-013", page("Require local\n"), page("Require all granted\n")),
+        // 16 processes: 28,224 of 28,232 ports, and 28,240.
+        case("BAL-014", ports(1764), ports(1765)),
+        case("BAL-018", site(""), site("ProxyPass /a/ http://10.0.0.11/\n")),
     ]
 }
 
