@@ -41,6 +41,7 @@ pub mod state_dir;
 pub mod stored;
 pub mod tree;
 
+pub mod access_log;
 pub mod capacity;
 pub mod features;
 pub mod operate;

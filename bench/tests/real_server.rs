@@ -1,12 +1,15 @@
 //! The real server on a loopback port: what is predicted and read about it is so.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use apache_tuning::access_log::{self, LogLoad, Options};
 use apache_tuning::capacity::{self, Demand, MemoryNeed};
 use apache_tuning::facts::disk::Disk;
 use apache_tuning::facts::{Machine, process, status};
@@ -226,5 +229,85 @@ fn the_running_server_is_read_as_it_is() {
             measured.pss.0
         );
         assert!(measured.rss >= measured.pss && measured.pss >= measured.private, "{mpm}");
+    }
+}
+
+/// Asks again and again on one connection until `until`, each time for so long.
+fn ask_for(address: SocketAddr, each: Duration, until: Instant) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answer = [0; 4096];
+    while Instant::now() < until {
+        let began = Instant::now();
+        let head = "GET / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        assert!(stream.read(&mut answer).unwrap() > 0);
+        thread::sleep(each.saturating_sub(began.elapsed()));
+        stream.write_all(b"x").unwrap();
+        let mut got = Vec::new();
+        while !got.ends_with(b"held\n") {
+            let count = stream.read(&mut answer).unwrap();
+            assert!(count > 0, "{}", String::from_utf8_lossy(&got));
+            got.extend_from_slice(&answer[..count]);
+        }
+    }
+}
+
+/// Clients at once: so many, from so many seconds on, until so many.
+type Shape = &'static [(usize, f64, f64)];
+
+/// Lets a real httpd log a load of a shape, with durations and without, and returns what both logs show.
+fn logged(shape: Shape, each: Duration) -> (LogLoad, LogLoad) {
+    let dir = tempfile::tempdir().unwrap();
+    let (timed, plain) = (dir.path().join("timed.log"), dir.path().join("plain.log"));
+    let format = r#"%h %l %u %t \"%r\" %>s %O \"%{Referer}i\" \"%{User-Agent}i\""#;
+    let lines = format!(
+        "CustomLog {} \"{format} %D\"\nCustomLog {} \"{format}\"\n",
+        timed.display(),
+        plain.display()
+    );
+    let server = Server::start_with(Mpm::Event, &sized(Mpm::Event, 500), &lines).unwrap();
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for (clients, from, until) in shape {
+            for client in 0..*clients {
+                // Not all at once, as if they knew nothing of each other.
+                let apart = Duration::from_millis(250).mul_f64(client as f64 / *clients as f64);
+                let from = Duration::from_secs_f64(*from) + apart;
+                let until = began + Duration::from_secs_f64(*until);
+                let address = server.address;
+                scope.spawn(move || {
+                    thread::sleep(from.saturating_sub(began.elapsed()));
+                    ask_for(address, each, until);
+                });
+            }
+        }
+    });
+    thread::sleep(Duration::from_millis(300));
+    drop(server);
+    let read = |path, format| {
+        let options = Options { format, formats: Vec::new(), keep_alive: 5 };
+        access_log::read(&[path], &options, &mut |_| {}).unwrap().0
+    };
+    (read(timed, Some(format!("{format} %D"))), read(plain, None))
+}
+
+#[test]
+fn the_log_of_a_known_load_gives_it_back() {
+    // Steady with short requests, a step and back again, and one burst.
+    let shapes: [(Shape, u64, usize); 3] = [
+        (&[(40, 0.0, 6.0)], 500, 40),
+        (&[(20, 0.0, 9.0), (60, 3.0, 6.0)], 250, 80),
+        (&[(120, 0.5, 1.0)], 3000, 120),
+    ];
+    for (shape, each, known) in shapes {
+        let (timed, plain) = logged(shape, Duration::from_millis(each));
+        let known = known as u64;
+        let peak = timed.concurrency.unwrap().peak;
+        assert!(peak.abs_diff(known) * 10 <= known, "{peak} of {known} under way: {timed:?}");
+        assert_eq!((timed.damaged, plain.damaged, plain.concurrency), (0, 0, None));
+        assert_eq!(timed.requests, plain.requests);
+        let open = plain.connections;
+        assert!((open.lower..=open.most).contains(&known), "{known}: {open:?}");
     }
 }

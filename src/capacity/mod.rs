@@ -27,12 +27,14 @@ mod memory;
 mod proposal;
 mod refusal;
 mod text;
+mod traffic;
 
 use serde::Serialize;
 
 pub use bounds::{assess, exceeded, held_idle};
 pub use memory::{MemoryNeed, ServerNeed, Worth, largest_need};
 pub use text::{capacity_text, choices_text, refusal_text, text};
+pub use traffic::{Traffic, TrafficNeed, bits_text};
 
 use self::draft::Ask;
 use crate::facts::Machine;

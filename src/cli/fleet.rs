@@ -283,7 +283,7 @@ fn write_limits(fleet: &Fleet, options: &Options) -> Result<(), Failure> {
 }
 
 /// Writes a file beside its name and moves it there, so that nobody ever reads half of it.
-fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
+pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Failed(format!("{}: {error}", path.display()));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));

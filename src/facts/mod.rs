@@ -10,6 +10,7 @@ pub mod gather;
 pub mod health;
 pub mod host_facts;
 pub mod http;
+pub mod link;
 pub mod listen;
 pub mod listening;
 pub mod parse;

@@ -4,6 +4,7 @@
 //! nothing is to be done, nothing at all is written and no process is started. Only a run that has something to do
 //! takes the lock, recovers what an interrupted run left, and evaluates again.
 
+mod access_log;
 mod activation;
 mod asked;
 mod cause;
@@ -27,6 +28,7 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use access_log::{LoggingHost, logging_host};
 pub use evaluate::{Evaluation, Host, Outcome, evaluate};
 pub use host_facts::managed_fingerprint;
 pub use info::info;
