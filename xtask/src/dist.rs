@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
@@ -50,6 +50,9 @@ const BUILDS: &[Build] = &[
 /// generated when it is linked, so no library has to be built anew for this.
 pub(crate) const LINKING: [&str; 1] = ["-Crelocation-model=static"];
 
+/// Before the architecture in a program's name.
+const PREFIX: &str = "apache-tuning-linux-";
+
 /// The most a binary may have, in bytes: it travels to every host.
 const MOST: usize = 800_000;
 
@@ -72,7 +75,36 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
             Err(error) => return Err(error.context(format!("no binary for {}", build.architecture))),
         }
     }
+    sums(&folder())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the collection looks for its programs.
+fn folder() -> PathBuf {
+    folders::workspace().join("ansible/files/bin")
+}
+
+/// Writes `SHA256SUMS` beside the programs, in the form that `sha256sum --check` reads: all that are there.
+fn sums(folder: &Path) -> Result<()> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with(PREFIX) {
+            lines.push((name.clone(), checksum(&fs::read(folder.join(&name))?)));
+        }
+    }
+    lines.sort();
+    let text: String = lines.into_iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
+    Ok(fs::write(folder.join("SHA256SUMS"), text)?)
+}
+
+/// Returns the SHA-256 of bytes in hexadecimal digits.
+fn checksum(content: &[u8]) -> String {
+    let mut sum = String::new();
+    for byte in Sha256::digest(content) {
+        let _ = write!(sum, "{byte:02x}");
+    }
+    sum
 }
 
 fn known(name: &str) -> Result<&'static str, String> {
@@ -101,14 +133,11 @@ fn make(build: &Build) -> Result<(PathBuf, usize)> {
 
     let made = folders::target().join(target).join("release/apache-tuning");
     let content = fs::read(&made).with_context(|| format!("reading {}", made.display()))?;
-    let folder = folders::workspace().join("ansible/files/bin");
+    let folder = folder();
     fs::create_dir_all(&folder)?;
-    let path = folder.join(format!("apache-tuning-linux-{}", build.architecture));
+    let path = folder.join(format!("{PREFIX}{}", build.architecture));
     fs::copy(&made, &path).with_context(|| format!("writing {}", path.display()))?;
-    let mut sum = String::new();
-    for byte in Sha256::digest(&content) {
-        let _ = write!(sum, "{byte:02x}");
-    }
+    let sum = checksum(&content);
     println!("{:<8} {:>7} bytes  sha256 {sum}  {target}", build.architecture, content.len());
     Ok((path, content.len()))
 }
@@ -120,4 +149,30 @@ fn has_target(target: &str) -> Result<bool> {
         return Ok(true);
     }
     Ok(answers(Command::new("rustup").args(["target", "add", target])))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_sums_are_those_of_all_programs_as_sha256sum_reads_them() {
+        let folder = std::env::temp_dir().join(format!("apache-tuning-sums-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for (name, text) in
+            [("apache-tuning-linux-b", "2"), ("apache-tuning-linux-a", "1"), ("README.md", "")]
+        {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        sums(&folder).unwrap();
+        let check = || output(Command::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(&folder));
+        let good = check();
+        fs::write(folder.join("apache-tuning-linux-b"), "3").unwrap();
+        let exchanged = check();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(good.unwrap(), "apache-tuning-linux-a: OK\napache-tuning-linux-b: OK\n");
+        exchanged.unwrap_err();
+    }
 }
