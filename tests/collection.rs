@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 #[path = "collection/playbooks.rs"]
 mod playbooks;
+#[path = "collection/published.rs"]
+mod published;
 #[path = "collection/trust.rs"]
 mod trust;
 
@@ -725,30 +727,4 @@ esac
         shown.contains("apache_tuning_health is not set") && !shown.contains("changed: [one]"),
         "{shown}"
     );
-}
-
-#[test]
-fn the_options_of_each_module_are_stated_for_linters_and_fit_its_examples() {
-    let errors = |module: &str, tasks: &[Value]| {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/collection/options.py");
-        let file = format!("{}/ansible/plugins/modules/{module}.py", env!("CARGO_MANIFEST_DIR"));
-        let mut python = Command::new(ansible().join("python"));
-        python.env("PYTHONDONTWRITEBYTECODE", "1").args([folder, &file]);
-        let ran = python.args(tasks.iter().map(ToString::to_string)).output().unwrap();
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-        String::from_utf8(ran.stdout).unwrap()
-    };
-    for module in ["tuning", "tuning_info"] {
-        assert_eq!(errors(module, &[]), "", "{module}");
-    }
-    let wrong = [
-        (json!({"mpm": "evnt"}), "value of mpm must be one of: event, worker, prefork, got: evnt"),
-        (json!({"settings": {"max_request_workerz": 5}}), "settings.max_request_workerz"),
-        (json!({"settings": {"max_request_workers": "many"}}), "max_request_workers"),
-        (json!({"logs": {"buffered": "maybe"}}), "buffered"),
-    ];
-    for (task, named) in wrong {
-        let said = errors("tuning", &[task]);
-        assert!(said.contains(named), "{named}: {said}");
-    }
 }

@@ -42,12 +42,32 @@ const HEAD: &str = "\
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Written by `cargo xtask docs`: the documentation, and the options for what checks playbooks. What runs is the program
+# Written by `cargo xtask docs`: the documentation and the specification of the arguments. What runs is the program
 # under files/bin, started by the action plugin of the same name.
 
 from __future__ import (absolute_import, division, print_function)
 __metaclass__ = type
 
+";
+
+/// Before the specification of the arguments.
+const SPECIFICATION: &str = "
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    \"\"\"Checks the arguments, for ansible-lint and editors; a host never gets this file.\"\"\"
+    module = AnsibleModule(supports_check_mode=True, argument_spec={
+";
+
+/// Behind the specification of the arguments.
+const TAIL: &str = "    })
+    module.fail_json(msg='this module is run by the action plugin of its collection, on the controller')
+
+
+if __name__ == '__main__':
+    main()
 ";
 
 /// Writes the modules' files.
@@ -101,7 +121,8 @@ fn text(root: &Path, module: &Module) -> io::Result<String> {
     };
     let mut documentation = written("documentation.yml")?;
     documentation.push_str("options:\n");
-    yaml(&options(&schema(module.parameters)?, "suboptions")?, 1, &mut documentation);
+    let parameters = schema(module.parameters)?;
+    yaml(&options(&parameters, "suboptions")?, 1, &mut documentation);
 
     let sample: Value = serde_json::from_str(&written("result.json")?)?;
     let mut returned = String::new();
@@ -120,81 +141,49 @@ fn text(root: &Path, module: &Module) -> io::Result<String> {
         let gap = if number == 0 { "" } else { "\n" };
         let _ = write!(text, "{gap}{name} = r'''\n---\n{}'''\n", part.trim_start_matches("---\n"));
     }
-    text.push_str("\nfrom ansible.module_utils.basic import AnsibleModule\n\n\nARGUMENT_SPEC = ");
-    python(&specification(&schema(module.parameters)?)?, 0, &mut text);
-    text.push_str("\n\n");
-    text.push_str(MAIN);
+    text.push_str(SPECIFICATION);
+    specification(&options(&parameters, "options")?, 2, &mut text)?;
+    text.push_str(TAIL);
     Ok(text)
 }
 
-/// What a module's file ends with.
-const MAIN: &str = "
-def main():
-    # Linters and editors ask for the options in this way; on a host nothing runs this.
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    module.fail_json(msg='call this as a task of the collection webfleet.apache: its action plugin starts the program')
-
-
-if __name__ == '__main__':
-    main()
-";
-
-/// Returns the options of a schema of an object as `AnsibleModule` takes them.
-fn specification(schema: &Value) -> io::Result<Value> {
-    let mut all = Map::new();
-    for (name, property) in properties(schema) {
-        let mut option = Map::new();
-        option.insert("type".to_owned(), kind(name, property)?);
-        if required(schema, name) {
-            option.insert("required".to_owned(), true.into());
-        }
-        for (from, to) in [("default", "default"), ("enum", "choices")] {
-            if let Some(value) = property.get(from) {
-                option.insert(to.to_owned(), value.clone());
-            }
-        }
-        let inner = property.get("items").unwrap_or(property);
-        if property.get("items").is_some() {
-            option.insert("elements".to_owned(), kind(name, inner)?);
-        }
-        if inner.get("properties").is_some() {
-            option.insert("options".to_owned(), specification(inner)?);
-        }
-        all.insert(name.clone(), option.into());
-    }
-    Ok(all.into())
-}
-
-/// Appends a value as Python, an entry a line where it is an object of objects.
-fn python(value: &Value, depth: usize, out: &mut String) {
+/// Appends the specification of options, each on a line of its own, as the inside of a Python dictionary.
+fn specification(options: &Value, depth: usize, out: &mut String) -> io::Result<()> {
     let pad = "    ".repeat(depth);
-    match value {
-        Value::Null => out.push_str("None"),
-        Value::Bool(yes) => out.push_str(if *yes { "True" } else { "False" }),
-        Value::Number(number) => {
-            let _ = write!(out, "{number}");
-        }
-        Value::String(text) => {
-            let _ = write!(out, "'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
-        }
-        Value::Array(items) => {
-            out.push('[');
-            for (number, item) in items.iter().enumerate() {
-                out.push_str(if number == 0 { "" } else { ", " });
-                python(item, depth, out);
-            }
-            out.push(']');
-        }
-        Value::Object(entries) => {
-            out.push_str("{\n");
-            for (key, item) in entries {
-                let _ = write!(out, "{pad}    '{key}': ");
-                python(item, depth + 1, out);
-                out.push_str(",\n");
-            }
+    for (name, option) in options.as_object().into_iter().flatten() {
+        let _ = write!(out, "{pad}{}: {{", python(&name.as_str().into())?);
+        let facts = ["type", "elements", "required", "default", "choices"];
+        let facts: Vec<String> = facts
+            .into_iter()
+            .filter_map(|fact| Some((fact, option.get(fact)?)))
+            .map(|(fact, value)| Ok(format!("'{fact}': {}", python(value)?)))
+            .collect::<io::Result<_>>()?;
+        out.push_str(&facts.join(", "));
+        if let Some(inner) = option.get("options") {
+            out.push_str(", 'options': {\n");
+            specification(inner, depth + 1, out)?;
             let _ = write!(out, "{pad}}}");
         }
+        out.push_str("},\n");
     }
+    Ok(())
+}
+
+/// Returns a plain value as Python writes it.
+fn python(value: &Value) -> io::Result<String> {
+    Ok(match value {
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if !text.contains(['\'', '\\']) && !text.contains(char::is_control) => {
+            format!("'{text}'")
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(python).collect::<io::Result<Vec<_>>>()?.join(", "))
+        }
+        Value::Object(entries) if entries.is_empty() => "{}".to_owned(),
+        other => return Err(io::Error::other(format!("not known how Python writes {other}"))),
+    })
 }
 
 /// Returns a published schema.

@@ -27,7 +27,6 @@ const EXPRESSIONS: &[(&str, &str, &str)] = &[
     ("tests/a2enmod/script.rs", "script", "perl, in a function of that file"),
     ("tests/command_line.rs", "env!", "the program itself"),
     ("tests/families/refused.rs", "env!", "the program itself"),
-    ("tests/collection.rs", "ansible()", "of Ansible's environment"),
     ("tests/collection/playbooks.rs", "env!", "the program itself"),
     ("tests/collection/playbooks.rs", "ansible()", "of Ansible's environment"),
     ("tests/fleet/bad_input.rs", "env!", "the program itself"),

@@ -134,7 +134,7 @@ fn machine() -> Result<()> {
 /// Builds what the tests share: Ansible's environment and the hosts, which are kept for the next run; for this run
 /// the hosts are copied into memory where there is room.
 fn prepare(times: &mut Times) -> Result<Option<InMemory>> {
-    times.step("Ansible's Python environment", ansible::ensure)?;
+    times.step("Ansible's Python environment", ansible::ensure_checks)?;
     times.step("the test hosts", || {
         for release in Release::ALL {
             template::ensure(release, Flavour::Php)?;

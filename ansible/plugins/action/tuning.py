@@ -13,3 +13,10 @@ class ActionModule(ProgramAction):
     """Changes state."""
 
     MODULE = 'webfleet.apache.tuning'
+
+
+def main():
+    """Checks the arguments alone: ansible-lint and editors look here, where there is an action plugin."""
+    from ansible_collections.webfleet.apache.plugins.modules import tuning
+
+    tuning.main()

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Written by `cargo xtask docs`: the documentation, and the options for what checks playbooks. What runs is the program
+# Written by `cargo xtask docs`: the documentation and the specification of the arguments. What runs is the program
 # under files/bin, started by the action plugin of the same name.
 
 from __future__ import (absolute_import, division, print_function)
@@ -1571,523 +1571,180 @@ transaction:
   sample: '000007'
 '''
 
+
 from ansible.module_utils.basic import AnsibleModule
 
 
-ARGUMENT_SPEC = {
-    'state': {
-        'type': 'str',
-        'default': 'present',
-        'choices': ['present', 'absent', 'rolled_back'],
-    },
-    'transaction': {
-        'type': 'str',
-    },
-    'mpm': {
-        'type': 'str',
-        'choices': ['event', 'worker', 'prefork'],
-    },
-    'settings': {
-        'type': 'dict',
-        'options': {
-            'start_servers': {
-                'type': 'int',
-            },
-            'server_limit': {
-                'type': 'int',
-            },
-            'thread_limit': {
-                'type': 'int',
-            },
-            'threads_per_child': {
-                'type': 'int',
-            },
-            'max_request_workers': {
-                'type': 'int',
-            },
-            'min_spare_threads': {
-                'type': 'int',
-            },
-            'max_spare_threads': {
-                'type': 'int',
-            },
-            'min_spare_servers': {
-                'type': 'int',
-            },
-            'max_spare_servers': {
-                'type': 'int',
-            },
-            'async_request_worker_factor': {
-                'type': 'int',
-            },
-            'max_connections_per_child': {
-                'type': 'int',
-            },
-            'thread_stack_size': {
-                'type': 'int',
-            },
-            'max_mem_free': {
-                'type': 'int',
-            },
-            'listen_backlog': {
-                'type': 'int',
-            },
-            'graceful_shutdown_timeout': {
-                'type': 'int',
-            },
-        },
-    },
-    'capacity': {
-        'type': 'dict',
-        'options': {
-            'connections': {
-                'type': 'int',
-                'required': True,
-            },
-            'active': {
-                'type': 'int',
-            },
-            'burst': {
-                'type': 'int',
-            },
-        },
-    },
-    'memory': {
-        'type': 'dict',
-        'options': {
-            'per_worker': {
-                'type': 'str',
-            },
-            'reserve': {
-                'type': 'str',
-            },
-        },
-    },
-    'keepalive': {
-        'type': 'dict',
-        'options': {
-            'enabled': {
-                'type': 'bool',
-            },
-            'timeout': {
-                'type': 'str',
-            },
-            'max_requests': {
-                'type': 'int',
-            },
-        },
-    },
-    'evasive': {
-        'type': 'dict',
-        'options': {
-            'enabled': {
-                'type': 'bool',
-            },
-            'hash_table_size': {
-                'type': 'int',
-            },
-            'page_count': {
-                'type': 'int',
-            },
-            'site_count': {
-                'type': 'int',
-            },
-            'page_interval': {
-                'type': 'int',
-            },
-            'site_interval': {
-                'type': 'int',
-            },
-            'blocking_period': {
-                'type': 'int',
-            },
-            'http_status': {
-                'type': 'int',
-            },
-            'email_notify': {
-                'type': 'str',
-            },
-            'system_command': {
-                'type': 'str',
-            },
-            'log_dir': {
-                'type': 'str',
-            },
-            'whitelist': {
-                'type': 'list',
-                'elements': 'str',
-            },
-        },
-    },
-    'slow_clients': {
-        'type': 'dict',
-        'options': {
-            'enabled': {
-                'type': 'bool',
-            },
-            'handshake': {
-                'type': 'int',
-            },
-            'header': {
-                'type': 'dict',
-                'options': {
-                    'initial': {
-                        'type': 'int',
-                    },
-                    'max': {
-                        'type': 'int',
-                    },
-                    'min_rate': {
-                        'type': 'int',
-                    },
-                },
-            },
-            'body': {
-                'type': 'dict',
-                'options': {
-                    'initial': {
-                        'type': 'int',
-                    },
-                    'max': {
-                        'type': 'int',
-                    },
-                    'min_rate': {
-                        'type': 'int',
-                    },
-                },
-            },
-            'timeout': {
-                'type': 'int',
-            },
-        },
-    },
-    'status': {
-        'type': 'dict',
-        'options': {
-            'enabled': {
-                'type': 'bool',
-            },
-            'path': {
-                'type': 'str',
-            },
-            'allow': {
-                'type': 'list',
-                'elements': 'str',
-            },
-            'listen': {
-                'type': 'str',
-            },
-            'extended': {
-                'type': 'bool',
-            },
-        },
-    },
-    'http2': {
-        'type': 'dict',
-        'options': {
-            'enabled': {
-                'type': 'bool',
-            },
-            'min_workers': {
-                'type': 'int',
-            },
-            'max_workers': {
-                'type': 'int',
-            },
-            'max_streams': {
-                'type': 'int',
-            },
-            'clear_text': {
-                'type': 'bool',
-            },
-            'push': {
-                'type': 'bool',
-            },
-        },
-    },
-    'compression': {
-        'type': 'dict',
-        'options': {
-            'enabled': {
-                'type': 'bool',
-            },
-            'algorithms': {
-                'type': 'list',
-                'elements': 'str',
-            },
-            'types': {
-                'type': 'list',
-                'elements': 'str',
-            },
-            'gzip_level': {
-                'type': 'int',
-            },
-            'br_quality': {
-                'type': 'int',
-            },
-        },
-    },
-    'tls': {
-        'type': 'dict',
-        'options': {
-            'enabled': {
-                'type': 'bool',
-            },
-            'session_cache': {
-                'type': 'str',
-            },
-            'session_timeout': {
-                'type': 'int',
-            },
-            'tickets': {
-                'type': 'bool',
-            },
-            'stapling': {
-                'type': 'bool',
-            },
-            'stapling_timeout': {
-                'type': 'int',
-            },
-            'protocols': {
-                'type': 'str',
-            },
-        },
-    },
-    'cache_disk': {
-        'type': 'dict',
-        'options': {
-            'enabled': {
-                'type': 'bool',
-            },
-            'root': {
-                'type': 'str',
-            },
-            'size': {
-                'type': 'str',
-            },
-            'interval': {
-                'type': 'int',
-            },
-            'paths': {
-                'type': 'list',
-                'elements': 'str',
-            },
-            'except': {
-                'type': 'list',
-                'elements': 'str',
-            },
-            'quick': {
-                'type': 'bool',
-            },
-            'max_file': {
-                'type': 'str',
-            },
-            'default_expire': {
-                'type': 'int',
-            },
-            'max_expire': {
-                'type': 'int',
-            },
-            'lock': {
-                'type': 'bool',
-            },
-            'stale_on_error': {
-                'type': 'bool',
-            },
-            'store_cookies': {
-                'type': 'bool',
-            },
-            'header': {
-                'type': 'bool',
-            },
-        },
-    },
-    'logs': {
-        'type': 'dict',
-        'options': {
-            'enabled': {
-                'type': 'bool',
-            },
-            'directory': {
-                'type': 'str',
-            },
-            'access': {
-                'type': 'str',
-            },
-            'buffered': {
-                'type': 'bool',
-            },
-            'require_mount': {
-                'type': 'bool',
-            },
-            'rotate': {
-                'type': 'bool',
-            },
-        },
-    },
-    'modsecurity': {
-        'type': 'dict',
-        'options': {
-            'enabled': {
-                'type': 'bool',
-            },
-            'engine': {
-                'type': 'str',
-            },
-            'rules': {
-                'type': 'str',
-            },
-            'paranoia': {
-                'type': 'int',
-            },
-            'inbound': {
-                'type': 'int',
-            },
-            'outbound': {
-                'type': 'int',
-            },
-            'body_limit': {
-                'type': 'str',
-            },
-            'no_files_limit': {
-                'type': 'str',
-            },
-            'inspect_responses': {
-                'type': 'bool',
-            },
-            'audit': {
-                'type': 'str',
-            },
-            'audit_status': {
-                'type': 'str',
-            },
-            'exclude': {
-                'type': 'list',
-                'elements': 'str',
-            },
-        },
-    },
-    'modules': {
-        'type': 'dict',
-        'options': {
-            'enabled': {
-                'type': 'bool',
-            },
-            'remove': {
-                'type': 'list',
-                'elements': 'str',
-            },
-        },
-    },
-    'mod_php': {
-        'type': 'str',
-        'default': 'refuse',
-        'choices': ['refuse', 'disable'],
-    },
-    'placement': {
-        'type': 'str',
-        'default': 'distribution',
-        'choices': ['distribution', 'drop_in'],
-    },
-    'activation': {
-        'type': 'str',
-        'default': 'auto',
-        'choices': ['auto', 'defer'],
-    },
-    'health': {
-        'type': 'dict',
-        'options': {
-            'url': {
-                'type': 'str',
-                'required': True,
-            },
-            'status': {
-                'type': 'int',
-                'default': 200,
-            },
-            'timeout': {
-                'type': 'int',
-                'default': 30,
-            },
-        },
-    },
-    'config_test': {
-        'type': 'bool',
-        'default': True,
-    },
-    'rehearse': {
-        'type': 'bool',
-        'default': True,
-    },
-    'waive': {
-        'type': 'list',
-        'default': [],
-        'elements': 'str',
-    },
-    'keep': {
-        'type': 'int',
-        'default': 10,
-    },
-    'lock_timeout': {
-        'type': 'int',
-        'default': 60,
-    },
-    'instance': {
-        'type': 'str',
-    },
-    'facts': {
-        'type': 'dict',
-        'options': {
-            'memory_mb': {
-                'type': 'int',
-            },
-            'cpus': {
-                'type': 'int',
-            },
-            'distribution': {
-                'type': 'str',
-            },
-            'distribution_version': {
-                'type': 'str',
-            },
-            'httpd_version': {
-                'type': 'str',
-            },
-            'open_files': {
-                'type': 'int',
-            },
-            'tasks_max': {
-                'type': 'int',
-            },
-            'threads_max': {
-                'type': 'int',
-            },
-            'pid_max': {
-                'type': 'int',
-            },
-            'somaxconn': {
-                'type': 'int',
-            },
-            'php': {
-                'type': 'str',
-                'choices': ['mod_php', 'fpm', 'none'],
-            },
-            'selinux_graceful_shutdown': {
-                'type': 'bool',
-            },
-        },
-    },
-    'root': {
-        'type': 'str',
-        'default': '/',
-    },
-}
-
-
 def main():
-    # Linters and editors ask for the options in this way; on a host nothing runs this.
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    module.fail_json(msg='call this as a task of the collection webfleet.apache: its action plugin starts the program')
+    """Checks the arguments, for ansible-lint and editors; a host never gets this file."""
+    module = AnsibleModule(supports_check_mode=True, argument_spec={
+        'state': {'type': 'str', 'default': 'present', 'choices': ['present', 'absent', 'rolled_back']},
+        'transaction': {'type': 'str'},
+        'mpm': {'type': 'str', 'choices': ['event', 'worker', 'prefork']},
+        'settings': {'type': 'dict', 'options': {
+            'start_servers': {'type': 'int'},
+            'server_limit': {'type': 'int'},
+            'thread_limit': {'type': 'int'},
+            'threads_per_child': {'type': 'int'},
+            'max_request_workers': {'type': 'int'},
+            'min_spare_threads': {'type': 'int'},
+            'max_spare_threads': {'type': 'int'},
+            'min_spare_servers': {'type': 'int'},
+            'max_spare_servers': {'type': 'int'},
+            'async_request_worker_factor': {'type': 'int'},
+            'max_connections_per_child': {'type': 'int'},
+            'thread_stack_size': {'type': 'int'},
+            'max_mem_free': {'type': 'int'},
+            'listen_backlog': {'type': 'int'},
+            'graceful_shutdown_timeout': {'type': 'int'},
+        }},
+        'capacity': {'type': 'dict', 'options': {
+            'connections': {'type': 'int', 'required': True},
+            'active': {'type': 'int'},
+            'burst': {'type': 'int'},
+        }},
+        'memory': {'type': 'dict', 'options': {
+            'per_worker': {'type': 'str'},
+            'reserve': {'type': 'str'},
+        }},
+        'keepalive': {'type': 'dict', 'options': {
+            'enabled': {'type': 'bool'},
+            'timeout': {'type': 'str'},
+            'max_requests': {'type': 'int'},
+        }},
+        'evasive': {'type': 'dict', 'options': {
+            'enabled': {'type': 'bool'},
+            'hash_table_size': {'type': 'int'},
+            'page_count': {'type': 'int'},
+            'site_count': {'type': 'int'},
+            'page_interval': {'type': 'int'},
+            'site_interval': {'type': 'int'},
+            'blocking_period': {'type': 'int'},
+            'http_status': {'type': 'int'},
+            'email_notify': {'type': 'str'},
+            'system_command': {'type': 'str'},
+            'log_dir': {'type': 'str'},
+            'whitelist': {'type': 'list', 'elements': 'str'},
+        }},
+        'slow_clients': {'type': 'dict', 'options': {
+            'enabled': {'type': 'bool'},
+            'handshake': {'type': 'int'},
+            'header': {'type': 'dict', 'options': {
+                'initial': {'type': 'int'},
+                'max': {'type': 'int'},
+                'min_rate': {'type': 'int'},
+            }},
+            'body': {'type': 'dict', 'options': {
+                'initial': {'type': 'int'},
+                'max': {'type': 'int'},
+                'min_rate': {'type': 'int'},
+            }},
+            'timeout': {'type': 'int'},
+        }},
+        'status': {'type': 'dict', 'options': {
+            'enabled': {'type': 'bool'},
+            'path': {'type': 'str'},
+            'allow': {'type': 'list', 'elements': 'str'},
+            'listen': {'type': 'str'},
+            'extended': {'type': 'bool'},
+        }},
+        'http2': {'type': 'dict', 'options': {
+            'enabled': {'type': 'bool'},
+            'min_workers': {'type': 'int'},
+            'max_workers': {'type': 'int'},
+            'max_streams': {'type': 'int'},
+            'clear_text': {'type': 'bool'},
+            'push': {'type': 'bool'},
+        }},
+        'compression': {'type': 'dict', 'options': {
+            'enabled': {'type': 'bool'},
+            'algorithms': {'type': 'list', 'elements': 'str'},
+            'types': {'type': 'list', 'elements': 'str'},
+            'gzip_level': {'type': 'int'},
+            'br_quality': {'type': 'int'},
+        }},
+        'tls': {'type': 'dict', 'options': {
+            'enabled': {'type': 'bool'},
+            'session_cache': {'type': 'str'},
+            'session_timeout': {'type': 'int'},
+            'tickets': {'type': 'bool'},
+            'stapling': {'type': 'bool'},
+            'stapling_timeout': {'type': 'int'},
+            'protocols': {'type': 'str'},
+        }},
+        'cache_disk': {'type': 'dict', 'options': {
+            'enabled': {'type': 'bool'},
+            'root': {'type': 'str'},
+            'size': {'type': 'str'},
+            'interval': {'type': 'int'},
+            'paths': {'type': 'list', 'elements': 'str'},
+            'except': {'type': 'list', 'elements': 'str'},
+            'quick': {'type': 'bool'},
+            'max_file': {'type': 'str'},
+            'default_expire': {'type': 'int'},
+            'max_expire': {'type': 'int'},
+            'lock': {'type': 'bool'},
+            'stale_on_error': {'type': 'bool'},
+            'store_cookies': {'type': 'bool'},
+            'header': {'type': 'bool'},
+        }},
+        'logs': {'type': 'dict', 'options': {
+            'enabled': {'type': 'bool'},
+            'directory': {'type': 'str'},
+            'access': {'type': 'str'},
+            'buffered': {'type': 'bool'},
+            'require_mount': {'type': 'bool'},
+            'rotate': {'type': 'bool'},
+        }},
+        'modsecurity': {'type': 'dict', 'options': {
+            'enabled': {'type': 'bool'},
+            'engine': {'type': 'str'},
+            'rules': {'type': 'str'},
+            'paranoia': {'type': 'int'},
+            'inbound': {'type': 'int'},
+            'outbound': {'type': 'int'},
+            'body_limit': {'type': 'str'},
+            'no_files_limit': {'type': 'str'},
+            'inspect_responses': {'type': 'bool'},
+            'audit': {'type': 'str'},
+            'audit_status': {'type': 'str'},
+            'exclude': {'type': 'list', 'elements': 'str'},
+        }},
+        'modules': {'type': 'dict', 'options': {
+            'enabled': {'type': 'bool'},
+            'remove': {'type': 'list', 'elements': 'str'},
+        }},
+        'mod_php': {'type': 'str', 'default': 'refuse', 'choices': ['refuse', 'disable']},
+        'placement': {'type': 'str', 'default': 'distribution', 'choices': ['distribution', 'drop_in']},
+        'activation': {'type': 'str', 'default': 'auto', 'choices': ['auto', 'defer']},
+        'health': {'type': 'dict', 'options': {
+            'url': {'type': 'str', 'required': True},
+            'status': {'type': 'int', 'default': 200},
+            'timeout': {'type': 'int', 'default': 30},
+        }},
+        'config_test': {'type': 'bool', 'default': True},
+        'rehearse': {'type': 'bool', 'default': True},
+        'waive': {'type': 'list', 'elements': 'str', 'default': []},
+        'keep': {'type': 'int', 'default': 10},
+        'lock_timeout': {'type': 'int', 'default': 60},
+        'instance': {'type': 'str'},
+        'facts': {'type': 'dict', 'options': {
+            'memory_mb': {'type': 'int'},
+            'cpus': {'type': 'int'},
+            'distribution': {'type': 'str'},
+            'distribution_version': {'type': 'str'},
+            'httpd_version': {'type': 'str'},
+            'open_files': {'type': 'int'},
+            'tasks_max': {'type': 'int'},
+            'threads_max': {'type': 'int'},
+            'pid_max': {'type': 'int'},
+            'somaxconn': {'type': 'int'},
+            'php': {'type': 'str', 'choices': ['mod_php', 'fpm', 'none']},
+            'selinux_graceful_shutdown': {'type': 'bool'},
+        }},
+        'root': {'type': 'str', 'default': '/'},
+    })
+    module.fail_json(msg='this module is run by the action plugin of its collection, on the controller')
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Written by `cargo xtask docs`: the documentation, and the options for what checks playbooks. What runs is the program
+# Written by `cargo xtask docs`: the documentation and the specification of the arguments. What runs is the program
 # under files/bin, started by the action plugin of the same name.
 
 from __future__ import (absolute_import, division, print_function)
@@ -1002,70 +1002,32 @@ ansible_facts:
         running: event
 '''
 
+
 from ansible.module_utils.basic import AnsibleModule
 
 
-ARGUMENT_SPEC = {
-    'facts': {
-        'type': 'dict',
-        'options': {
-            'memory_mb': {
-                'type': 'int',
-            },
-            'cpus': {
-                'type': 'int',
-            },
-            'distribution': {
-                'type': 'str',
-            },
-            'distribution_version': {
-                'type': 'str',
-            },
-            'httpd_version': {
-                'type': 'str',
-            },
-            'open_files': {
-                'type': 'int',
-            },
-            'tasks_max': {
-                'type': 'int',
-            },
-            'threads_max': {
-                'type': 'int',
-            },
-            'pid_max': {
-                'type': 'int',
-            },
-            'somaxconn': {
-                'type': 'int',
-            },
-            'php': {
-                'type': 'str',
-                'choices': ['mod_php', 'fpm', 'none'],
-            },
-            'selinux_graceful_shutdown': {
-                'type': 'bool',
-            },
-        },
-    },
-    'root': {
-        'type': 'str',
-        'default': '/',
-    },
-    'status_url': {
-        'type': 'str',
-    },
-    'config_test': {
-        'type': 'bool',
-        'default': False,
-    },
-}
-
-
 def main():
-    # Linters and editors ask for the options in this way; on a host nothing runs this.
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    module.fail_json(msg='call this as a task of the collection webfleet.apache: its action plugin starts the program')
+    """Checks the arguments, for ansible-lint and editors; a host never gets this file."""
+    module = AnsibleModule(supports_check_mode=True, argument_spec={
+        'facts': {'type': 'dict', 'options': {
+            'memory_mb': {'type': 'int'},
+            'cpus': {'type': 'int'},
+            'distribution': {'type': 'str'},
+            'distribution_version': {'type': 'str'},
+            'httpd_version': {'type': 'str'},
+            'open_files': {'type': 'int'},
+            'tasks_max': {'type': 'int'},
+            'threads_max': {'type': 'int'},
+            'pid_max': {'type': 'int'},
+            'somaxconn': {'type': 'int'},
+            'php': {'type': 'str', 'choices': ['mod_php', 'fpm', 'none']},
+            'selinux_graceful_shutdown': {'type': 'bool'},
+        }},
+        'root': {'type': 'str', 'default': '/'},
+        'status_url': {'type': 'str'},
+        'config_test': {'type': 'bool', 'default': False},
+    })
+    module.fail_json(msg='this module is run by the action plugin of its collection, on the controller')
 
 
 if __name__ == '__main__':

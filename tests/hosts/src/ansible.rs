@@ -14,6 +14,9 @@ use crate::host::{Ran, sound};
 /// What is installed, each at one version.
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 
+/// What reads the collection as those do who publish or lint it, each at one version.
+const CHECKS: &str = include_str!("../requirements-checks.txt");
+
 /// Pythons that ansible-core 2.19 runs on, the first that is there is taken.
 const PYTHONS: &[&str] = &["python3", "python3.11", "python3.12", "python3.13"];
 
@@ -34,16 +37,40 @@ pub fn ensure() -> Result<PathBuf> {
         let python = python()?;
         let words = ["-m".into(), "venv".into(), environment.clone().into()];
         folders::run(python, words).context("a Python environment could not be made")?;
-        let list = environment.join("requirements.in");
-        fs::write(&list, REQUIREMENTS)?;
-        let pip = environment.join("bin/pip");
-        let pip = pip.to_str().context("the target folder's path is not UTF-8")?;
-        let words = ["install", "--quiet", "--disable-pip-version-check", "--requirement"];
-        folders::run(pip, words.iter().map(Into::into).chain([list.into()]))
+        install(&environment, REQUIREMENTS)
             .context("ansible-core could not be installed into the Python environment")?;
         fs::write(&stamp, REQUIREMENTS)?;
     }
     Ok(environment)
+}
+
+/// Returns the same environment with antsibull-docs, ansible-lint and yamllint in it.
+///
+/// # Errors
+/// Those of [`ensure`]; a package that cannot be had.
+pub fn ensure_checks() -> Result<PathBuf> {
+    let environment = ensure()?;
+    // Goes with the environment when that is made anew.
+    let stamp = environment.join("requirements-checks.txt");
+    let current = || fs::read_to_string(&stamp).is_ok_and(|text| text == CHECKS);
+    if !current() {
+        let _lock = Lock::wait(&environment.with_extension("lock"))?;
+        if !current() {
+            install(&environment, CHECKS).context("the collection's checks could not be installed")?;
+            fs::write(&stamp, CHECKS)?;
+        }
+    }
+    Ok(environment)
+}
+
+/// Installs a list of packages that is complete, so that nothing moves what another list names.
+fn install(environment: &Path, requirements: &str) -> Result<()> {
+    let list = environment.join("requirements.in");
+    fs::write(&list, requirements)?;
+    let pip = environment.join("bin/pip");
+    let pip = pip.to_str().context("the target folder's path is not UTF-8")?;
+    let words = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"];
+    folders::run(pip, words.iter().map(Into::into).chain([list.into()]))
 }
 
 /// Tells whether this machine has a Python from which the environment can be made.
