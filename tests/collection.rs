@@ -527,7 +527,16 @@ fn the_archive_installs_into_an_empty_place_and_works_there() {
 
     let fresh = Site::empty();
     let install = ["collection", "install", "--offline", "-p", "."];
-    good(fresh.command("ansible-galaxy").args(install).arg(archive));
+    // As the README of the collection has it.
+    let name = archive.file_name().unwrap().to_str().unwrap();
+    let readme = fs::read_to_string(site.collection().join("README.md")).unwrap();
+    let block = format!("```yaml\ncollections:\n  - name: {name}\n    type: file\n```");
+    assert!(readme.contains(&block), "the README does not install {name}");
+    fs::copy(&archive, fresh.path().join(name)).unwrap();
+    fresh.file("requirements.yml", block.trim_start_matches("```yaml\n").trim_end_matches("```"));
+    good(fresh.command("ansible-galaxy").args(install).args(["-r", "requirements.yml"]));
+    fs::remove_dir_all(fresh.path().join("ansible_collections")).unwrap();
+    good(fresh.command("ansible-galaxy").args(install).arg(name));
     let mut wanted = listing(&site.collection());
     let stays = ["galaxy.yml", ".ansible-lint", ".yamllint"];
     wanted.retain(|file| {

@@ -110,3 +110,26 @@ fn a_user_who_is_not_root_may_preview_and_is_told_what_a_real_run_needs() {
         assert_eq!(moved, Vec::<String>::new());
     }
 }
+
+/// The first example of a document.
+fn example(document: &str) -> String {
+    let path = test_hosts::folders::workspace().join(document);
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, rest) = text.split_once("```yaml\n").unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_first_example_of_each_readme_works_on_a_stock_host_with_php_and_both_say_the_same() {
+    let host = Host::debian12();
+    host.start_apache();
+    let ssh = host.ssh("web");
+    let ansible = Ansible::with_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+    for (document, recap) in [("ansible/README.md", "changed=1"), ("README.md", "changed=0")] {
+        let ran = ansible.playbook(&ssh.inventory(), &example(document), &[]);
+        assert!(ran.success() && ran.stdout.contains(recap), "{document}: {}{}", ran.stdout, ran.stderr);
+        // The task alone: no facts were gathered.
+        assert!(ran.stdout.contains("ok=1"), "{document}: {}", ran.stdout);
+    }
+    assert_eq!(host.running_mpm().as_deref(), Some("event"));
+}
