@@ -11,7 +11,7 @@ use crate::measure;
 use crate::steps::{cargo, run as go};
 
 pub(crate) const HELP: &str =
-    "measure: capacity [--quick] on real servers; change, run, rules, size, vhosts against their limits";
+    "measure: capacity [--quick] on real servers; change, log, run, rules, size, vhosts against their limits";
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     let words: Vec<_> = arguments.raw_args()?.collect();

@@ -16,6 +16,7 @@ mod fuzz;
 mod generate;
 mod host;
 mod measure;
+mod measure_log;
 #[cfg(test)]
 mod programs;
 mod steps;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench run|rules|size|vhosts`: what a run costs, held against its limits. Nothing here depends on the machine's speed but
+//! `cargo xtask bench log|run|rules|size|vhosts`: what a run costs, held against its limits. Nothing here depends on the machine's speed but
 //! the times, and those count only as ratios.
 
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use test_hosts::apt::{self, Need};
 use test_hosts::{Flavour, Host, Release, folders};
 
 use crate::dist::LINKING;
+use crate::measure_log;
 use crate::steps::{cargo, run as go};
 
 /// What measuring needs of this machine besides the hosts.
@@ -24,6 +25,12 @@ pub(crate) const NEEDS: &[Need] = &[
         purpose: "counts processes",
         programs: &["strace"],
         met: || apt::there("/usr/bin/strace"),
+    },
+    Need {
+        package: "goaccess",
+        purpose: "reads the same access log",
+        programs: &["goaccess"],
+        met: || apt::there("/usr/bin/goaccess"),
     },
 ];
 
@@ -61,6 +68,7 @@ pub(crate) fn named(name: &str) -> Option<Measure> {
         "run" => || measured(unchanged),
         "rules" => || measured(rules),
         "size" => || measured(size),
+        "log" => || measured(measure_log::log),
         "vhosts" => || measured(vhosts),
         _ => return None,
     })
