@@ -13,6 +13,8 @@ use std::{env, fs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "collection/examples.rs"]
+mod examples;
 #[path = "collection/playbooks.rs"]
 mod playbooks;
 #[path = "collection/published.rs"]
@@ -42,6 +44,8 @@ struct Site {
 enum User {
     Root,
     Nobody,
+    /// Whoever runs the tests, with every user of a host known.
+    Own,
 }
 
 impl Site {
@@ -108,14 +112,16 @@ impl Site {
     /// A program of Ansible, set up to write nowhere but here.
     fn command(&self, program: &str) -> Command {
         // A user namespace shows the user who runs the tests as root, or as nobody; to the files it stays the same.
-        let map = match self.user {
-            User::Root => "--map-root-user",
-            User::Nobody => "--user",
-        };
         let mut command = Command::new("unshare");
+        match self.user {
+            User::Root => command.arg("--map-root-user").arg(ansible().join(program)),
+            User::Nobody => command.arg("--user").arg(ansible().join(program)),
+            User::Own => {
+                command = Command::new(ansible().join(program));
+                &mut command
+            }
+        };
         command
-            .arg(map)
-            .arg(ansible().join(program))
             .current_dir(self.path())
             .env("HOME", self.path())
             .env("ANSIBLE_COLLECTIONS_PATH", self.path())

@@ -1008,7 +1008,7 @@ msg:
     - One sentence for a person.
   returned: always
   type: str
-  sample: event is now the only MPM; Apache was restarted
+  sample: changed 23 paths; the running server uses the new configuration
 errors:
   description:
     - Structural errors of the parameters, all at once.
@@ -1028,7 +1028,9 @@ errors:
       type: str
   sample:
     - path: settings.threads_per_child
-      message: argument 'threads_per_child' is of type str and we were unable to convert to int
+      message: >-
+        argument 'threads_per_child' is of type str found in 'settings' and we were unable to convert to int:
+        "many" is not a whole number in decimal digits
 diff:
   description:
     - The differences; only where a diff was asked for.
@@ -1057,10 +1059,10 @@ diff:
       returned: always
       type: str
   sample:
-    - before_header: /etc/apache2/mods-available/mpm_event.conf (content)
-      after_header: /etc/apache2/mods-available/mpm_event.conf (content)
-      before: "MaxRequestWorkers 150\n"
-      after: "MaxRequestWorkers 1024\n"
+    - before_header: /etc/apache2/conf-available/zz-apache-tuning.conf (absent)
+      after_header: /etc/apache2/conf-available/zz-apache-tuning.conf
+      before: ''
+      after: "# BEGIN apache-tuning keepalive. These lines are written by apache-tuning (webfleet.apache.tuning);\n# change the task's parameters instead: lines between the markers are replaced by the next run.\nKeepAliveTimeout         3\n# END apache-tuning keepalive.\n"
 findings:
   description:
     - What the rules say, errors first.
@@ -1125,7 +1127,7 @@ findings:
       value: '410'
       effective: '400'
       httpd: AH00513
-      message: '410 is not a multiple of ThreadsPerChild 25; httpd would lower it to 400'
+      message: 'MaxRequestWorkers 410 is no multiple of ThreadsPerChild 25: httpd rounds it down to 400'
       hint: set max_request_workers to 400 or 425
       waived: false
 warnings:
@@ -1134,7 +1136,11 @@ warnings:
   returned: always
   type: list
   elements: str
-  sample: []
+  sample:
+    - >-
+      OVR-002: the virtual host shop.example.org has its own KeepAliveTimeout 30
+      (/etc/apache2/sites-enabled/shop.conf:3); remove that line if the virtual host is to follow the main
+      server
 changes:
   description:
     - The paths that change.
@@ -1164,10 +1170,10 @@ changes:
       returned: always
       type: str
   sample:
-    - path: /etc/apache2/mods-available/mpm_event.conf
+    - path: /etc/apache2/conf-available/zz-apache-tuning.conf
       kind: file
-      action: modify
-    - path: /etc/apache2/mods-enabled/mpm_event.load
+      action: create
+    - path: /etc/apache2/conf-enabled/php8.2-fpm.conf
       kind: link
       action: create
 effective:
@@ -1182,11 +1188,16 @@ effective:
   returned: always
   type: dict
   sample:
+    KeepAliveTimeout:
+      value: '3'
+      used: '3'
+      file: /etc/apache2/conf-enabled/zz-apache-tuning.conf
+      line: 3
     MaxRequestWorkers:
-      value: '1024'
-      used: '1024'
+      value: '360'
+      used: '360'
       file: /etc/apache2/mods-enabled/mpm_event.conf
-      line: 7
+      line: 15
 overridden:
   description:
     - Directives in other files that override the managed value.
@@ -1226,11 +1237,11 @@ overridden:
       type: str
   sample:
     - setting: KeepAliveTimeout
-      wanted: '5'
+      wanted: '3'
       effective: '30'
-      file: /etc/apache2/sites-enabled/000-default.conf
-      line: 12
-      scope: main
+      file: /etc/apache2/sites-enabled/shop.conf
+      line: 3
+      scope: shop.example.org
 mpm:
   description:
     - The multi-processing modules.
@@ -1302,7 +1313,7 @@ activation:
     done: true
     running: true
     reasons:
-      - the MPM changes from prefork to event
+      - 'the MPM changes from prefork to event: a reload would end the server'
 restart_required:
   description:
     - 'For handlers: stop and start is needed and was not done.'
@@ -1438,17 +1449,17 @@ capacity:
       returned: always
       type: str
   sample:
-    connections: 3072
-    burst: 610
-    workers: 1024
-    processes: 16
-    memory_mb: 1280
+    connections: 720
+    burst: 154
+    workers: 360
+    processes: 6
+    memory_mb: null
     bounds:
-      - name: memory
-        limit: 7680
-        needs: 1280
-        source: /proc/meminfo
-    binding: memory
+      - name: open_files
+        limit: 65536
+        needs: 191
+        source: facts.open_files
+    binding: tasks
 sizes:
   description:
     - >-
@@ -1479,11 +1490,15 @@ sizes:
       returned: always
       type: str
   sample:
-    - directive: MaxRequestWorkers
-      setting: max_request_workers
-      value: 460
+    - directive: StartServers
+      setting: start_servers
+      value: 6
+      why: 'all processes at once: httpd starts more for missing idle workers only, not for many connections'
+    - directive: ServerLimit
+      setting: server_limit
+      value: 12
       why: >-
-        400 requests served at one moment, and 60 idle workers that let their processes hold the other
+        6 processes, and 6 slots for processes that finish their last requests after a reload or 10000
         connections
 config_test:
   description:
@@ -1553,6 +1568,13 @@ config_test:
     ok: true
     output: Syntax OK
     reason: null
+    rehearsal:
+      ran: true
+      ok: true
+      status: 200
+      milliseconds: 203
+      output: ''
+      reason: null
 cause:
   description:
     - Why something differs; null where nothing does.
@@ -1568,7 +1590,7 @@ transaction:
     - The id in the history; null where nothing was changed.
   returned: always
   type: str
-  sample: '000007'
+  sample: '20261201T045714Z-8d40'
 '''
 
 

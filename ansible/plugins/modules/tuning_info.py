@@ -163,7 +163,7 @@ msg:
     - One sentence for a person.
   returned: always
   type: str
-  sample: event, 400 workers; nothing waits for a restart
+  sample: event, at most 720 connections; no errors in the configuration as it was read; httpd itself was not asked
 errors:
   description:
     - Structural errors of the parameters, all at once.
@@ -239,20 +239,32 @@ findings:
         - Whether the task's C(waive) keeps it from failing the task.
       returned: always
       type: bool
-  sample: []
+  sample:
+    - rule: EV-013
+      severity: warning
+      setting: DOSLogDir
+      value: left out
+      effective: /tmp
+      httpd: null
+      message: 'DOSLogDir is left out: lock files are created in /tmp under predictable names'
+      hint: set DOSLogDir to a directory that only www-data may write
+      waived: false
 warnings:
   description:
     - The warnings among them as text.
   returned: always
   type: list
   elements: str
-  sample: []
+  sample:
+    - >-
+      EV-013: DOSLogDir is left out: lock files are created in /tmp under predictable names; set DOSLogDir to
+      a directory that only www-data may write
 httpd_version:
   description:
     - httpd's version; null where it could not be read.
   returned: always
   type: str
-  sample: '2.4.62'
+  sample: '2.4.71'
 start:
   description:
     - How httpd is started here; null where the host could not be looked at.
@@ -368,11 +380,16 @@ effective:
   returned: always
   type: dict
   sample:
+    KeepAliveTimeout:
+      value: '3'
+      used: '3'
+      file: /etc/apache2/conf-enabled/zz-apache-tuning.conf
+      line: 3
     MaxRequestWorkers:
-      value: '410'
-      used: '400'
+      value: '360'
+      used: '360'
       file: /etc/apache2/mods-enabled/mpm_event.conf
-      line: 7
+      line: 15
 modules:
   description:
     - Identifiers of the loaded modules, in load order.
@@ -380,8 +397,9 @@ modules:
   type: list
   elements: str
   sample:
-    - mpm_event_module
-    - evasive20_module
+    - core_module
+    - so_module
+    - watchdog_module
 memory:
   description:
     - Memory of the running server; null where nothing runs or it cannot be seen.
@@ -414,11 +432,11 @@ memory:
       returned: always
       type: float
   sample:
-    processes: 4
-    rss_mb: 120
-    pss_mb: 64
-    per_process_mb: 6.5
-    per_worker_mb: 0.392
+    processes: 6
+    rss_mb: 37
+    pss_mb: 12
+    per_process_mb: 0.082
+    per_worker_mb: 0.016
 status:
   description:
     - What mod_status tells; null where it does not answer.
@@ -495,13 +513,29 @@ status:
         - How many slots of the scoreboard are in which state; states that no slot is in are left out.
       returned: always
       type: dict
-  sample: null
+  sample:
+    version: Apache/2.4.71 (Debian)
+    mpm: event
+    uptime: 0
+    generation: 1
+    requests: 1
+    busy_workers: 1
+    idle_workers: 359
+    processes: 6
+    stopping: 0
+    connections: 0
+    writing: 0
+    keep_alive: 0
+    closing: 0
+    scoreboard:
+      sending: 1
+      waiting: 359
 status_reason:
   description:
     - Why mod_status was not asked or did not answer; null where it did.
   returned: always
   type: str
-  sample: mod_status is not loaded
+  sample: null
 log:
   description:
     - Messages about limits at the end of the error log.
@@ -529,7 +563,13 @@ log:
         - The newest line that has it, at most 300 bytes.
       returned: always
       type: str
-  sample: []
+  sample:
+    - code: AH00484
+      count: 1
+      meaning: 'all workers were busy: MaxRequestWorkers was reached'
+      last: >-
+        [Sat Nov 21 06:00:00.000000 2026] [mpm_event:error] [pid 1:tid 1] AH00484: server reached
+        MaxRequestWorkers setting, consider raising the MaxRequestWorkers setting
 limits:
   description:
     - The limits of the machine and the service that could be read.
@@ -540,7 +580,7 @@ limits:
   sample:
     somaxconn:
       value: 4096
-      source: /proc/sys/net/core/somaxconn
+      source: facts.somaxconn
 capacity:
   description:
     - What the current settings can carry.
@@ -609,17 +649,17 @@ capacity:
       returned: always
       type: str
   sample:
-    connections: 1200
-    burst: 240
-    workers: 400
-    processes: 16
-    memory_mb: 264
+    connections: 720
+    burst: 354
+    workers: 360
+    processes: 6
+    memory_mb: 32
     bounds:
       - name: memory
-        limit: 7680
-        needs: 264
-        source: /proc/meminfo
-    binding: memory
+        limit: 16384
+        needs: 32
+        source: facts.memory_mb
+    binding: tasks
 pending_activation:
   description:
     - >-
@@ -755,7 +795,13 @@ overridden:
         - C(main), or the virtual host's name and address.
       returned: always
       type: str
-  sample: []
+  sample:
+    - setting: KeepAliveTimeout
+      wanted: '3'
+      effective: '30'
+      file: /etc/apache2/sites-enabled/shop.conf
+      line: 3
+      scope: shop.example.org
 recommendation:
   description:
     - >-
@@ -790,12 +836,19 @@ recommendation:
       type: dict
   sample:
     mpm: event
-    connections: 2400
+    connections: 1440
     why: 'the error log says that all workers were busy (AH00484, 1 times): for twice as many'
     settings:
-      max_request_workers: 900
-      threads_per_child: 150
-      thread_limit: 150
+      async_request_worker_factor: 1
+      listen_backlog: 1440
+      max_connections_per_child: 10000
+      max_request_workers: 3712
+      max_spare_threads: 3712
+      min_spare_threads: 250
+      server_limit: 116
+      start_servers: 58
+      thread_limit: 64
+      threads_per_child: 64
 ansible_facts:
   description:
     - >-
@@ -992,11 +1045,11 @@ ansible_facts:
   sample:
     apache_tuning:
       version: '1.0'
-      collected: 1795617990
-      plan_key: '8f76b5991905317c40cd08f47782fe33'
+      collected: 1796101035
+      plan_key: addd2b96bd2590dc09debc463443dbdc
       distribution: debian
       distribution_version: '12'
-      httpd_version: '2.4.62'
+      httpd_version: '2.4.71'
       mpm:
         configured: event
         running: event
