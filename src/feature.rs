@@ -13,7 +13,7 @@ use crate::features::blocks;
 use crate::httpd::directives::Directive;
 use crate::httpd::read::{Configuration, Start};
 use crate::httpd::{Mpm, Version};
-use crate::parameters::{Field, Group};
+use crate::parameters::{Field, Group, Kind};
 use crate::report::Finding;
 use crate::rules::Rule;
 use crate::tree::Files;
@@ -24,8 +24,10 @@ pub struct Feature {
     pub name: &'static str,
     /// What the documentation of that key says.
     pub doc: &'static str,
-    /// The keys of its parameters.
+    /// The keys of its parameters; of each of them, where they are a list.
     pub fields: &'static [Field],
+    /// Whether its parameters are a list of groups. An empty one takes out what this program put in.
+    pub list: bool,
     /// The directives it manages, by parameter.
     pub directives: &'static [&'static [Directive]],
     /// The directives that only matter to it.
@@ -56,6 +58,16 @@ impl Feature {
     /// Returns the directives that a parameter sets.
     pub fn owned(&self) -> impl Iterator<Item = &'static Directive> {
         self.directives.iter().copied().flatten()
+    }
+
+    /// Returns how its parameters are brought to their type.
+    pub const fn kind(&self) -> Kind {
+        if self.list { Kind::Dicts(self.fields) } else { Kind::Dict(self.fields) }
+    }
+
+    /// Returns the path of the parameter by which it is switched on.
+    pub fn switch(&self) -> String {
+        if self.list { self.name.to_owned() } else { format!("{}.enabled", self.name) }
     }
 
     /// Returns the parameter that sets a directive.
@@ -171,6 +183,17 @@ pub struct Host<'a> {
     pub mpm: Mpm,
     /// What the features have looked up.
     pub looks: &'a Looks,
+    /// The size of the server after the change; `None` where its numbers are not read.
+    pub sizes: Option<Sizes>,
+}
+
+/// The size of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// The most processes that serve requests.
+    pub processes: u64,
+    /// The threads of each.
+    pub threads: u64,
 }
 
 impl Host<'_> {

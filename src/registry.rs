@@ -2,7 +2,8 @@
 
 use crate::feature::Feature;
 use crate::features::{
-    cache_disk, compression, evasive, http2, keepalive, logs, modsecurity, modules, slow_clients, status, tls,
+    balancers, cache_disk, compression, evasive, http2, keepalive, logs, modsecurity, modules, slow_clients,
+    status, tls,
 };
 use crate::httpd::core_directives::{Settings, WATCHED};
 use crate::httpd::directives::{Directive, Table};
@@ -18,6 +19,7 @@ pub static FEATURES: &[&Feature] = &[
     &tls::TLS,
     &cache_disk::CACHE_DISK,
     &logs::LOGS,
+    &balancers::BALANCERS,
     &modsecurity::MODSECURITY,
     // Last: what the others need is known then.
     &modules::MODULES,

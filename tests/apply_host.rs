@@ -2,6 +2,8 @@
 //! what is only tried out never shows.
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+#[path = "apply_host/balancers.rs"]
+mod balancers;
 #[path = "apply_host/features.rs"]
 mod features;
 #[path = "apply_host/modsecurity.rs"]

@@ -144,6 +144,7 @@ pub static CACHE_DISK: Feature = Feature {
     name: NAME,
     doc: "A cache of answers on disk, with cookies left out and access rules kept. If omitted, it is not managed.",
     fields: CacheDisk::FIELDS,
+    list: false,
     directives: CacheDisk::DIRECTIVES,
     watched: &[],
     modules: &[&DISK, &CACHE],

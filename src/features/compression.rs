@@ -302,6 +302,7 @@ pub static COMPRESSION: Feature = Feature {
     name: NAME,
     doc: "Compression of answers by brotli and gzip. If omitted, it is not managed.",
     fields: Compression::FIELDS,
+    list: false,
     directives: Compression::DIRECTIVES,
     watched: &[],
     modules: &[&BROTLI, &DEFLATE, &FILTER],

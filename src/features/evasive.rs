@@ -129,6 +129,7 @@ pub static EVASIVE: Feature = Feature {
     name: NAME,
     doc: "mod_evasive, in the dialect of the build found on the host. If omitted, it is not managed.",
     fields: Evasive::FIELDS,
+    list: false,
     directives: Evasive::DIRECTIVES,
     watched: WATCHED,
     modules: &[&MODULE],

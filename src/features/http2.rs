@@ -188,6 +188,7 @@ pub static HTTP2: Feature = Feature {
     name: NAME,
     doc: "HTTP/2 for clients that take it, before HTTP/1.1. If omitted, it is not managed.",
     fields: Http2::FIELDS,
+    list: false,
     directives: Http2::DIRECTIVES,
     watched: &[
         Directive::new("ProtocolsHonorOrder", Group(NAME), Parser::Flag).in_vhosts().default(|_, _| "On"),

@@ -33,6 +33,7 @@ pub static KEEPALIVE: Feature = Feature {
     name: NAME,
     doc: "Persistent connections of the main server. If omitted, it is not managed.",
     fields: KeepAlive::FIELDS,
+    list: false,
     directives: KeepAlive::DIRECTIVES,
     watched: &[],
     modules: &[],

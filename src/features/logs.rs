@@ -306,6 +306,7 @@ pub static LOGS: Feature = Feature {
     name: NAME,
     doc: "The directory of the logs, on a disk of its own if wanted. If omitted, it is not managed.",
     fields: Logs::FIELDS,
+    list: false,
     directives: Logs::DIRECTIVES,
     watched: &[],
     modules: &[],

@@ -1,5 +1,6 @@
 //! What each group of parameters writes: one file a feature.
 
+pub mod balancers;
 pub mod blocks;
 pub mod cache_disk;
 pub mod compression;

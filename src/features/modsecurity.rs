@@ -138,6 +138,7 @@ pub static MODSECURITY: Feature = Feature {
     name: NAME,
     doc: "ModSecurity and its Core Rule Set. If omitted, it is not managed.",
     fields: ModSecurity::FIELDS,
+    list: false,
     directives: ModSecurity::DIRECTIVES,
     watched: &[],
     modules: &[&MODULE, &UNIQUE_ID],

@@ -153,6 +153,7 @@ pub static MODULES: Feature = Feature {
     name: NAME,
     doc: "Modules that nothing uses, taken out by name. If omitted, it is not managed.",
     fields: Modules::FIELDS,
+    list: false,
     directives: Modules::DIRECTIVES,
     watched: &[],
     modules: &stock::ALL,

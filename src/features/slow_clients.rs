@@ -70,6 +70,7 @@ pub static SLOW_CLIENTS: Feature = Feature {
     name: NAME,
     doc: "How long a client may take for its request (mod_reqtimeout). If omitted, it is not managed.",
     fields: SlowClients::FIELDS,
+    list: false,
     directives: SlowClients::DIRECTIVES,
     watched: &[],
     modules: &[&MODULE],

@@ -271,6 +271,7 @@ pub static STATUS: Feature = Feature {
     name: NAME,
     doc: "The status page of mod_status, on an address of its own if wanted. If omitted, it is not managed.",
     fields: Status::FIELDS,
+    list: false,
     directives: Status::DIRECTIVES,
     watched: &[],
     modules: &[&MODULE],

@@ -71,6 +71,7 @@ pub static TLS: Feature = Feature {
     name: NAME,
     doc: "What all sites with TLS share: sessions, stapling, the lowest version. If omitted, it is not managed.",
     fields: Tls::FIELDS,
+    list: false,
     directives: Tls::DIRECTIVES,
     watched: &[],
     modules: &[],

@@ -14,7 +14,7 @@ use crate::report::ParameterError;
 
 /// Returns the keys of `tuning`, with the groups of these features.
 pub fn tuning(features: &[&Feature]) -> Vec<Field> {
-    let group = |feature: &&Feature| field(feature.name, Kind::Dict(feature.fields));
+    let group = |feature: &&Feature| field(feature.name, feature.kind());
     TUNING.iter().copied().chain(features.iter().map(group)).collect()
 }
 

@@ -11,6 +11,7 @@ use super::json::join;
 use super::{Context, InfoParams, Params};
 use crate::feature::Feature;
 use crate::httpd::core_directives::mpm_rows;
+use crate::parameters::field;
 use crate::report::ParameterError;
 use crate::url::{NotAUrl, Url};
 
@@ -168,8 +169,9 @@ fn dotted(pointer: &str) -> String {
 /// Returns the keys known in the object at `path`.
 fn keys_at(mut fields: &[Field], path: &str) -> Vec<&'static str> {
     for part in path.split('.').filter(|part| !part.is_empty()) {
-        match fields.iter().find(|field| field.key == part).map(|field| field.kind) {
-            Some(Kind::Dict(inner)) => fields = inner,
+        let name = part.split('[').next().unwrap_or_default();
+        match fields.iter().find(|field| field.key == name).map(|field| field.kind) {
+            Some(Kind::Dict(inner) | Kind::Dicts(inner)) => fields = inner,
             _ => return Vec::new(),
         }
     }
@@ -326,8 +328,8 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
 /// Texts of the features' groups become arguments of directives, each of which is one line.
 fn texts_of_features(value: &Value, features: &[&Feature], errors: &mut Vec<ParameterError>) {
     for feature in features {
-        let Some(group) = value.get(feature.name) else { continue };
-        each_text(feature.name, group, feature.fields, &mut |path, text| {
+        let group = [field(feature.name, feature.kind())];
+        each_text("", value, &group, &mut |path, text| {
             one_line(path, text, &mut |path, message| {
                 if errors.len() < ENOUGH {
                     errors.push(ParameterError { path: path.to_owned(), message });

@@ -4,18 +4,51 @@ use std::path::Path;
 
 use super::words::{self, body};
 use super::{Unreadable, Wish, Work, file_of};
-use crate::feature::{Feature, Host, Want, Writes};
+use crate::feature::{Feature, Host, Sizes, Want, Writes};
 use crate::features::blocks;
+use crate::httpd::core_directives;
+use crate::httpd::normalise::{Written, normalise};
+use crate::httpd::read::Scope;
 use crate::parameters::Group;
 use crate::tree::Node;
 
 impl Work<'_> {
+    /// Returns the size of the server with the numbers that are asked for, else with those in force.
+    fn sizes(&self) -> Option<Sizes> {
+        let (mpm, configuration) = (self.ground.mpm, self.ground.configuration);
+        let mut written = Written::new();
+        for row in core_directives::mpm_rows().filter(|row| row.mpms.contains(&mpm)) {
+            let asked = self.numbers.as_ref().map(|all| all.iter().find(|(name, _)| *name == row.name));
+            let text = match asked {
+                Some(Some((_, number))) => Some(number.to_string()),
+                // One that is left out has httpd's own default.
+                Some(None) if row.one_set => None,
+                _ => {
+                    let line = configuration.deciding(row.name, Scope::Main);
+                    line.and_then(|line| line.words.first().cloned())
+                }
+            };
+            if let Some(text) = text {
+                written.insert(row.name, text);
+            }
+        }
+        let used = normalise(mpm, self.ground.version, &written).used;
+        let number = |name: &str| used.get(name).and_then(|text| text.parse::<u64>().ok());
+        let threads = if mpm.threaded() { number("ThreadsPerChild")? } else { 1 };
+        Some(Sizes { processes: number("MaxRequestWorkers")?.div_ceil(threads.max(1)), threads })
+    }
+
     /// Writes what a feature wants, and switches its modules.
     pub(super) fn feature(&mut self, feature: &'static Feature, group: &dyn Group) -> Result<(), Unreadable> {
         let ground = self.ground;
         let mut want = Want::default();
-        let host =
-            Host { place: ground.place(), version: ground.version, mpm: ground.mpm, looks: ground.looks };
+        let host = Host {
+            place: ground.place(),
+            version: ground.version,
+            mpm: ground.mpm,
+            looks: ground.looks,
+            sizes: self.sizes(),
+        };
         (feature.want)(group, &host, &mut want);
         self.findings.append(&mut want.findings);
         if want.gone {
@@ -54,7 +87,7 @@ impl Work<'_> {
         }
         self.write_early(feature, &want)?;
         self.put_elsewhere(feature, &want.elsewhere)?;
-        let setting = format!("{}.enabled", feature.name);
+        let setting = feature.switch();
         if let Some(module) = feature.modules.first() {
             self.switch_module(module, want.module, want.idle, &setting)?;
         }

@@ -112,6 +112,7 @@ pub fn present(
     }
     if let Some(settings) = settings {
         work.settings(settings, params.placement)?;
+        work.numbers = Some(settings.to_vec());
     }
     for (feature, group) in params.groups.iter() {
         work.draft.ask_for(feature.name);
@@ -180,6 +181,8 @@ struct Work<'a> {
     originals: OnceCell<Originals>,
     /// Whether nothing is to be remembered any more.
     forgets: bool,
+    /// The MPM's numbers that are asked for.
+    numbers: Option<Vec<(&'static str, i64)>>,
     modules: Vec<(&'static Module, bool, String)>,
     wishes: Vec<Wish>,
     findings: Vec<Finding>,
@@ -200,6 +203,7 @@ impl<'a> Work<'a> {
             draft,
             originals: OnceCell::new(),
             forgets: false,
+            numbers: None,
             wishes: Vec::new(),
             modules: Vec::new(),
             findings: Vec::new(),

@@ -19,7 +19,7 @@ fn status(host: &Host, path: &str) -> u16 {
 }
 
 /// Predicts, does, and asks again: the prediction is what came, and the second run finds nothing to do.
-fn done(host: &Host, parameters: &Value) -> Value {
+pub(super) fn done(host: &Host, parameters: &Value) -> Value {
     let before = host.listing();
     let mut predicted = parameters.clone();
     predicted["_ansible_check_mode"] = json!(true);

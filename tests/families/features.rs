@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use apache_tuning::distro::{ModuleSwitch, Site};
+use apache_tuning::feature::Feature;
 use apache_tuning::registry::FEATURES;
 use apache_tuning::tree::{self, Files as _, Memory};
 use serde_json::{Value, json};
@@ -117,6 +118,22 @@ fn sample(feature: &str) -> (Value, &'static [&'static str]) {
             json!({"enabled": true, "root": "/srv/cache", "paths": ["/app"], "except": ["/app/me"], "header": true}),
             &["cache", "cache_disk"],
         ),
+        "balancers" => (
+            json!([{
+                "name": "app", "members": [{"url": "http://10.0.0.11:8080"}, {"url": "http://[fd00::1]", "weight": 3}],
+                "sticky": {"cookie": "ROUTE"}, "health": {"uri": "/up"}, "map": [{"path": "/app"}],
+                "pool": {"max": 4},
+            }]),
+            &[
+                "proxy",
+                "proxy_http",
+                "slotmem_shm",
+                "proxy_balancer",
+                "lbmethod_byrequests",
+                "proxy_hcheck",
+                "headers",
+            ],
+        ),
         // Where each family has the rules is another test's.
         "modsecurity" => (
             json!({"enabled": true, "engine": "on", "rules": "none", "exclude": ["942100", "943000-943999"]}),
@@ -128,6 +145,11 @@ fn sample(feature: &str) -> (Value, &'static [&'static str]) {
         "tls" => (json!({"session_cache": "2M", "tickets": false, "protocols": "1.2"}), &[]),
         other => panic!("no sample for {other}"),
     }
+}
+
+/// Returns the parameters that take out what a feature put in.
+fn off(feature: &Feature) -> Value {
+    if feature.list { json!([]) } else { json!({"enabled": false}) }
 }
 
 /// Returns every host with the modules of a feature, and what each is asked for first: an MPM that all features go with.
@@ -163,11 +185,12 @@ fn each_feature_comes_about_once_and_goes_to_the_byte() {
             for name in modules {
                 assert!(loads(&tried, &format!("{name}_module")), "{} {name}", host.name);
             }
-            if feature.fields.iter().any(|field| field.key == "enabled") && feature.name != "keepalive" {
-                let mut off = tried.clone();
-                off.does(&task(&json!({"enabled": false})));
-                off.does_nothing(&task(&json!({"enabled": false})));
-                for (path, node) in super::tried::everything(&off.files) {
+            let switched = feature.list || feature.fields.iter().any(|field| field.key == "enabled");
+            if switched && feature.name != "keepalive" {
+                let mut without = tried.clone();
+                without.does(&task(&off(feature)));
+                without.does_nothing(&task(&off(feature)));
+                for (path, node) in super::tried::everything(&without.files) {
                     let own = path.starts_with("/var/lib/apache-tuning");
                     assert!(
                         own || before.get(&path) == Some(&node),
@@ -197,7 +220,7 @@ fn all_features_together_come_about_and_go_one_by_one() {
         tried.does_nothing(&all);
         let mut rest = all.clone();
         for feature in FEATURES.iter().filter(|feature| !["evasive", "keepalive"].contains(&feature.name)) {
-            rest[feature.name] = json!({"enabled": false});
+            rest[feature.name] = off(feature);
             tried.does(&rest);
             tried.does_nothing(&rest);
         }

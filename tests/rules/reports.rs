@@ -404,6 +404,17 @@ fn balancers() -> Vec<Case> {
     let page = |more: &str| {
         host(&format!("<Location /balancer-manager>\nSetHandler balancer-manager\n{more}</Location>\n"))
     };
+    // 16 processes, which open one connection each at least.
+    let asked = |limit: u32| {
+        event().conf(&MODULES, "").params(serde_json::json!({"balancers": [{
+            "name": "app", "backend_limit": limit, "members": [{"url": "http://10.0.0.11"}],
+        }]}))
+    };
+    let mapped = |text: &str| {
+        event().conf(&MODULES, text).params(serde_json::json!({"balancers": [{
+            "name": "app", "members": [{"url": "http://10.0.0.11"}], "map": [{"path": "/app"}],
+        }]}))
+    };
     let site =
         |text: &str| host(&format!("{text}<VirtualHost *:80>\nProxyPassInherit Off\n</VirtualHost>\n"));
     vec![
@@ -436,6 +447,12 @@ fn balancers() -> Vec<Case> {
         case("BAL-013", page("Require local\n"), page("Require all granted\n")),
         // 16 processes: 28,224 of 28,232 ports, and 28,240.
         case("BAL-014", ports(1764), ports(1765)),
+        case("BAL-005", asked(16), asked(15)),
+        case(
+            "BAL-017",
+            mapped("ProxyPass /other/ http://10.0.0.9/\n"),
+            mapped("ProxyPass / http://10.0.0.9/\n"),
+        ),
         case("BAL-018", site(""), site("ProxyPass /a/ http://10.0.0.11/\n")),
     ]
 }

@@ -630,6 +630,165 @@ options:
             Whether logrotate gets a file for the directory, with what the distribution's own says. Default:
             C(true); an instance has none.
         type: bool
+  balancers:
+    description:
+      - >-
+        Balancers: groups of backends with health checks, pools, sticky sessions and fail-over. A list; an
+        empty one takes out what this program put in. If omitted, it is not managed.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - 'Its name: C(balancer://NAME). Letters, digits, C(-) and C(_).'
+        type: str
+      members:
+        description:
+          - The backends.
+        type: list
+        elements: dict
+        suboptions:
+          url:
+            description:
+              - 'Its address: C(http://10.0.0.11:8080), or C(https://), whose certificate is verified.'
+            type: str
+          route:
+            description:
+              - >-
+                The name by which a session finds it again: letters, digits, C(-) and C(_). Default: C(m1),
+                C(m2), …
+            type: str
+          weight:
+            description:
+              - 'Its share beside the others, 1 to 100. Default: 1.'
+              - From 1 to 100.
+            type: int
+          standby:
+            description:
+              - 'Whether it is used only while all others fail. Default: no.'
+            type: bool
+      method:
+        description:
+          - 'How requests are shared out: C(byrequests), C(bytraffic) or C(bybusyness). Default: C(byrequests).'
+        type: str
+      sticky:
+        description:
+          - Sessions that stay with one member. If omitted, they do not.
+        type: dict
+        suboptions:
+          cookie:
+            description:
+              - 'The cookie that names the member. Default: C(ROUTEID).'
+            type: str
+          failover:
+            description:
+              - 'Whether another member takes a session over where its own fails. Default: yes.'
+            type: bool
+      pool:
+        description:
+          - The connections of each process to each member.
+        type: dict
+        suboptions:
+          max:
+            description:
+              - >-
+                The most of them. Default: as many as C(backend_limit) allows, else as many as a process has
+                threads.
+              - From 1 to 100000.
+            type: int
+          acquire:
+            description:
+              - 'How long a request waits for one of them: C(500ms), C(2s). Default: C(500ms).'
+            type: str
+          ttl:
+            description:
+              - 'Seconds after which one that is not used is closed. Default: 60.'
+              - From 1 to 86400.
+            type: int
+      backend_limit:
+        description:
+          - >-
+            Connections that one member can take from the whole server, such as C(max_children) of php-fpm. If
+            omitted, it is not checked.
+          - From 1 to 1000000.
+        type: int
+      timeout:
+        description:
+          - 'Seconds to wait for an answer. Default: 30.'
+          - From 1 to 86400.
+        type: int
+      connect_timeout:
+        description:
+          - 'How long to wait for a connection: C(2s), C(500ms). Default: C(2s).'
+        type: str
+      retry:
+        description:
+          - 'Seconds for which a member that failed is not used. Default: 10.'
+          - From 0 to 86400.
+        type: int
+      fail_on_status:
+        description:
+          - 'Codes of answers after which a member is not used either. Default: 503.'
+        type: list
+        elements: str
+      fail_on_timeout:
+        description:
+          - 'Whether a member that does not answer in time is not used either. Default: no.'
+        type: bool
+      health:
+        description:
+          - Asking each member whether it works. If omitted, none is asked.
+        type: dict
+        suboptions:
+          method:
+            description:
+              - 'How it is asked: C(GET), C(HEAD), C(OPTIONS) or C(TCP). Default: C(GET).'
+            type: str
+          uri:
+            description:
+              - 'The path that is asked for. Default: C(/health).'
+            type: str
+          interval:
+            description:
+              - 'Seconds between two questions. Default: 5.'
+              - From 1 to 86400.
+            type: int
+          fails:
+            description:
+              - 'Wrong answers after which it is not used any more. Default: 2.'
+              - From 1 to 1000.
+            type: int
+          passes:
+            description:
+              - 'Right answers after which it is used again. Default: 2.'
+              - From 1 to 1000.
+            type: int
+          expect:
+            description:
+              - 'The right answers: classes and codes such as C(2xx,3xx) or C(200). Default: C(2xx,3xx).'
+            type: str
+      map:
+        description:
+          - >-
+            The paths whose requests go to it. If omitted, only the balancer is there, for the sites' own
+            lines.
+        type: list
+        elements: dict
+        suboptions:
+          path:
+            description:
+              - >-
+                Its beginning: C(/app). With C(/), the paths of ACME challenges and of C(/server-status) stay
+                here.
+            type: str
+      preserve_host:
+        description:
+          - 'Whether members get the name that the client asked for. Default: yes.'
+        type: bool
+      forwarded_proto:
+        description:
+          - 'Whether members are told in C(X-Forwarded-Proto) how the client asked. Default: yes.'
+        type: bool
   modsecurity:
     description:
       - ModSecurity and its Core Rule Set. If omitted, it is not managed.
@@ -966,6 +1125,21 @@ EXAMPLES = r'''
       enabled: true
       paths: [/app]
       except: [/app/account]
+
+- name: Share /app out to two backends that are asked every 5 s whether they work
+  webfleet.apache.tuning:
+    balancers:
+      - name: app
+        members:
+          - url: http://10.0.0.11:8080
+          - url: http://10.0.0.12:8080
+        backend_limit: 200
+        sticky:
+          cookie: ROUTEID
+        health:
+          uri: /health
+        map:
+          - path: /app
 
 - name: Log what the Core Rule Set would refuse, except for a rule that our own editors meet
   webfleet.apache.tuning:
@@ -1717,6 +1891,44 @@ def main():
             'buffered': {'type': 'bool'},
             'require_mount': {'type': 'bool'},
             'rotate': {'type': 'bool'},
+        }},
+        'balancers': {'type': 'list', 'elements': 'dict', 'options': {
+            'name': {'type': 'str'},
+            'members': {'type': 'list', 'elements': 'dict', 'options': {
+                'url': {'type': 'str'},
+                'route': {'type': 'str'},
+                'weight': {'type': 'int'},
+                'standby': {'type': 'bool'},
+            }},
+            'method': {'type': 'str'},
+            'sticky': {'type': 'dict', 'options': {
+                'cookie': {'type': 'str'},
+                'failover': {'type': 'bool'},
+            }},
+            'pool': {'type': 'dict', 'options': {
+                'max': {'type': 'int'},
+                'acquire': {'type': 'str'},
+                'ttl': {'type': 'int'},
+            }},
+            'backend_limit': {'type': 'int'},
+            'timeout': {'type': 'int'},
+            'connect_timeout': {'type': 'str'},
+            'retry': {'type': 'int'},
+            'fail_on_status': {'type': 'list', 'elements': 'str'},
+            'fail_on_timeout': {'type': 'bool'},
+            'health': {'type': 'dict', 'options': {
+                'method': {'type': 'str'},
+                'uri': {'type': 'str'},
+                'interval': {'type': 'int'},
+                'fails': {'type': 'int'},
+                'passes': {'type': 'int'},
+                'expect': {'type': 'str'},
+            }},
+            'map': {'type': 'list', 'elements': 'dict', 'options': {
+                'path': {'type': 'str'},
+            }},
+            'preserve_host': {'type': 'bool'},
+            'forwarded_proto': {'type': 'bool'},
         }},
         'modsecurity': {'type': 'dict', 'options': {
             'enabled': {'type': 'bool'},

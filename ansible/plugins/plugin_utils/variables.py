@@ -12,8 +12,8 @@ PREFIX = 'apache_tuning_'
 
 # Each parameter of the module as the role takes it.
 ROLE = (
-    'activation', 'cache_disk', 'capacity', 'compression', 'config_test', 'evasive', 'facts', 'health', 'http2',
-    'instance', 'keep', 'keepalive', 'lock_timeout', 'logs', 'memory', 'mod_php', 'modsecurity', 'modules', 'mpm',
+    'activation', 'balancers', 'cache_disk', 'capacity', 'compression', 'config_test', 'evasive', 'facts', 'health',
+    'http2', 'instance', 'keep', 'keepalive', 'lock_timeout', 'logs', 'memory', 'mod_php', 'modsecurity', 'modules', 'mpm',
     'placement', 'rehearse', 'root', 'settings', 'slow_clients', 'state', 'status', 'tls', 'transaction', 'waive',
 )
 
