@@ -348,7 +348,7 @@ fn modsecurity() -> Vec<Case> {
             fs::write(root.join("etc/php.ini"), format!("; all\npost_max_size = {size}\n")).unwrap();
         })
     };
-    let load = |load: serde_json::Value| asked(&in_order).params(serde_json::json!({"capacity": load}));
+    let load = |load: Value| asked(&in_order).params(json!({"capacity": load}));
     let cached = |text: &str| asked(&format!("{in_order}CacheEnable disk /\n{text}"));
     vec![
         case("SEC-004", asked(&in_order), asked(&format!("{in_order}{set}"))),

@@ -42,6 +42,11 @@ const EXPRESSIONS: &[(&str, &str, &str)] = &[
     ("xtask/src/collection.rs", "galaxy", "of Ansible's environment"),
     ("xtask/src/demo_fleet.rs", "&self.program", "the program itself"),
     ("xtask/src/fuzz.rs", "home.join", "built by Cargo"),
+    (
+        "xtask/src/measure_log.rs",
+        "program",
+        "the program itself, or goaccess, which the table of needs brings",
+    ),
     ("xtask/src/steps.rs", "program", "the word that the caller gives"),
     ("xtask/src/steps.rs", "std::env::var_os", "the Cargo that runs"),
     ("tests/start/main.rs", "PROGRAM", "the program itself"),
