@@ -49,7 +49,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "info",
-        usage: "[--root DIR] [--facts FILE]",
+        usage: "[--root DIR] [--facts FILE] [--instance NAME]",
         about: "what is configured, what runs, what it can carry and what limits it",
         run: info,
     },
@@ -351,6 +351,7 @@ fn info(mut parser: lexopt::Parser) -> Result<Outcome, Failure> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("root") => wanted["root"] = absolute(&parser.value()?)?,
+            Long("instance") => wanted["instance"] = parser.value()?.string()?.into(),
             Long("facts") => {
                 let file = PathBuf::from(parser.value()?);
                 wanted["facts"] = serde_json::from_slice(&read(&file)?)

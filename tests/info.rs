@@ -361,3 +361,25 @@ fn how_httpd_is_started_is_told_and_no_value_of_a_variable() {
     assert_eq!(look(&host)["effective"]["KeepAliveTimeout"]["value"], "7");
     assert!(!look(&host)["start"].to_string().contains("hunter2"));
 }
+
+#[test]
+fn an_instance_is_looked_at_by_its_name() {
+    let host = Host::debian12_event();
+    host.install_binary(env!("CARGO_BIN_EXE_apache-tuning"));
+    host.sh("cp -a /etc/apache2 /etc/apache2-blue").ok();
+    host.write("/etc/apache2-blue/conf-enabled/own.conf", "KeepAliveTimeout 77\n");
+    let told = |instance: Value| {
+        ask(&host, &json!({"_ansible_module_name": "webfleet.apache.tuning_info", "instance": instance}))
+    };
+    assert_eq!(told(json!("blue"))["effective"]["KeepAliveTimeout"]["value"], "77");
+    assert_eq!(told(Value::Null)["effective"]["KeepAliveTimeout"]["value"], "5");
+    let wrong = told(json!("../blue"));
+    assert_eq!(wrong["failed"], true);
+    assert!(wrong["msg"].as_str().unwrap().contains("value of instance must be a name"), "{}", wrong["msg"]);
+    let missing = told(json!("green"));
+    assert!(
+        missing["failed"] == true && missing["msg"].as_str().unwrap().contains("green"),
+        "{}",
+        missing["msg"]
+    );
+}

@@ -39,7 +39,7 @@ pub fn info(params: &InfoParams) -> InfoReport {
     let root = Path::new(&params.root);
     let disk = Disk::new(root);
     let of_machine = params.root == "/";
-    let host = match Host::look(&disk, &params.facts, None, of_machine, None) {
+    let host = match Host::look(&disk, &params.facts, params.instance.as_deref(), of_machine, None) {
         Ok(host) => host,
         Err(stopped) => {
             return InfoReport {

@@ -49,6 +49,7 @@ const TUNING: &[Field] = &[
 /// The keys of `tuning_info`.
 pub const INFO: &[Field] = &[
     field("facts", Kind::Dict(FACTS)),
+    field("instance", Kind::Str),
     field("root", Kind::Str),
     field("status_url", Kind::Str),
     field("config_test", Kind::Bool),

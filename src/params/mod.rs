@@ -272,6 +272,8 @@ pub struct InfoParams {
     /// Facts to use instead of the host's.
     #[serde(default)]
     pub facts: Facts,
+    /// A second instance of the server: `NAME` of `/etc/apache2-NAME`.
+    pub instance: Option<String>,
     /// Another root directory.
     #[serde(default = "defaults::root")]
     pub root: String,

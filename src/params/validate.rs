@@ -50,6 +50,9 @@ pub(super) fn info(
         explain(&error, context, (&[], coerce::INFO), errors);
     }
     absolute_root(&value, errors);
+    instance_name(&value, &mut |path, message| {
+        errors.push(ParameterError { path: path.to_owned(), message });
+    });
     finish(value, errors)
 }
 
@@ -218,6 +221,16 @@ pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> 
         .map(|(_, word)| word)
 }
 
+/// Refuses a name that no instance has: it becomes part of paths.
+fn instance_name(value: &Value, refuse: &mut impl FnMut(&str, String)) {
+    let Some(name) = value.get("instance").and_then(Value::as_str) else { return };
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    if name.is_empty() || name.starts_with('.') || name.starts_with('-') || !name.bytes().all(fits) {
+        let known = "a name of letters, digits, '_', '.' and '-'";
+        refuse("instance", format!("value of instance must be {known}, got: {:?}", cut(name)));
+    }
+}
+
 /// What holds between parameters, and what only words can say.
 fn together(value: &Value, errors: &mut Vec<ParameterError>) {
     let mut refuse = |path: &str, message: String| {
@@ -270,18 +283,7 @@ fn together(value: &Value, errors: &mut Vec<ParameterError>) {
             );
         }
     }
-    if let Some(name) = value.get("instance").and_then(Value::as_str) {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        if name.is_empty() || name.starts_with('.') || name.starts_with('-') || !name.bytes().all(fits) {
-            refuse(
-                "instance",
-                format!(
-                    "value of instance must be a name of letters, digits, '_', '.' and '-', got: {:?}",
-                    cut(name)
-                ),
-            );
-        }
-    }
+    instance_name(value, &mut refuse);
     if let Some(url) = value.pointer("/health/url").and_then(Value::as_str)
         && let Err(NotAUrl { why, .. }) = Url::parse(url)
     {

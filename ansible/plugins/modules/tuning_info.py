@@ -103,6 +103,10 @@ options:
         description:
           - SELinux boolean C(httpd_graceful_shutdown).
         type: bool
+  instance:
+    description:
+      - 'A second instance of the server: C(NAME) of C(/etc/apache2-NAME).'
+    type: str
   root:
     description:
       - Another root directory.
@@ -1076,6 +1080,7 @@ def main():
             'php': {'type': 'str', 'choices': ['mod_php', 'fpm', 'none']},
             'selinux_graceful_shutdown': {'type': 'bool'},
         }},
+        'instance': {'type': 'str'},
         'root': {'type': 'str', 'default': '/'},
         'status_url': {'type': 'str'},
         'config_test': {'type': 'bool', 'default': False},
