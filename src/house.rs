@@ -132,6 +132,39 @@ fn files_and_functions_that_the_map_names_are_there() {
 }
 
 #[test]
+fn what_the_page_of_measures_names_is_there() {
+    const PAGE: &str = include_str!("../docs/measures.md");
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rows: Vec<Vec<&str>> = PAGE
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.ends_with(" |"))
+        .skip(2)
+        .map(|line| line.split('|').map(str::trim).skip(1).collect())
+        .collect();
+    assert!(rows.len() > 15, "{} rows", rows.len());
+    let schema: serde_json::Value = serde_json::from_str(include_str!("../schema/params.json")).unwrap();
+    for row in rows {
+        let [_, parameters, rules, shown, ..] = row.as_slice() else { panic!("{row:?}") };
+        for parameter in parameters.split('`').skip(1).step_by(2).filter(|word| !word.contains([' ', '.'])) {
+            assert!(schema["properties"].get(parameter).is_some(), "no parameter {parameter}");
+        }
+        for id in rules.split(", ").filter(|id| !id.is_empty()) {
+            assert!(crate::rules::all().any(|rule| rule.id == id), "no rule {id}");
+        }
+        let shown: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        let file = if shown[0].starts_with("bench/") {
+            top.join(shown[0])
+        } else {
+            top.join("tests").join(shown[0])
+        };
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        if let Some(function) = shown.get(1) {
+            assert!(text.contains(&format!("fn {function}(")), "{} has no {function}", file.display());
+        }
+    }
+}
+
+#[test]
 fn programs_are_started_by_the_sandbox_and_by_apply_alone() {
     let starts = ["process::Command", "Command::new(", "execve", "posix_spawn", "fexecve"];
     let wrong: Vec<String> = sources()
