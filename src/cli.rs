@@ -104,6 +104,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--from-log", "access logs, plain or gzip, in any order; - is standard input"),
     ("--group", "show one group of hosts"),
     ("--html", "write the table as a page for a browser: one file that needs no network"),
+    ("--instance", "a second server of this host, by its name"),
     ("--interval", "the time between two looks: 2s"),
     ("--inventory", "the inventory of the hosts"),
     ("--json", "print the machine form"),
