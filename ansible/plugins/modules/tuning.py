@@ -1111,7 +1111,7 @@ EXAMPLES = r'''
   webfleet.apache.tuning:
     logs:
       directory: /srv/log/apache2
-      require_mount: true
+      buffered: false
 
 - name: Let sessions be resumed from a cache of 4 MiB, from TLS 1.2 on
   webfleet.apache.tuning:

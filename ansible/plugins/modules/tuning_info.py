@@ -331,7 +331,7 @@ start:
       type: list
       elements: str
   sample:
-    by: files
+    by: parent
     binary: /usr/sbin/apache2
     main_file: /etc/apache2/apache2.conf
     server_root: /etc/apache2
@@ -339,13 +339,11 @@ start:
     directives: []
     variables:
       - APACHE_LOG_DIR
-      - APACHE_PID_FILE
       - APACHE_RUN_DIR
-      - APACHE_RUN_GROUP
-      - APACHE_RUN_USER
     unknown: []
     unknown_options: false
     read_from:
+      - /usr/lib/systemd/system/apache2.service
       - /etc/apache2/envvars
 mpm:
   description:
