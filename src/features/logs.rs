@@ -19,10 +19,6 @@ pub const NAME: &str = "logs";
 
 const MODULE_ID: &str = "log_config_module";
 
-fn is_log_config(identifier: &str) -> bool {
-    identifier == MODULE_ID
-}
-
 crate::parameters! {
     /// Where the logs are. It is written whole: what is left out is as its default says.
     pub struct Logs {
@@ -37,7 +33,7 @@ crate::parameters! {
         /// Whether lines are kept in memory until there are some thousand bytes. `BufferedLogs`. Programs that follow the
         /// log see them late. If omitted, it is not changed.
         buffered: bool => [
-            Directive::new("BufferedLogs", Group(NAME), Parser::Flag).module(is_log_config).default(|_, _| "Off"),
+            Directive::new("BufferedLogs", Group(NAME), Parser::Flag).default(|_, _| "Off"),
         ];
         /// `true` refuses a directory on the file system of `/`, where a disk that is not mounted would leave the logs;
         /// `false` accepts it. If omitted, it is accepted with a warning.
@@ -337,7 +333,6 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
         return;
     }
     want.given(&LOGS, group);
-    want.guard(&LOGS, MODULE_ID);
     let Some(directory) = asked.directory.as_deref() else { return };
     if !is_plain_path(directory) {
         want.findings.push(LOG_014.finding(

@@ -215,6 +215,7 @@ mod tests {
                 "ExtendedStatus",
                 "Protocols",
                 "ProtocolsHonorOrder",
+                "BufferedLogs",
             ]
         );
         assert!(names(Mpm::Event).contains(&"AsyncRequestWorkerFactor"));
