@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::distro::{Layout, Site};
 use crate::features::blocks;
 use crate::httpd::directives::Directive;
+use crate::httpd::normalise::Sizes;
 use crate::httpd::read::{Configuration, Start};
 use crate::httpd::{Mpm, Version};
 use crate::parameters::{Field, Group, Kind};
@@ -183,17 +184,8 @@ pub struct Host<'a> {
     pub mpm: Mpm,
     /// What the features have looked up.
     pub looks: &'a Looks,
-    /// The size of the server after the change; `None` where its numbers are not read.
-    pub sizes: Option<Sizes>,
-}
-
-/// The size of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sizes {
-    /// The most processes that serve requests.
-    pub processes: u64,
-    /// The threads of each.
-    pub threads: u64,
+    /// Works out the size of the server after the change.
+    pub sizes: &'a dyn Fn() -> Sizes,
 }
 
 impl Host<'_> {

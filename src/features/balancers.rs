@@ -377,7 +377,7 @@ fn mapped(asked: &Balancer, path: &str, address: &str) -> Vec<Item> {
 fn member_words(
     asked: &Balancer,
     (number, member): (usize, &Member),
-    max: Option<u64>,
+    max: Option<i64>,
     check: &str,
 ) -> Vec<String> {
     let mut words = vec![url(member).to_owned()];

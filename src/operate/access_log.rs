@@ -8,6 +8,7 @@ use crate::capacity::{self, MemoryNeed, Server};
 use crate::facts::disk::Disk;
 use crate::httpd::effective;
 use crate::httpd::normalise::normalise_with_buckets;
+use crate::httpd::numbers::{self, Unit};
 use crate::httpd::read::startup;
 use crate::params::Facts;
 use crate::report::CapacityReport;
@@ -43,9 +44,9 @@ pub fn logging_host(root: &Path) -> Result<LoggingHost, Stopped> {
         Some(value.used.as_str())
     };
     let kept = used("KeepAlive").is_none_or(|value| !value.eq_ignore_ascii_case("off"));
-    let seconds = |text: &str| match text.strip_suffix("ms") {
-        Some(millis) => millis.parse().ok().map(|millis: u64| millis.div_ceil(1000)),
-        None => text.trim_end_matches('s').parse().ok(),
+    let seconds = |text: &str| {
+        let micros = numbers::duration(text, Unit::Seconds).ok()?.micros;
+        Some(u64::try_from(micros).ok()?.div_ceil(1_000_000))
     };
     let keep_alive = if kept { used("KeepAliveTimeout").and_then(seconds) } else { Some(0) };
     let capacity = host.mpm().map(|mpm| {

@@ -4,17 +4,17 @@ use std::path::Path;
 
 use super::words::{self, body};
 use super::{Unreadable, Wish, Work, file_of};
-use crate::feature::{Feature, Host, Sizes, Want, Writes};
+use crate::feature::{Feature, Host, Want, Writes};
 use crate::features::blocks;
 use crate::httpd::core_directives;
-use crate::httpd::normalise::{Written, normalise};
+use crate::httpd::normalise::{Sizes, Written, normalise};
 use crate::httpd::read::Scope;
 use crate::parameters::Group;
-use crate::tree::Node;
+use crate::tree::{Node, Role};
 
 impl Work<'_> {
     /// Returns the size of the server with the numbers that are asked for, else with those in force.
-    fn sizes(&self) -> Option<Sizes> {
+    fn sizes(&self) -> Sizes {
         let (mpm, configuration) = (self.ground.mpm, self.ground.configuration);
         let mut written = Written::new();
         for row in core_directives::mpm_rows().filter(|row| row.mpms.contains(&mpm)) {
@@ -32,10 +32,7 @@ impl Work<'_> {
                 written.insert(row.name, text);
             }
         }
-        let used = normalise(mpm, self.ground.version, &written).used;
-        let number = |name: &str| used.get(name).and_then(|text| text.parse::<u64>().ok());
-        let threads = if mpm.threaded() { number("ThreadsPerChild")? } else { 1 };
-        Some(Sizes { processes: number("MaxRequestWorkers")?.div_ceil(threads.max(1)), threads })
+        normalise(mpm, self.ground.version, &written).sizes
     }
 
     /// Writes what a feature wants, and switches its modules.
@@ -47,7 +44,7 @@ impl Work<'_> {
             version: ground.version,
             mpm: ground.mpm,
             looks: ground.looks,
-            sizes: self.sizes(),
+            sizes: &|| self.sizes(),
         };
         (feature.want)(group, &host, &mut want);
         self.findings.append(&mut want.findings);
@@ -85,8 +82,7 @@ impl Work<'_> {
                 blocks::put(&rest, feature.name, Some(&body))
             })?;
         }
-        self.write_early(feature, &want)?;
-        self.put_elsewhere(feature, &want.elsewhere)?;
+        self.put_beside(feature, &want)?;
         let setting = feature.switch();
         if let Some(module) = feature.modules.first() {
             self.switch_module(module, want.module, want.idle, &setting)?;
@@ -117,34 +113,46 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Writes the lines of a feature that something else has to read before its own, or takes them out.
-    fn write_early(&mut self, feature: &Feature, want: &Want) -> Result<(), Unreadable> {
-        let Some(path) = (feature.early)(self.ground.site) else { return Ok(()) };
-        if want.early.is_empty() {
-            return self.take_early_out(&path, feature);
+    /// Writes a feature's lines in files beside its own: the one that is read before, and those that are none of httpd's
+    /// configuration. Lines that are not wanted go, and with them a file of this program's own in which nothing is left.
+    fn put_beside(&mut self, feature: &Feature, want: &Want) -> Result<(), Unreadable> {
+        let site = self.ground.site;
+        if let Some(file) = (feature.early)(site) {
+            let lines = (!want.early.is_empty()).then(|| words::early(want));
+            self.put_block(feature, &file, lines.as_deref(), true)?;
         }
-        let body = words::early(want);
-        self.edit(&path, |text| blocks::put(text, feature.name, Some(&body)))
+        for (file, role) in site.elsewhere() {
+            let lines = want.elsewhere.iter().find(|one| one.file == file).map(|one| &*one.lines);
+            self.put_block(feature, &file, lines, role == Role::Beside)?;
+        }
+        Ok(())
     }
 
-    /// Takes the block of a feature out of the file that is read before, and the file once nothing is left in it.
-    fn take_early_out(&mut self, path: &Path, feature: &Feature) -> Result<(), Unreadable> {
-        let had = matches!(self.node(path)?, Node::File(text) if blocks::has(&text, feature.name));
-        self.take_block_out(path, feature.name)?;
-        if had && self.text(path)?.trim_ascii().is_empty() {
-            self.draft.put(path, Node::Absent);
+    fn put_block(
+        &mut self,
+        feature: &Feature,
+        file: &Path,
+        lines: Option<&str>,
+        is_own: bool,
+    ) -> Result<(), Unreadable> {
+        // Without a block of ours in it, it may be whatever it likes.
+        if lines.is_none()
+            && !matches!(self.node(file)?, Node::File(text) if blocks::has(&text, feature.name))
+        {
+            return Ok(());
+        }
+        self.edit(file, |text| blocks::put(text, feature.name, lines))?;
+        if is_own && self.text(file)?.trim_ascii().is_empty() {
+            self.draft.put(file, Node::Absent);
         }
         Ok(())
     }
 
     /// Takes a feature's block out of all files that may hold it.
     pub(super) fn take_blocks_out(&mut self, feature: &Feature) -> Result<(), Unreadable> {
-        if let Some(path) = (feature.early)(self.ground.site) {
-            self.take_early_out(&path, feature)?;
-        }
         let (file, drop_in) = (file_of(self.ground.site, feature), self.ground.site.drop_in());
         self.take_block_out(&file, feature.name)?;
-        self.put_elsewhere(feature, &[])?;
+        self.put_beside(feature, &Want::default())?;
         if file == drop_in { Ok(()) } else { self.take_block_out(&drop_in, feature.name) }
     }
 }

@@ -2,7 +2,6 @@
 //! `changed`, the diff, the journal and the undo are made.
 
 mod drop_in;
-mod elsewhere;
 mod farm;
 mod features;
 pub mod lines;

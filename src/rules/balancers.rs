@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Check, Reporter, Rule, View};
-use crate::httpd::Mpm;
+use crate::httpd::numbers::{self, Unit};
 use crate::httpd::read::startup::{Line, PROXY, PROXY_END};
 use crate::report::Severity;
 
@@ -297,16 +297,9 @@ pub(crate) static BAL_007: Rule = Rule {
     ..Rule::NEW
 };
 
-/// Returns a duration in whole seconds: `30`, `500ms`, `2min`.
+/// Returns a duration in whole seconds, as httpd reads it.
 fn seconds(text: &str) -> Option<i64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: i64 = text[..digits].parse().ok()?;
-    Some(match &text[digits..] {
-        "ms" => number / 1000,
-        "min" | "mi" => number.saturating_mul(60),
-        "h" => number.saturating_mul(3600),
-        _ => number,
-    })
+    Some(numbers::duration(text, Unit::Seconds).ok()?.micros / 1_000_000)
 }
 
 fn waits_for_backend(view: &View<'_>, out: &mut Reporter<'_>) {
@@ -499,32 +492,31 @@ pub(crate) static BAL_014: Rule = Rule {
     ..Rule::NEW
 };
 
-/// Returns how many processes the server has at most, and how many threads each.
-pub(crate) fn processes(view: &View<'_>) -> Option<(u64, u64)> {
-    let workers: u64 = view.used("MaxRequestWorkers").parse().ok()?;
-    let threads: u64 =
-        if view.mpm == Mpm::Prefork { 1 } else { view.used("ThreadsPerChild").parse().ok()? };
-    Some((workers.div_ceil(threads.max(1)), threads))
-}
-
 fn more_than_ports(view: &View<'_>, out: &mut Reporter<'_>) {
-    let Some((processes, threads)) = processes(view).filter(|_| view.has("proxy_module")) else { return };
+    let sizes = view.normal.sizes;
+    if !view.has("proxy_module") {
+        return;
+    }
     let range = view.files.read(Path::new("/proc/sys/net/ipv4/ip_local_port_range")).ok();
     let range = range.map(|text| String::from_utf8_lossy(&text).into_owned());
     let ports = range.as_deref().and_then(|text| {
-        let mut ends = text.split_whitespace().map(str::parse::<u64>);
+        let mut ends = text.split_whitespace().map(str::parse::<i64>);
         let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
         Some(last.saturating_sub(first) + 1)
     });
     let Some(ports) = ports else { return };
     for target in targets(view).iter().filter(|target| target.scheme() != "balancer") {
-        let max =
-            target.key("max").and_then(|max| max.parse().ok()).filter(|max| *max > 0).unwrap_or(threads);
-        let most = processes.saturating_mul(max);
+        let max = target
+            .key("max")
+            .and_then(|max| max.parse().ok())
+            .filter(|max| *max > 0)
+            .unwrap_or(sizes.threads);
+        let most = sizes.processes.saturating_mul(max);
         if most > ports {
             out.of(view, GROUP, target.line.directive.clone()).value(most).emit(
                 format!(
-                    "{processes} processes with {max} connections each to {} ({}) are more than the {ports} local ports",
+                    "{} processes with {max} connections each to {} ({}) are more than the {ports} local ports",
+                    sizes.processes,
                     target.url,
                     view.place(target.line)
                 ),

@@ -2,20 +2,18 @@
 //! `src/rules/balancers.rs`.
 
 use super::{Balancer, Balancers};
-use crate::feature::Sizes;
+use crate::httpd::normalise::Sizes;
 use crate::report::Severity;
 pub(super) use crate::rules::balancers::BAL_004;
-use crate::rules::{Check, Reporter, Rule, View, balancers};
+use crate::rules::{Check, Reporter, Rule, View};
 
 /// The rules of this feature, in the order of the result.
 pub(super) const RULES: &[&Rule] = &[&BAL_005, &BAL_017, &BAL_019];
 
 /// Returns the most connections of a process to a member: what is asked for, or what the member can take, at least 1.
-pub(super) fn pool(asked: &Balancer, sizes: Option<Sizes>) -> Option<u64> {
-    let given = asked.pool.as_ref().and_then(|pool| pool.max).and_then(|max| u64::try_from(max).ok());
-    let limit = asked.backend_limit.and_then(|limit| u64::try_from(limit).ok());
-    given.or_else(|| {
-        let (limit, sizes) = limit.zip(sizes)?;
+pub(super) fn pool(asked: &Balancer, sizes: &dyn Fn() -> Sizes) -> Option<i64> {
+    asked.pool.as_ref().and_then(|pool| pool.max).or_else(|| {
+        let (limit, sizes) = (asked.backend_limit?, sizes());
         Some((limit / sizes.processes.max(1)).clamp(1, sizes.threads.max(1)))
     })
 }
@@ -33,10 +31,11 @@ pub(crate) static BAL_005: Rule = Rule {
 
 fn more_than_backend_takes(view: &View<'_>, out: &mut Reporter<'_>) {
     let Some(Balancers(all)) = view.params.groups.get::<Balancers>() else { return };
-    let Some((processes, threads)) = balancers::processes(view) else { return };
+    let sizes = view.normal.sizes;
+    let processes = sizes.processes;
     for (index, asked) in all.iter().enumerate() {
-        let Some(limit) = asked.backend_limit.and_then(|limit| u64::try_from(limit).ok()) else { continue };
-        let max = pool(asked, Some(Sizes { processes, threads })).unwrap_or(threads);
+        let Some(limit) = asked.backend_limit else { continue };
+        let max = pool(asked, &|| sizes).unwrap_or(sizes.threads);
         let most = processes.saturating_mul(max);
         if most > limit {
             out.about(format!("balancers[{index}].backend_limit")).value(limit).emit(
