@@ -17,7 +17,7 @@ use crate::httpd::{Mpm, Version};
 use crate::parameters::{Field, Group, Kind};
 use crate::report::Finding;
 use crate::rules::Rule;
-use crate::tree::Files;
+use crate::tree::{Files, Role};
 
 /// One thing that this program manages beside the MPM.
 pub struct Feature {
@@ -42,6 +42,8 @@ pub struct Feature {
     /// A file of its own beside that, for lines that something else has to read before its own; `None` on a host that has
     /// no place for one.
     pub early: fn(&Site) -> Option<PathBuf>,
+    /// The files that are none of httpd's configuration and in which it may have lines, each with what it is for.
+    pub elsewhere: fn(&Site) -> Vec<(PathBuf, Role)>,
     /// Makes its parameters of their JSON, once that is known to fit the schema.
     pub parse: fn(Value) -> serde_json::Result<Arc<dyn Group>>,
     /// Makes the schema of its parameters.
@@ -108,6 +110,11 @@ impl std::fmt::Debug for Feature {
 /// Those of serde.
 pub fn parse<T: Group + DeserializeOwned>(value: Value) -> serde_json::Result<Arc<dyn Group>> {
     Ok(Arc::new(serde_json::from_value::<T>(value)?))
+}
+
+/// Says that a feature has lines in httpd's configuration alone: for [`Feature::elsewhere`].
+pub fn nowhere(_: &Site) -> Vec<(PathBuf, Role)> {
+    Vec::new()
 }
 
 /// Tells whether a section is a condition, whose lines are the file's own where it holds: for [`Feature::takes_over`].
@@ -227,7 +234,7 @@ impl Item {
 /// Lines of a feature in a file that is none of httpd's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elsewhere {
-    /// One of [`Site::elsewhere`].
+    /// One of [`Feature::elsewhere`].
     pub file: PathBuf,
     /// The lines, in the language of that file.
     pub lines: String,

@@ -11,7 +11,7 @@ pub use layouts::LAYOUTS;
 
 use crate::httpd::Mpm;
 use crate::httpd::start::{Launch, Script};
-use crate::tree::{Files, Role, resolve};
+use crate::tree::{Files, resolve};
 
 /// How a family chooses which modules are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,19 +199,6 @@ impl Site {
             (file, Some(name), Script::OpenRc { .. }) => PathBuf::from(format!("{file}.{name}")),
             (file, ..) => self.path(file),
         }
-    }
-
-    /// Returns the file for logrotate that is this program's own.
-    pub fn rotation(&self) -> PathBuf {
-        PathBuf::from("/etc/logrotate.d/apache-tuning")
-    }
-
-    /// Returns the files outside the configuration in which a feature may have a block, each with what it is for.
-    pub fn elsewhere(&self) -> Vec<(PathBuf, Role)> {
-        let rotation = (self.instance.is_none()).then(|| (self.rotation(), Role::Beside));
-        let variables =
-            (self.layout.script == Script::Apache2ctl).then(|| (self.variables(), Role::Variables));
-        rotation.into_iter().chain(variables).collect()
     }
 
     /// Takes the main file and the ServerRoot that the server is started with.

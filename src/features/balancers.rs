@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::feature::{Feature, Host, Item, Module, Want, Writes};
+use crate::feature::{self, Feature, Host, Item, Module, Want, Writes};
 use crate::httpd::directives::Directive;
 use crate::parameters::{Field, Group as Parameters, Kind, Typed};
 use values::{expected, judge_values, milliseconds, refusal};
@@ -211,6 +211,7 @@ pub static BALANCERS: Feature = Feature {
     rules: reports::RULES,
     writes: Writes::DropIn,
     early: |_| None,
+    elsewhere: feature::nowhere,
     parse: |value| Ok(Arc::new(serde_json::from_value::<Balancers>(value)?)),
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Balancers>,

@@ -166,6 +166,7 @@ pub static CACHE_DISK: Feature = Feature {
     ],
     writes: Writes::DropIn,
     early: |_| None,
+    elsewhere: feature::nowhere,
     parse: feature::parse::<CacheDisk>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<CacheDisk>,

@@ -309,6 +309,7 @@ pub static COMPRESSION: Feature = Feature {
     rules: &[&CMP_001, &CMP_002, &CMP_004, &CMP_005, &CMP_006, &CMP_007],
     writes: Writes::ModuleFile,
     early: |_| None,
+    elsewhere: feature::nowhere,
     parse: feature::parse::<Compression>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Compression>,

@@ -136,6 +136,7 @@ pub static EVASIVE: Feature = Feature {
     rules: &[],
     writes: Writes::ModuleFile,
     early: |_| None,
+    elsewhere: feature::nowhere,
     parse: feature::parse::<Evasive>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Evasive>,

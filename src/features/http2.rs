@@ -200,6 +200,7 @@ pub static HTTP2: Feature = Feature {
     rules: &[&H2_005, &H2_006, &H2_007, &H2_009, &H2_010, &H2_011],
     writes: Writes::ModuleFile,
     early: |_| None,
+    elsewhere: feature::nowhere,
     parse: feature::parse::<Http2>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Http2>,

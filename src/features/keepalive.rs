@@ -40,6 +40,7 @@ pub static KEEPALIVE: Feature = Feature {
     rules: &[],
     writes: Writes::DropIn,
     early: |_| None,
+    elsewhere: feature::nowhere,
     parse: feature::parse::<KeepAlive>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<KeepAlive>,

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::distro::Site;
 use crate::feature::{self, Elsewhere, Feature, Host, Item, Want, Writes};
 use crate::httpd::directives::{Directive, Group, Parser};
 use crate::httpd::read::startup::Line;
@@ -12,7 +13,7 @@ use crate::httpd::start::Script;
 use crate::report::Severity;
 use crate::rules::logs::{file, log_dirs, logs};
 use crate::rules::{Check, Reporter, Rule, View};
-use crate::tree::{Files, resolve};
+use crate::tree::{Files, Role, resolve};
 
 /// The name of this feature's parameters and block.
 pub const NAME: &str = "logs";
@@ -308,6 +309,7 @@ pub static LOGS: Feature = Feature {
     modules: &[],
     rules: &[&LOG_003, &LOG_009, &LOG_011, &LOG_012, &LOG_013, &LOG_014, &LOG_015, &LOG_016],
     early: |_| None,
+    elsewhere,
     writes: Writes::DropIn,
     parse: feature::parse::<Logs>,
     #[cfg(feature = "schema")]
@@ -324,6 +326,16 @@ const fn names(script: Script) -> (&'static str, &'static str) {
         Script::Unit { .. } | Script::StartApache2 | Script::Image => ("error_log", "access_log"),
         Script::Rc => ("httpd-error.log", "httpd-access.log"),
     }
+}
+
+/// The file for logrotate that is this program's own.
+const ROTATION: &str = "/etc/logrotate.d/apache-tuning";
+
+/// An instance has no rotation: what the distribution's own says is about the main server.
+fn elsewhere(site: &Site) -> Vec<(PathBuf, Role)> {
+    let rotation = site.instance.is_none().then(|| (PathBuf::from(ROTATION), Role::Beside));
+    let by_variable = site.layout.script == Script::Apache2ctl;
+    rotation.into_iter().chain(by_variable.then(|| (site.variables(), Role::Variables))).collect()
 }
 
 fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) {
@@ -366,7 +378,7 @@ fn want(group: &dyn crate::parameters::Group, host: &Host<'_>, want: &mut Want) 
     }
     if asked.rotate != Some(false) && site.instance.is_none() {
         match rotation(host.place.files, [site.layout.unit, site.layout.package], directory) {
-            Some(lines) => want.elsewhere.push(Elsewhere { file: site.rotation(), lines }),
+            Some(lines) => want.elsewhere.push(Elsewhere { file: ROTATION.into(), lines }),
             None => want.findings.push(LOG_016.finding(
                 ("logs.rotate", "true"),
                 format!("no rule of logrotate for {} is there to follow, so nothing rotates {directory}", site.layout.unit),

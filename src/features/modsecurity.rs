@@ -145,6 +145,7 @@ pub static MODSECURITY: Feature = Feature {
     rules: reports::RULES,
     writes: Writes::DropIn,
     early,
+    elsewhere: feature::nowhere,
     parse: feature::parse::<ModSecurity>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<ModSecurity>,

@@ -160,6 +160,7 @@ pub static MODULES: Feature = Feature {
     rules: &[&MOD_101, &MOD_102, &MOD_103, &MOD_104, &MOD_105, &MOD_107],
     writes: Writes::DropIn,
     early: |_| None,
+    elsewhere: feature::nowhere,
     parse: feature::parse::<Modules>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Modules>,

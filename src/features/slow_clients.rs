@@ -76,6 +76,7 @@ pub static SLOW_CLIENTS: Feature = Feature {
     modules: &[&MODULE],
     writes: Writes::DropIn,
     early: |_| None,
+    elsewhere: feature::nowhere,
     parse: feature::parse::<SlowClients>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<SlowClients>,

@@ -278,6 +278,7 @@ pub static STATUS: Feature = Feature {
     rules: &[&STAT_001, &STAT_002, &STAT_003, &STAT_004, &STAT_005, &STAT_006, &STAT_007],
     writes: Writes::DropIn,
     early: |_| None,
+    elsewhere: feature::nowhere,
     parse: feature::parse::<Status>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Status>,

@@ -86,6 +86,7 @@ pub static TLS: Feature = Feature {
     ],
     writes: Writes::DropIn,
     early: |_| None,
+    elsewhere: feature::nowhere,
     parse: feature::parse::<Tls>,
     #[cfg(feature = "schema")]
     schema: schemars::SchemaGenerator::into_root_schema_for::<Tls>,

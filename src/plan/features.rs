@@ -121,7 +121,7 @@ impl Work<'_> {
             let lines = (!want.early.is_empty()).then(|| words::early(want));
             self.put_block(feature, &file, lines.as_deref(), true)?;
         }
-        for (file, role) in site.elsewhere() {
+        for (file, role) in (feature.elsewhere)(site) {
             let lines = want.elsewhere.iter().find(|one| one.file == file).map(|one| &*one.lines);
             self.put_block(feature, &file, lines, role == Role::Beside)?;
         }

@@ -193,7 +193,7 @@ impl<'a> Work<'a> {
         if let Some(file) = ground.site.switch_file() {
             draft.set_role(&file, Role::ChooseMpm);
         }
-        for (file, role) in ground.site.elsewhere() {
+        for (file, role) in ground.features.iter().flat_map(|feature| (feature.elsewhere)(ground.site)) {
             draft.set_role(&file, role);
         }
         draft.set_role(&state_dir::originals(ground.site.instance.as_deref()), Role::State);
